@@ -1,0 +1,178 @@
+"""The values everything else speaks of. Small, frozen, and free of any library but Python's own.
+
+What enters here from outside has been checked by type (see `release`): a release or a name in one
+of these objects is safe in a path, a key and a builder's name.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .release import BadName, check_name, check_release, check_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Target:
+    """A distribution's series on one architecture, as we follow it."""
+
+    distro: str
+    series: str
+    arch: str
+
+    def __post_init__(self) -> None:
+        for part in (self.distro, self.series, self.arch):
+            if "-" in check_name(part, "part of a target"):
+                raise BadName(f"not a part of a target: {part!r}", hint="it may not hold a '-'")
+
+    def __str__(self) -> str:
+        return f"{self.distro}-{self.series}-{self.arch}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """`debian-bookworm-amd64` -> Target. Raises BadName."""
+        parts = text.split("-")
+        if len(parts) != 3:
+            raise BadName(f"not a target: {text[:80]!r}", hint="a target looks like debian-bookworm-amd64")
+        return cls(distro=parts[0], series=parts[1], arch=parts[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class BuildId:
+    """One module for one kernel: `v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64`.
+
+    The builder's name, the log line, the command line's argument and the selectors' subject.
+    """
+
+    module: str
+    target: Target
+    release: str
+
+    def __str__(self) -> str:
+        return f"{self.module}/{self.target}/{self.release}"
+
+    @classmethod
+    def parse(cls, text: str) -> "BuildId":
+        """Raises BadName."""
+        parts = text.split("/")
+        if len(parts) != 3:
+            raise BadName(
+                f"not a build id: {text[:120]!r}",
+                hint="a build id looks like v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64",
+            )
+        return cls(
+            module=check_name(parts[0], "module"),
+            target=Target.parse(parts[1]),
+            release=check_release(parts[2]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package as a signed index lists it, with where it can be fetched."""
+
+    name: str
+    version: str
+    arch: str
+    url: str
+    size: int
+    """bytes"""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One buildable thing: a kernel release of a target, with what a build for it needs."""
+
+    target: Target
+    release: str
+    version: str
+    """of the header package, as the distribution numbers it (`6.1.192-2`)"""
+    flavour: str
+    toolchain: str
+    """the compiler it was built with (`gcc-12`)"""
+    repository: str
+    """the repository that listed it first"""
+    headers: tuple[Package, ...]
+    """the header package itself first, then what a build needs of its dependencies"""
+
+    def __str__(self) -> str:
+        return f"{self.target}/{self.release}"
+
+    @property
+    def headers_digest(self) -> str:
+        """Names the set of header packages: hex SHA256 over their SHA256s."""
+        return hashlib.sha256("\n".join(p.sha256 for p in self.headers).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleVersion:
+    """The source of a module as it is now: resolved from git, a tarball, a folder or a package."""
+
+    module: str
+    version: str
+    origin: str
+    """where from, for people: a URL with its commit, a package with its version"""
+    fetch: Mapping[str, str] = field(default_factory=dict)
+    """what `sources` needs to get exactly this source again (url and sha256, or url and commit, ...)"""
+    digest: str = ""
+    """names the content: a SHA256 or a git commit; part of what decides whether to build again"""
+
+
+class Status(StrEnum):
+    """What a build is, in the words that users see."""
+
+    PENDING = "pending"
+    BUILT = "built"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a build ended. `key` names its inputs: the same key is not tried twice by itself."""
+
+    build_id: BuildId
+    key: str
+    status: Status
+    cause: str = ""
+    """for failed, unavailable and skipped: one line that says why"""
+    module_version: str
+    kernel_version: str
+    finished: float
+    """seconds since the epoch"""
+    seconds: float = 0.0
+    """wall time of the build"""
+    make_seconds: float = 0.0
+    """CPU time of the bare make, as measured in the container"""
+    build_url: str = ""
+    manifest: str = ""
+    """the manifest's key in the bucket, for built"""
+
+
+def input_key(*, build_id: BuildId, module: ModuleVersion, recipe: str, kernel: Kernel, image: str) -> str:
+    """Names what goes into a build: equal keys need no second build. Hex SHA256.
+
+    recipe: digest of how the module is built (its `build:` and `artifacts:`); image: the toolchain
+    image's recipe digest.
+    """
+    text = json.dumps(
+        [
+            str(build_id),
+            module.version,
+            module.digest,
+            recipe,
+            kernel.version,
+            kernel.headers_digest,
+            kernel.toolchain,
+            image,
+        ]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_module_version(text: str) -> str:
+    """A module version is part of keys in the bucket. Raises BadName."""
+    return check_version(text, "module version")
