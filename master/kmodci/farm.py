@@ -4,6 +4,7 @@ Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 """
 
 import difflib
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from pathlib import Path
 
 from . import sandbox
 from .bucket import Bucket
-from .embedded import EmbeddedS3
 from .engine import Engine
 from .errors import BuildImpossible, NotFound
 from .fetch import Fetcher
@@ -21,12 +21,13 @@ from .matrix import Entry, Planned, plan, select
 from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .schema import Scope
+from .selectors import matches
 from .settings import Settings, load
 from .sources import at_ref
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, followed, packaged_modules, suites_of
+from .where import bucket_of, packages, repositories, suites_of
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
 FARM_FAULT = "farm:"
@@ -73,6 +74,18 @@ class Farm:
     recipes: Mapping[str, Recipe]
     _held: set[str] = field(default_factory=set)
     _last: Plan = Plan()
+
+    @property
+    def slots(self) -> int:
+        """Builds at once."""
+        workers = self.settings.engine.workers
+        return self.engine.cores() if workers == "auto" else workers
+
+    @property
+    def polled_modules(self) -> tuple[str, ...]:
+        """The modules in scope that no repository packages."""
+        packaged = {name for modules in self.watch.packages.values() for name in modules.values()}
+        return tuple(n for n in self.settings.modules if n not in packaged and matches(n, self.scope.modules))
 
     def limits(self, module: str = "") -> sandbox.Limits:
         """What a build of this module may use, or what any may."""
@@ -205,3 +218,60 @@ class Farm:
     def outcome(self, entry: Entry) -> Outcome | None:
         """How the entry's last build ended."""
         return self.store.outcome(entry.build_id)
+
+
+def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
+    """Opens all that the configuration names; makes the tables and folders that are missing.
+
+    scope: a name of kmodci.yml; modules: patterns, instead of the scope's own.
+    Raises SettingsError for mistakes, other KmodciErrors for what cannot be opened.
+    """
+    settings = load(config_dir)
+    wanted = settings.find_scope(scope)
+    if modules:
+        wanted = wanted.model_copy(update={"modules": modules})
+    paths = Paths(settings.state)
+    store = Store(settings.database_url)
+    store.create()
+    bucket = bucket_of(settings)
+    engine = Engine(settings.engine.docker_host, farm=farm_id(paths))
+    recipes = {
+        name: recipe(name, distro=toolchain.distro, series=toolchain.series)
+        for name, toolchain in settings.toolchains.items()
+    }
+    fetcher = Fetcher()
+    watch = Watch(
+        settings=settings,
+        store=store,
+        fetcher=fetcher,
+        repositories=repositories(settings, wanted),
+        packages=packages(settings, wanted),
+    )
+    supply = Supply(
+        paths=paths,
+        store=store,
+        bucket=bucket,
+        fetcher=fetcher,
+        engine=engine,
+        recipes=recipes,
+        suites=lambda made: suites_of(settings, made),
+    )
+    return Farm(
+        settings=settings,
+        scope=wanted,
+        paths=paths,
+        store=store,
+        bucket=bucket,
+        engine=engine,
+        supply=supply,
+        watch=watch,
+        recipes=recipes,
+    )
+
+
+def farm_id(paths: Paths) -> str:
+    """Names the farm of a state folder, on its containers; made once."""
+    place = paths.master / "farm-id"
+    if not place.exists():
+        place.write_text(secrets.token_hex(8))
+    return place.read_text()

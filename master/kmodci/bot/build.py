@@ -6,21 +6,20 @@ that was killed for memory is a failure of the build at once.
 """
 
 import time
-from typing import ClassVar
 
 from buildbot.process.build import Build
+from buildbot.process.builder import Builder
+from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
 from twisted.internet import defer, threads
 
 from ..errors import KmodciError
-from ..farm import Farm, Job
+from ..farm import FARM_FAULT, Farm, Job
 from ..model import Outcome, Status
 from .workers import SandboxWorker
 
 TRIES = 4
-# What a failure that is not the module's begins with; such a build is planned again at the next start.
-FARM_FAULT = "farm:"
 # What Buildbot says to a build that it stops because it stops itself (botmaster.py, cleanShutdown).
 _SHUTDOWN = "Master Shutdown"
 _RESULTS = {Status.BUILT: SUCCESS, Status.FAILED: FAILURE, Status.UNAVAILABLE: SKIPPED, Status.SKIPPED: SKIPPED}
@@ -29,12 +28,15 @@ _RESULTS = {Status.BUILT: SUCCESS, Status.FAILED: FAILURE, Status.UNAVAILABLE: S
 class KernelBuild(Build):
     """One module for one kernel. Its steps call `conclude` at most once."""
 
-    farm: ClassVar[Farm]
     job: Job | None = None
     ended: Status | None = None
     impossible = ""
     make_seconds = 0.0
     began = 0.0
+
+    def __init__(self, farm: Farm, requests: list[BuildRequest], builder: Builder) -> None:
+        super().__init__(requests, builder)
+        self.farm = farm
 
     @property
     def build_id(self) -> str:

@@ -50,14 +50,10 @@ class FarmPoller(ReconfigurablePollingChangeSource):
             pause = min(self.farm.settings.poll.interval * 2 ** (self._faults - 1), _LONGEST_PAUSE)
             self._not_before = time.monotonic() + pause * random.uniform(0.9, 1.0) - 1
             log.msg(f"{self.name}: {error}")
-            yield threads.deferToThread(self.note_fault, str(error))
+            yield threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
 
     async def look(self) -> None:
         """One look at the source. Raises KmodciError."""
-        raise NotImplementedError
-
-    def note_fault(self, error: str) -> None:
-        """Writes down, in a thread, that the source could not be read."""
         raise NotImplementedError
 
     async def tell(self, what: str, lines: Sequence[str], revision: str, repository: str) -> None:
@@ -82,14 +78,14 @@ class RepositoryPoller(FarmPoller):
     """Polls one repository for kernels, and for the modules that it packages."""
 
     async def look(self) -> None:
-        found = await threads.deferToThread(self.farm.look, self.name)
+        found = await threads.deferToThread(self.farm.watch.look, self.name)
         if not found.changed:
             return
         await self._tell_kernels(found.new, "kernel")
         await self._tell_kernels(found.updated, "kernel updated")
         for module in found.modules:
             await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, self.name)
-        await threads.deferToThread(self.farm.remember, found)
+        await threads.deferToThread(self.farm.watch.remember, found)
         self.master.mq.produce(CHANGED, {"repository": self.name})
 
     async def _tell_kernels(self, kernels: Sequence[Kernel], what: str) -> None:
@@ -99,20 +95,14 @@ class RepositoryPoller(FarmPoller):
         for kernel in kernels:
             await self.tell(f"{what} {kernel}", [str(kernel), kernel.version], kernel.version, self.name)
 
-    def note_fault(self, error: str) -> None:
-        self.farm.note_repository_fault(self.name, error)
-
 
 class ModulePoller(FarmPoller):
     """Polls the source of one module: git, a tarball, a folder."""
 
     async def look(self) -> None:
-        module: ModuleVersion | None = await threads.deferToThread(self.farm.look_at_module, self.name)
+        module: ModuleVersion | None = await threads.deferToThread(self.farm.watch.look_at_module, self.name)
         if module is None:
             return
         await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, module.origin)
         await threads.deferToThread(self.farm.store.put_module_version, module)
         self.master.mq.produce(CHANGED, {"module": self.name})
-
-    def note_fault(self, error: str) -> None:
-        self.farm.note_module_fault(self.name, error)

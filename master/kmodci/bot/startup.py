@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from ..farm import buildbot_database
 from ..settings import Settings
+from ..where import buildbot_database
 
 
 def mark_active(settings: Settings) -> None:
