@@ -89,7 +89,7 @@ def bootstrap(recipe: Recipe, *, mirrors: Sequence[SuiteSource], target: Path, l
             raise EngineError(
                 f"image {recipe.name} could not be made of {recipe.distro} {recipe.series}: "
                 f"mmdebstrap ended with {process.returncode}:\n" + "\n".join(f"  {line}" for line in said),
-                hint="its last lines say why; a mirror that cannot be reached or a suite that lags are the usual causes",
+                hint="its last lines say why; usual causes are a mirror that cannot be reached and a suite that lags",
             )
         archive.replace(target)
     return target

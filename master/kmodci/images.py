@@ -34,7 +34,7 @@ _EXCLUDED = (
     "/usr/share/locale/*",
     "/usr/share/man/*",
     "/usr/bin/*-lto-dump-*",
-    "/usr/lib/gcc*/*/lto1",
+    "/usr/lib*/gcc*/lto1",
     *(f"/usr/*/lib{name}san{kind}" for name in ("a", "hwa", "l", "t", "ub") for kind in (".a", ".so*")),
     *(f"/usr/lib/gcc*/lib{name}san_preinit.o" for name in ("a", "hwa", "l", "t")),
 )
