@@ -1,6 +1,7 @@
 """The kinds of values that `config/*.yml` holds: each is checked here once, and is safe to use from then on."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -35,6 +36,14 @@ def fitting(pattern: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _not_empty(items: Collection[object]) -> Collection[object]:
+    """Not pydantic's `min_length`, which also complains when all items were refused for other reasons."""
+    if not items:
+        raise ValueError("should not be empty")
+    return items
+
+
+NOT_EMPTY = AfterValidator(_not_empty)
 ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
 """relative to the folder of the file that names it"""
 Url = Annotated[str, AfterValidator(check_url)]

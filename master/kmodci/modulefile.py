@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Tag, model_validator
 
-from .fields import ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, KernelSelector, Name, Url, check_url, fitting
 from .model import check_module_version
 from .release import check_name
 from .schema import OtherLimits
-from .yamlfile import Section
+from .yamlfile import NAMED_BY_KEY, Section
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -74,7 +74,7 @@ Source = Annotated[
     | Annotated[DebianSource, Tag("(debian)")],
     Discriminator(
         _which_source,
-        custom_error_type="source",
+        custom_error_type=NAMED_BY_KEY,
         custom_error_message="should have exactly one of git:, tarball:, path:, debian:",
     ),
 ]
@@ -115,4 +115,4 @@ class Module(Section):
 class ModulesFile(Section):
     """modules.yml: what is built."""
 
-    modules: Mapping[ModuleName, Module] = Field(min_length=1)
+    modules: Annotated[Mapping[ModuleName, Module], NOT_EMPTY]

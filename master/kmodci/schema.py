@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .fields import BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
 from .model import Target
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
@@ -138,8 +138,8 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: tuple[Literal["amd64", "arm64"], ...] = Field(min_length=1)
-    repositories: tuple[RepositoryAt, ...] = Field(min_length=1)
+    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -164,7 +164,7 @@ class TargetsFile(Section):
 
     mirrors: Mapping[Name, Url] = {}
     toolchains: Mapping[Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")], ToolchainFrom]
-    targets: tuple[Following, ...] = Field(min_length=1)
+    targets: Annotated[tuple[Following, ...], NOT_EMPTY]
 
 
 class KnownFailure(Section):

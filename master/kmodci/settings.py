@@ -8,7 +8,7 @@ from .errors import NotFound, SettingsError
 from .modulefile import DebianSource, ModulesFile
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope, TargetsFile
 from .selectors import matches, matching_none
-from .yamlfile import Document, Section, Where, read, suggestion, validate
+from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
 SectionT = TypeVar("SectionT", bound=Section)
@@ -42,20 +42,21 @@ def load(folder: Path) -> Settings:
     if not folder.is_dir():
         raise SettingsError([f"{folder}: no such folder (it should hold {', '.join(FILES)}; say --config)"])
     documents = {name: read(folder / name) for name in FILES}
-    problems: list[str] = []
-    farm = _section(documents["kmodci.yml"], FarmFile, problems)
-    targets = _section(documents["targets.yml"], TargetsFile, problems)
-    modules = _section(documents["modules.yml"], ModulesFile, problems)
-    failures = _section(documents["known-failures.yml"], KnownFailuresFile, problems)
+    mistakes: dict[str, list[Mistake]] = {name: list(document.mistakes) for name, document in documents.items()}
+    farm = _section(documents["kmodci.yml"], FarmFile, mistakes["kmodci.yml"])
+    targets = _section(documents["targets.yml"], TargetsFile, mistakes["targets.yml"])
+    modules = _section(documents["modules.yml"], ModulesFile, mistakes["modules.yml"])
+    failures = _section(documents["known-failures.yml"], KnownFailuresFile, mistakes["known-failures.yml"])
     # Half a configuration can still be looked at: one run tells as much as can be told.
-    checks = (
-        ("kmodci.yml", farm and _in_farm(farm, targets, modules)),
-        ("targets.yml", targets and _in_targets(targets)),
-        ("modules.yml", modules and targets and _in_modules(modules, targets)),
-        ("known-failures.yml", failures and targets and modules and _in_failures(failures, modules, targets)),
-    )
-    for name, found in checks:
-        problems += [documents[name].problem(where, what) for where, what in found or ()]
+    together = {
+        "kmodci.yml": farm and _in_farm(farm, targets, modules),
+        "targets.yml": targets and _in_targets(targets),
+        "modules.yml": modules and targets and _in_modules(modules, targets),
+        "known-failures.yml": failures and modules and targets and _in_failures(failures, modules, targets),
+    }
+    for name, found in together.items():
+        mistakes[name] += [documents[name].mistake(where, what) for where, what in found or ()]
+    problems = [problem for name in FILES for problem in documents[name].told(mistakes[name])]
     if problems or not (farm and targets and modules and failures):
         raise SettingsError(problems)
     parts = (farm, targets, modules, failures)
@@ -63,19 +64,18 @@ def load(folder: Path) -> Settings:
     return Settings.model_construct(folder=folder, **values)
 
 
-Mistakes = Iterator[tuple[Where, str]]
+Found = Iterator[tuple[Where, str]]
 
 
-def _section(document: Document, model: type[SectionT], problems: list[str]) -> SectionT | None:
-    problems += document.problems
-    if document.data is None and document.problems:
+def _section(document: Document, model: type[SectionT], mistakes: list[Mistake]) -> SectionT | None:
+    if document.data is None and document.mistakes:
         return None
     section, found = validate(document, model)
-    problems += found
+    mistakes += found
     return section
 
 
-def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile | None) -> Mistakes:
+def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile | None) -> Found:
     if farm.scope not in farm.scopes:
         yield ("scope",), f"no scope {farm.scope!r} in scopes{suggestion(farm.scope, farm.scopes)}"
     for name, scope in farm.scopes.items():
@@ -87,7 +87,7 @@ def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile |
                 yield ("scopes", name, "modules", index), f"no module {pattern!r} in modules.yml{near}"
 
 
-def _in_targets(targets: TargetsFile) -> Mistakes:
+def _in_targets(targets: TargetsFile) -> Found:
     followed: set[tuple[str, str]] = set()
     used: set[str] = set()
     for at, entry in enumerate(targets.targets):
@@ -110,7 +110,7 @@ def _in_targets(targets: TargetsFile) -> Mistakes:
             yield ("mirrors", name), f"no repository uses this mirror{suggestion(name, used)}"
 
 
-def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Mistakes:
+def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Found:
     suites = {repository.suite for entry in targets.targets for repository in entry.repositories}
     for name, module in modules.modules.items():
         if isinstance(module.source, DebianSource) and module.source.suite not in suites:
@@ -122,7 +122,7 @@ def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Mistakes:
                 yield from _of_no_target(("modules", name, "kernels", key, index), selector, targets, parts=2)
 
 
-def _in_failures(failures: KnownFailuresFile, modules: ModulesFile, targets: TargetsFile) -> Mistakes:
+def _in_failures(failures: KnownFailuresFile, modules: ModulesFile, targets: TargetsFile) -> Found:
     for at, failure in enumerate(failures.known_failures):
         where: Where = ("known_failures", at, "builds")
         if matching_none(failure.builds, list(modules.modules), part=0, parts=3):
@@ -131,7 +131,7 @@ def _in_failures(failures: KnownFailuresFile, modules: ModulesFile, targets: Tar
         yield from _of_no_target(where, failure.builds, targets, parts=3)
 
 
-def _of_no_target(where: Where, selector: str, targets: TargetsFile | None, *, parts: int) -> Mistakes:
+def _of_no_target(where: Where, selector: str, targets: TargetsFile | None, *, parts: int) -> Found:
     if targets is None:
         return
     names = [str(target) for entry in targets.targets for target in entry.targets]

@@ -16,8 +16,14 @@ from pydantic_core import ErrorDetails
 
 from .errors import KmodciError
 
+Mistake = tuple[int, str]
+"""the line, and what is wrong there"""
+
 Where = tuple[str | int, ...]
 """the keys and positions that lead to a value"""
+
+NAMED_BY_KEY = "named_by_key"
+"""the type of an error that says all by itself: which key of several has to be there"""
 
 _NULLS = ("", "~", "null")
 
@@ -29,14 +35,18 @@ class Document:
     name: str
     data: object
     lines: Mapping[Where, int]
-    problems: tuple[str, ...] = ()
-    """what is wrong with the YAML itself, each as `file:line: what`"""
+    mistakes: tuple[Mistake, ...] = ()
+    """what is wrong with the YAML itself"""
 
-    def problem(self, where: Where, what: str) -> str:
-        """`file:line: what`, with the line of the value, or of what holds it."""
+    def mistake(self, where: Where, what: str) -> Mistake:
+        """With the line of the value, or of what holds it."""
         while where not in self.lines:
             where = where[:-1]
-        return f"{self.name}:{self.lines[where]}: {what}"
+        return self.lines[where], what
+
+    def told(self, mistakes: Iterable[Mistake]) -> list[str]:
+        """Each as `file:line: what`, from the top of the file to its end."""
+        return [f"{self.name}:{line}: {what}" for line, what in sorted(mistakes, key=lambda mistake: mistake[0])]
 
 
 class Section(BaseModel):
@@ -67,28 +77,28 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 
 def read(path: Path) -> Document:
-    """Mistakes in the YAML are in `problems`; a file that is not there or no text, too."""
+    """Mistakes in the YAML are in `mistakes`; that the file is not there, or no text, too."""
     name = str(path)
     try:
         text = path.read_text(encoding="utf-8")
         loader = yaml.SafeLoader(text)
-        reader = _Reader(name)
+        reader = _Reader()
         data = reader.plain(loader.get_single_node(), ())
     except OSError as error:
-        return _unreadable(name, f"{name}: {(error.strerror or str(error)).lower()}")
+        return _unreadable(name, 1, (error.strerror or str(error)).lower())
     except UnicodeDecodeError:
-        return _unreadable(name, f"{name}: is not UTF-8 text")
+        return _unreadable(name, 1, "not UTF-8 text")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        return _unreadable(name, f"{name}:{mark.line + 1 if mark else 1}: not YAML: {what}")
+        return _unreadable(name, mark.line + 1 if mark else 1, f"not YAML: {what}")
     except yaml.YAMLError as error:
-        return _unreadable(name, f"{name}: not YAML: {' '.join(str(error).split())}")
-    return Document(name=name, data=data, lines=reader.lines, problems=tuple(reader.problems))
+        return _unreadable(name, 1, f"not YAML: {' '.join(str(error).split())}")
+    return Document(name=name, data=data, lines=reader.lines, mistakes=tuple(reader.mistakes))
 
 
-def validate(document: Document, model: type[SectionT]) -> tuple[SectionT | None, list[str]]:
-    """The model's instance, or None and every mistake as `file:line: what (what to do)`.
+def validate(document: Document, model: type[SectionT]) -> tuple[SectionT | None, list[Mistake]]:
+    """The model's instance, or None and every mistake.
 
     An empty file is one that leaves everything at its default.
     """
@@ -96,7 +106,7 @@ def validate(document: Document, model: type[SectionT]) -> tuple[SectionT | None
     try:
         return model.model_validate({} if document.data is None else document.data, context=context), []
     except ValidationError as error:
-        return None, [_told(document, context, detail) for detail in error.errors(include_url=False)]
+        return None, [_mistake(document, context, detail) for detail in error.errors(include_url=False)]
 
 
 def suggestion(wrong: str, right: Collection[str]) -> str:
@@ -108,10 +118,9 @@ def suggestion(wrong: str, right: Collection[str]) -> str:
 class _Reader:
     """Turns YAML nodes into plain data, and notes their lines."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
         self.lines: dict[Where, int] = {(): 1}
-        self.problems: list[str] = []
+        self.mistakes: list[Mistake] = []
         self._seen: set[int] = set()
 
     def plain(self, node: yaml.Node | None, where: Where) -> object:
@@ -146,24 +155,24 @@ class _Reader:
         return found
 
     def _wrong(self, node: yaml.Node, what: str) -> None:
-        self.problems.append(f"{self.name}:{node.start_mark.line + 1}: {what}")
+        self.mistakes.append((node.start_mark.line + 1, what))
 
 
-def _unreadable(name: str, problem: str) -> Document:
-    return Document(name=name, data=None, lines={(): 1}, problems=(problem,))
+def _unreadable(name: str, line: int, what: str) -> Document:
+    return Document(name=name, data=None, lines={(): 1}, mistakes=((line, what),))
 
 
-def _told(document: Document, context: Context, detail: ErrorDetails) -> str:
+def _mistake(document: Document, context: Context, detail: ErrorDetails) -> Mistake:
     where, holder = _locate(document.data, detail["loc"])
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     match detail["type"]:
         case "missing":
-            return document.problem(where, f"{_dotted((*where, key))} is missing")
+            return document.mistake(where, f"{_dotted((*where, key))} is missing")
         case "extra_forbidden":
             known = context.keys.get(id(holder), [])
             hint = suggestion(key, known) or f" (known here: {', '.join(sorted(known))})"
-            return document.problem(where, f"unknown key {key!r}{hint}")
-    return document.problem(where, f"{_dotted(where)}: {_wording(detail)}")
+            return document.mistake(where, f"unknown key {key!r}{hint}")
+    return document.mistake(where, f"{_dotted(where)}: {_wording(detail)}")
 
 
 def _locate(data: object, loc: Where) -> tuple[Where, object]:
@@ -205,6 +214,8 @@ def _wording(detail: ErrorDetails) -> str:
         return str(error)
     given = detail["input"]
     what = _KINDS.get(detail["type"]) or detail["msg"].removeprefix("Input ")
+    if detail["type"] == NAMED_BY_KEY:
+        return what
     if isinstance(given, str):
         return f"{what}, not {given[:80]!r}"
     kind = "nothing" if given is None else "a list" if isinstance(given, list) else "a mapping"
