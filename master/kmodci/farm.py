@@ -13,11 +13,12 @@ from pathlib import Path
 
 from . import sandbox
 from .bucket import Bucket
+from .coverage import Standing, standings
 from .engine import Engine
 from .errors import BuildImpossible, NotFound
 from .fetch import Fetcher
 from .images import Recipe, recipe
-from .matrix import Entry, Planned, plan, select
+from .matrix import Entry, Planned, keys, plan, select
 from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .schema import Scope
@@ -27,11 +28,14 @@ from .sources import at_ref
 from .store import Store
 from .supply import Supply
 from .watch import Watch
+from .workerbundle import make_bundle
 from .where import bucket_of, packages, repositories, suites_of
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
 FARM_FAULT = "farm:"
 _IMAGE_RETRY = 600.0
+_UNREAD = "the module's source has not been read"
+_HELD = "cancelled; force it, or start the farm again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +53,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What there is, what can be built now, and what has to be there before the rest can."""
+    """What there is, how it stands, what can be built now, and what has to be there before the rest can."""
 
-    entries: tuple[Entry, ...] = ()
+    builds: tuple[Standing, ...] = ()
     ready: tuple[Planned, ...] = ()
     missing_images: tuple[str, ...] = ()
     """toolchains"""
     stuck: Mapping[str, str] = field(default_factory=dict)
-    """build id -> what it waits for"""
+    """build id -> what it waits for, of those that wait for more than their turn"""
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [build.entry for build in self.builds]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +95,11 @@ class Farm:
         packaged = {name for modules in self.watch.packages.values() for name in modules.values()}
         return tuple(n for n in self.settings.modules if n not in packaged and matches(n, self.scope.modules))
 
+    @property
+    def worker_bundle(self) -> Path:
+        """The folder that is mounted into containers as the worker; made on first use."""
+        return make_bundle(self.paths.workers)
+
     def limits(self, module: str = "") -> sandbox.Limits:
         """What a build of this module may use, or what any may."""
         limits = self.settings.limits_of(module)
@@ -112,23 +125,20 @@ class Farm:
     def plan(self) -> Plan:
         """What is still to be built, and why."""
         entries = self.entries()
-        versions = self.store.module_versions()
-        planned = plan(entries, versions, self.store.outcomes(), self.recipes, self.settings.modules)
+        versions, outcomes, modules = self.store.module_versions(), self.store.outcomes(), self.settings.modules
+        planned = plan(entries, versions, outcomes, self.recipes, modules)
         tags = self.engine.tags()
-        lacking = {name for name, made in self.recipes.items() if made.tag not in tags}
-        needed = dict.fromkeys(p.entry.kernel.toolchain for p in planned)
-        faults = {name: fault for name in lacking if (fault := self._image_fault(name))}
-        stuck = {str(e.build_id): "the module's source has not been read" for e in entries if e.build_id.module not in versions}
-        for p in planned:
-            name = str(p.entry.build_id)
-            if p.entry.kernel.toolchain in faults:
-                stuck[name] = faults[p.entry.kernel.toolchain]
-            elif name in self._held:
-                stuck[name] = "cancelled; force it, or start the farm again"
+        lacking = {toolchain for toolchain, made in self.recipes.items() if made.tag not in tags}
+        faults = {toolchain: fault for toolchain in lacking if (fault := self._image_fault(toolchain))}
+        stuck = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
+        stuck |= {str(p.entry.build_id): _HELD for p in planned if str(p.entry.build_id) in self._held}
+        stuck |= {str(p.entry.build_id): f for p in planned if (f := faults.get(p.entry.kernel.toolchain))}
+        can = [p for p in planned if str(p.entry.build_id) not in stuck]
+        needed = dict.fromkeys(p.entry.kernel.toolchain for p in can)
         self._last = Plan(
-            entries=entries,
-            ready=tuple(p for p in planned if p.entry.kernel.toolchain not in lacking and str(p.entry.build_id) not in stuck),
-            missing_images=tuple(name for name in needed if name in lacking and name not in faults),
+            builds=standings(entries, outcomes, keys(entries, versions, self.recipes, modules)),
+            ready=tuple(p for p in can if p.entry.kernel.toolchain not in lacking),
+            missing_images=tuple(toolchain for toolchain in needed if toolchain in lacking),
             stuck=stuck,
         )
         return self._last

@@ -55,7 +55,8 @@ def host_config(limits: Limits) -> dict[str, object]:
     return {
         "network_mode": "none",
         "read_only": True,
-        "init": True,
+        # Docker's init would keep the worker's password in its own /proc/1/environ
+        "init": False,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "mem_limit": limits.memory,

@@ -21,8 +21,8 @@ from zope.interface import implementer
 from ..engine import SandboxClient
 from ..errors import KmodciError
 from ..farm import Farm
-from ..sandbox import SOCKET_MOUNT, SOCKET_NAME, host_config, volumes
-from ..workerbundle import worker_argv
+from ..sandbox import BUNDLE_MOUNT, SOCKET_MOUNT, SOCKET_NAME, host_config, volumes
+from ..workerbundle import worker_command
 
 
 @implementer(IRenderable)
@@ -45,7 +45,7 @@ def _settings(name: str, farm: Farm) -> dict[str, object]:
     return {
         "docker_host": farm.settings.engine.docker_host,
         "image": Property("image"),
-        "command": worker_argv(),
+        "command": worker_command(BUNDLE_MOUNT),
         "volumes": volumes(bundle=farm.worker_bundle, inputs=farm.paths.inputs(name), sockets=farm.paths.sockets),
         "hostconfig": host_config(farm.limits()),
         "masterFQDN": "unix",

@@ -10,19 +10,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..farm import Farm, Plan
-from ..model import BuildId, Outcome, Status
+from ..coverage import Standing
+from ..farm import Farm
+from ..model import Status
 
 _PLAIN_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Run:
     """Where a run stands."""
 
-    statuses: Mapping[BuildId, Status]
-    outcomes: Mapping[str, Outcome]
+    builds: tuple[Standing, ...]
     stuck: Mapping[str, str]
+    """build id -> what it waits for, of those that wait for more than their turn"""
     unread: tuple[str, ...]
     """sources that were not looked at since the start"""
     faults: Mapping[str, str]
@@ -30,7 +31,7 @@ class Standing:
 
     @property
     def counts(self) -> Counter[Status]:
-        return Counter(self.statuses.values())
+        return Counter(build.status for build in self.builds)
 
     @property
     def left(self) -> int:
@@ -39,43 +40,30 @@ class Standing:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen by itself: all is looked at, and all that is left is stuck."""
-        return not self.unread and self.left == sum(
-            1 for build_id, status in self.statuses.items() if status is Status.PENDING and str(build_id) in self.stuck
-        )
+        pending = [str(build.entry.build_id) for build in self.builds if build.status is Status.PENDING]
+        return not self.unread and all(name in self.stuck for name in pending)
 
 
-def standing(farm: Farm, *, since: float) -> Standing:
+def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""
-    plan: Plan = farm.plan()
-    outcomes = farm.store.outcomes()
+    plan = farm.plan()
     states = farm.store.repository_states()
-    planned = {str(each.entry.build_id) for each in plan.planned}
-    statuses: dict[BuildId, Status] = {}
-    for entry in plan.entries:
-        name = str(entry.build_id)
-        if entry.skipped:
-            statuses[entry.build_id] = Status.SKIPPED
-        elif name in planned or name not in outcomes:
-            statuses[entry.build_id] = Status.PENDING
-        else:
-            statuses[entry.build_id] = outcomes[name].status
     sources = (*farm.watch.repositories, *farm.polled_modules)
-    return Standing(
-        statuses=statuses,
-        outcomes=outcomes,
+    return Run(
+        builds=plan.builds,
         stuck=plan.stuck,
         unread=tuple(name for name in sources if name not in states or states[name].last_try < since),
         faults={name: states[name].error for name in sources if name in states and states[name].error},
     )
 
 
-def eta(now: Standing, *, slots: int) -> float | None:
+def eta(now: Run, *, slots: int) -> float | None:
     """Seconds until all is built, from how long builds took so far. None before the first."""
-    took = [o.seconds for o in now.outcomes.values() if o.status is Status.BUILT and o.seconds]
+    took = [build.outcome.seconds for build in now.builds if build.status is Status.BUILT and build.outcome]
     return now.left * statistics.median(took) / slots if took else None
 
 
-def line(now: Standing, *, slots: int) -> str:
+def line(now: Run, *, slots: int) -> str:
     """One plain line."""
     counts = now.counts
     words = [f"{counts[status]} {status}" for status in Status if status is not Status.PENDING and counts[status]]
@@ -111,22 +99,22 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, now: Standing) -> None:
+    def show(self, now: Run) -> None:
         """Called as often as liked; plain output says only what is new, every few seconds."""
         text = line(now, slots=self._slots)
         if self._console.is_terminal:
-            done = len(now.statuses) - now.left
-            self._bar.update(self._task, description=text, completed=done, total=len(now.statuses) or None)
+            done = len(now.builds) - now.left
+            self._bar.update(self._task, description=text, completed=done, total=len(now.builds) or None)
         elif text != self._said[0] and time.monotonic() - self._said[1] >= _PLAIN_EVERY:
             self._console.print(text, highlight=False, markup=False)
             self._said = (text, time.monotonic())
 
 
-def table(now: Standing) -> Table:
+def table(now: Run) -> Table:
     """A row per module and target."""
     rows: dict[tuple[str, str], Counter[Status]] = defaultdict(Counter)
-    for build_id, status in now.statuses.items():
-        rows[build_id.module, str(build_id.target)][status] += 1
+    for build in now.builds:
+        rows[build.entry.build_id.module, str(build.entry.kernel.target)][build.status] += 1
     sheet = Table("module", "target", *[str(status) for status in Status], title="Coverage")
     for (module, target), counts in sorted(rows.items()):
         sheet.add_row(module, target, *[str(counts[status] or "") for status in Status])
@@ -137,15 +125,15 @@ def table(now: Standing) -> Table:
     return sheet
 
 
-def causes(now: Standing, *, most: int = 10) -> list[str]:
+def causes(now: Run, *, most: int = 10) -> list[str]:
     """Why what is not built is not built, the most frequent first: one line a cause."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for build_id, status in now.statuses.items():
-        outcome = now.outcomes.get(str(build_id))
-        if status in (Status.FAILED, Status.UNAVAILABLE) and outcome is not None:
-            groups[f"{status}: {outcome.cause}"].append(str(build_id))
-        elif str(build_id) in now.stuck and status is Status.PENDING:
-            groups[f"stuck: {now.stuck[str(build_id)]}"].append(str(build_id))
+    for build in now.builds:
+        name = str(build.entry.build_id)
+        if build.status in (Status.FAILED, Status.UNAVAILABLE):
+            groups[f"{build.status}: {build.cause}"].append(name)
+        elif build.status is Status.PENDING and name in now.stuck:
+            groups[f"stuck: {now.stuck[name]}"].append(name)
     ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [f"{len(names)} x {cause} (as {names[0]})" for cause, names in ranked[:most]]
     if len(ranked) > most:

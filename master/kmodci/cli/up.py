@@ -20,7 +20,7 @@ from ..publishing import module_prefix
 from ..where import embedded
 from .options import config_option
 from .processes import MasterProcess
-from .progress import Display, Standing, causes, standing, table
+from .progress import Display, Run, causes, run_of, table
 
 _LOOK_EVERY = 1.0
 _FIRST_LOOK = "first-look"
@@ -72,10 +72,10 @@ def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> i
                 local.stop()
 
 
-def _follow(local: "LocalFarm", console: Console, since: float) -> Standing:
+def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
     with Display(console, slots=local.farm.slots) as display:
         while True:
-            now = standing(local.farm, since=since)
+            now = run_of(local.farm, since=since)
             display.show(now)
             if now.is_over:
                 return now
@@ -83,7 +83,7 @@ def _follow(local: "LocalFarm", console: Console, since: float) -> Standing:
             time.sleep(_LOOK_EVERY)
 
 
-def _tell(local: "LocalFarm", console: Console, now: Standing, *, keeps_running: bool) -> None:
+def _tell(local: "LocalFarm", console: Console, now: Run, *, keeps_running: bool) -> None:
     console.print(table(now))
     for cause in causes(now):
         console.print(f"  {cause}", highlight=False, markup=False, soft_wrap=True)
@@ -93,9 +93,9 @@ def _tell(local: "LocalFarm", console: Console, now: Standing, *, keeps_running:
     running = "" if keeps_running else "   (when the farm runs)"
     console.print(f"web UI:    {farm.settings.web.address}{running}", soft_wrap=True, highlight=False)
     console.print(f"bucket:    {farm.bucket.endpoint}/{farm.bucket.bucket}{running}", soft_wrap=True, highlight=False)
-    example = next((o for o in now.outcomes.values() if o.status is Status.BUILT), None)
+    example = next((b.entry.build_id for b in now.builds if b.status is Status.BUILT), None)
     if example is not None:
-        console.print(f"a module:  kmodci fetch {example.build_id}", soft_wrap=True, highlight=False)
+        console.print(f"a module:  .venv/bin/kmodci fetch {example}", soft_wrap=True, highlight=False)
 
 
 @dataclass(slots=True)
