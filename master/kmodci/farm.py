@@ -19,8 +19,9 @@ from .errors import BuildImpossible, NotFound
 from .fetch import Fetcher
 from .images import Recipe, recipe
 from .matrix import Entry, Planned, keys, plan, select
-from .model import BuildId, ModuleVersion, Outcome, Status, input_key
+from .model import BuildId, Outcome, Status, input_key
 from .paths import Paths
+from .products import Job, Publisher
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings, load
@@ -36,19 +37,6 @@ FARM_FAULT = "farm:"
 _IMAGE_RETRY = 600.0
 _UNREAD = "the module's source has not been read"
 _HELD = "cancelled; force it, or start the farm again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One build, with all that it is made of."""
-
-    entry: Entry
-    module: ModuleVersion
-    key: str
-    image: str
-    environment: Mapping[str, str]
-    is_current: bool
-    """False for a version that was asked for by hand: its outcome is not the build's status"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +66,7 @@ class Farm:
     bucket: Bucket
     engine: Engine
     supply: Supply
+    publisher: Publisher
     watch: Watch
     recipes: Mapping[str, Recipe]
     _held: set[str] = field(default_factory=set)
@@ -274,6 +263,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         bucket=bucket,
         engine=engine,
         supply=supply,
+        publisher=Publisher(bucket),
         watch=watch,
         recipes=recipes,
     )

@@ -15,8 +15,12 @@ from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPP
 from twisted.internet import defer, threads
 
 from ..errors import KmodciError
-from ..farm import FARM_FAULT, Farm, Job
+from ..facts import Facts
+from ..farm import FARM_FAULT, Farm
 from ..model import Outcome, Status
+from ..products import Job
+from ..publishing import Artifact
+from ..supply import Bundle
 from .workers import SandboxWorker
 
 TRIES = 4
@@ -31,7 +35,9 @@ class KernelBuild(Build):
     job: Job | None = None
     ended: Status | None = None
     impossible = ""
-    make_seconds = 0.0
+    bundle: Bundle
+    facts: Facts | None = None
+    artifacts: tuple[Artifact, ...] = ()
     began = 0.0
 
     def __init__(self, farm: Farm, requests: list[BuildRequest], builder: Builder) -> None:
@@ -56,7 +62,7 @@ class KernelBuild(Build):
             kernel_version=self.job.entry.kernel.version,
             finished=time.time(),
             seconds=time.time() - self.began,
-            make_seconds=self.make_seconds,
+            make_seconds=self.facts.make.user + self.facts.make.system if self.facts else 0.0,
             build_url=await self.getUrl(),
             manifest=manifest,
         )

@@ -3,6 +3,7 @@
 Everything but `build` runs on the master, in a thread: the container has no network and no secret.
 """
 
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,10 +14,11 @@ from buildbot.process.remotetransfer import FileWriter
 from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
 
-from ..errors import FetchError, Gone, KmodciError, VerifyError
+from ..errors import Gone, VerifyError
 from ..facts import Facts, read_facts
-from ..farm import Job
 from ..model import Status
+from ..products import Job, built, judge
+from ..publishing import entry_of
 from ..sandbox import BUNDLE_MOUNT
 from .build import KernelBuild
 
@@ -67,9 +69,6 @@ class Headers(KernelStep):
             bundle = await threads.deferToThread(farm.supply.bundle, job.entry.kernel)
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
-        except FetchError as error:
-            self.say("the mirror does not answer")
-            raise error
         await threads.deferToThread(farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst")
         self.build.bundle = bundle
         self.say(f"headers {bundle.sha256[:12]}")
@@ -153,22 +152,19 @@ class Verify(CommandMixin, KernelStep):
     name = "verify"
 
     async def run(self) -> int:
-        self.build.collected = TemporaryDirectory(prefix="kmodci-", dir=self.build.farm.paths.scratch)
-        folder = Path(self.build.collected.name)
-        try:
-            facts = await self._collect(folder)
-            self.build.make_seconds = facts.make.user + facts.make.system
-            verified = await threads.deferToThread(
-                self.build.farm.verify, self.job, self.build.bundle, [folder / name for name in facts.artifacts]
-            )
-        except VerifyError as error:
-            await self.write("problems", "\n".join(error.problems))
-            return await self.end(Status.FAILED, f"not publishable: {error.brief}")
-        except KmodciError as error:
-            return await self.end(Status.FAILED, str(error))
-        self.build.verified = verified
-        await self.write("facts", "\n".join(module.summary for module in verified))
-        self.say("verified " + ", ".join(module.name for module in verified))
+        with TemporaryDirectory(prefix="verify-", dir=self.build.farm.paths.scratch) as name:
+            folder = Path(name)
+            try:
+                self.build.facts = facts = await self._collect(folder)
+                files = {artifact: (folder / artifact).read_bytes() for artifact in facts.artifacts}
+                artifacts = await threads.deferToThread(judge, self.job, self.build.bundle, files)
+            except VerifyError as error:
+                await self.write("problems", "\n".join(error.problems))
+                return await self.end(Status.FAILED, f"not publishable: {error.brief}")
+        self.build.artifacts = artifacts
+        lines = [f"{a.name}: {a.facts.vermagic}, {a.facts.undefined} symbols, {a.facts.checked} CRCs" for a in artifacts]
+        await self.write("facts", "\n".join(lines))
+        self.say("verified " + ", ".join(artifact.name for artifact in artifacts))
         return SUCCESS
 
     async def _collect(self, folder: Path) -> Facts:
@@ -201,11 +197,22 @@ class Publish(KernelStep):
     name = "publish"
 
     async def run(self) -> int:
-        text = await self._log_text()
-        manifest = await threads.deferToThread(self.build.farm.publish, self.build, text, await self.build.getUrl())
-        await self.build.conclude(Status.BUILT, manifest=manifest)
+        build = self.build
+        made = built(
+            self.job,
+            build.bundle,
+            build.artifacts,
+            build.facts,
+            log=await self._log_text(),
+            url=await build.getUrl(),
+            started=build.began,
+            finished=time.time(),
+        )
+        manifest = await threads.deferToThread(build.farm.publisher.publish, made)
+        key = entry_of(manifest).manifest
+        await build.conclude(Status.BUILT, manifest=key)
         self.say("published")
-        await self.write("manifest", manifest)
+        await self.write("manifest", key + "\n" + manifest.model_dump_json(indent=1))
         return SUCCESS
 
     async def _log_text(self) -> str:
