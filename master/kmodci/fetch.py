@@ -42,7 +42,7 @@ class Fetcher:
     def __init__(
         self, *, timeout: float = 30.0, retries: int = 3, deadline: float = 1800.0, backoff: float = 0.5
     ) -> None:
-        self._tries = retries
+        self._retries = retries
         self._deadline = deadline
         self._backoff = backoff
         self._timeout = urllib3.Timeout(connect=min(timeout, 10.0), read=timeout)
@@ -102,7 +102,7 @@ class Fetcher:
                 return
             except urllib3.exceptions.HTTPError as fault:
                 broken += 1
-                if broken > self._tries:
+                if broken > self._retries:
                     raise FetchError(url, f"broke off at {passed} bytes: {_brief(fault)}", hint=_HINT) from fault
                 time.sleep(self._backoff * broken)
 
@@ -112,7 +112,9 @@ class Fetcher:
         with closing(self._open(url)) as response:
             while chunk := response.read1(_CHUNK, decode_content=False):
                 if position + len(chunk) > limit:
-                    raise FetchError(url, f"is longer than the {limit} bytes expected")
+                    raise FetchError(
+                        url, f"is longer than the {limit} bytes expected", hint="something else is served there"
+                    )
                 yield chunk, position
                 position += len(chunk)
             response.release_conn()
@@ -127,8 +129,10 @@ class Fetcher:
         if response.status == 200:
             return response
         response.close()
-        error = Gone if response.status in _GONE else FetchError
-        raise error(url, f"the server answered {response.status} {response.reason or ''}".rstrip())
+        why = f"the server answered {response.status} {response.reason or ''}".rstrip()
+        if response.status in _GONE:
+            raise Gone(url, why, hint="the mirror does not have it, or no longer; another one may")
+        raise FetchError(url, why, hint=_HINT)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Direct, or through the proxy that the environment names for this URL."""

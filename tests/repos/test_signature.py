@@ -64,3 +64,12 @@ def test_a_missing_keyring_is_no_fault_of_the_index(tmp_path: Path) -> None:
     assert not isinstance(caught.value, IndexDamaged)
     with pytest.raises(KmodciError, match="no keyring"):
         verified_release(archive_key().sign(TEXT), [])
+
+
+def test_without_gpgv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = archive_key()
+    signed = key.sign(TEXT)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(KmodciError, match="gpgv is not installed") as caught:
+        verified_release(signed, [key.keyring])
+    assert "apt-get install gpgv" in caught.value.hint

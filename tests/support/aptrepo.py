@@ -13,6 +13,7 @@ import lzma
 import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -32,14 +33,15 @@ class Key:
     def __init__(self, *, lived: tuple[datetime, timedelta] | None = None) -> None:
         """lived: when it was made and for how long it is good; now and for ever if not given."""
         # gpg-agent's socket is in here, and the path of a socket must be short: so not in tmp_path
-        self._home = tempfile.TemporaryDirectory(prefix="kmodci-gpg-")
+        self._home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
+        weakref.finalize(self, _forget, self._home)
         self._clock: list[str] = []
         expires = "never"
         if lived:
             self._clock = ["--faked-system-time", lived[0].strftime("%Y%m%dT%H%M%S!")]
             expires = f"seconds={int(lived[1].total_seconds())}"
         self._gpg("--quick-gen-key", "Test Archive <archive@example.org>", "ed25519", "sign", expires)
-        self.keyring = Path(self._home.name) / "keyring.gpg"
+        self.keyring = self._home / "keyring.gpg"
         self.keyring.write_bytes(self._gpg("--export"))
 
     def sign(self, text: str, *options: str) -> bytes:
@@ -47,11 +49,17 @@ class Key:
         return self._gpg(*options, "--clearsign", text=text)
 
     def _gpg(self, *arguments: str, text: str = "") -> bytes:
-        options = ["--homedir", self._home.name, "--batch", "--quiet", "--passphrase", "", *self._clock]
+        options = ["--homedir", str(self._home), "--batch", "--quiet", "--passphrase", "", *self._clock]
         command = ["gpg", *options, "--pinentry-mode", "loopback", *arguments]
         done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
+
+
+def _forget(home: Path) -> None:
+    """gpg starts an agent for each folder, and leaves it running."""
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=False)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @cache
