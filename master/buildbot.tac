@@ -6,6 +6,7 @@ from pathlib import Path
 
 from buildbot.master import BuildMaster
 from kmodci.bot.startup import mark_active
+from kmodci.settings import load
 from twisted.application import service
 from twisted.python.log import FileLogObserver, ILogObserver
 from twisted.python.logfile import LogFile
@@ -19,7 +20,7 @@ try:
 except BlockingIOError:
     sys.exit(f"another master is running on {basedir}: stop it first")
 
-mark_active(basedir)
+mark_active(load(Path(os.environ["KMODCI_CONFIG"])))
 application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
 application.setComponent(ILogObserver, FileLogObserver(log).emit)

@@ -71,7 +71,9 @@ def build_by_hand(
         seconds=limits.seconds,
     )
     if status != 0:
-        raise BuildImpossible(f"{job.entry.build_id}: the build ended with status {status}", hint="its last lines say why")
+        raise BuildImpossible(
+            f"{job.entry.build_id}: the build ended with status {status}", hint="its last lines say why"
+        )
     made.seek(0)
     files = _files(made)
     facts = read_facts(files.get("facts.json", b""))

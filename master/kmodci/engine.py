@@ -16,7 +16,7 @@ from .sandbox import LABEL, USER
 _FAULTS = (DockerException, requests.exceptions.RequestException)
 
 
-class SandboxClient(docker.APIClient):  # type: ignore[misc]
+class SandboxClient(docker.APIClient):
     """The Docker SDK's client, with what every container of a farm has and Buildbot cannot say.
 
     Buildbot's DockerLatentWorker knows neither user nor labels; everything else it passes on.

@@ -19,7 +19,7 @@ from .errors import BuildImpossible, NotFound
 from .fetch import Fetcher
 from .images import Recipe, recipe
 from .matrix import Entry, Planned, keys, plan, select
-from .model import BuildId, Outcome, Status, input_key
+from .model import BuildId, Status, input_key
 from .paths import Paths
 from .products import Job, Publisher
 from .schema import Scope
@@ -29,8 +29,8 @@ from .sources import at_ref
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .workerbundle import make_bundle
 from .where import bucket_of, packages, repositories, suites_of
+from .workerbundle import make_bundle
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
 FARM_FAULT = "farm:"
@@ -77,6 +77,11 @@ class Farm:
         """Builds at once."""
         workers = self.settings.engine.workers
         return self.engine.cores() if workers == "auto" else workers
+
+    @property
+    def queue_length(self) -> int:
+        """How many builds may be in Buildbot's queue at once; it slows down with thousands."""
+        return 4 * self.slots
 
     @property
     def polled_modules(self) -> tuple[str, ...]:
@@ -164,8 +169,8 @@ class Farm:
         if len(found) == 1:
             return found[0]
         if found:
-            names = ", ".join(str(e.kernel) for e in found)
-            raise NotFound(f"{kernel} is more than one kernel", hint=f"say which: {names}")
+            choice = ", ".join(str(e.kernel) for e in found)
+            raise NotFound(f"{kernel} is more than one kernel", hint=f"say which: {choice}")
         names = [str(e.kernel) if "/" in kernel else e.kernel.release for e in entries]
         near = difflib.get_close_matches(kernel, names, 4, 0.5)
         hint = f"the nearest are: {', '.join(near)}" if near else "no kernel like it is listed by any repository"
@@ -213,10 +218,6 @@ class Farm:
         """Whether this very build is in the bucket."""
         outcome = self.store.outcome(job.entry.build_id)
         return outcome is not None and outcome.status is Status.BUILT and outcome.key == job.key
-
-    def outcome(self, entry: Entry) -> Outcome | None:
-        """How the entry's last build ended."""
-        return self.store.outcome(entry.build_id)
 
 
 def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:

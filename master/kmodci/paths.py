@@ -59,7 +59,7 @@ class Paths:
         if len(os.fsencode(path)) > _SOCKET_PATH_LIMIT:
             raise KmodciError(
                 f"the path of the farm's socket is too long: {path}",
-                hint=f"set `state:` in kmodci.yml to a folder whose path is shorter; {_SOCKET_PATH_LIMIT} bytes is the limit",
+                hint=f"set `state:` in kmodci.yml to a shorter path; {_SOCKET_PATH_LIMIT} bytes is the limit",
             )
         return path
 

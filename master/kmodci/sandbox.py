@@ -64,7 +64,7 @@ def host_config(limits: Limits) -> dict[str, object]:
         "pids_limit": limits.processes,
         # /usr/src because Debian's headers name each other by that absolute path; /lib/modules
         # because many a Makefile looks for its kernel in /lib/modules/<release>/build.
-        "tmpfs": {"/build": room, "/tmp": room, "/usr/src": room, "/usr/lib/modules": room},
+        "tmpfs": dict.fromkeys(("/build", "/tmp", "/usr/src", "/usr/lib/modules"), room),  # noqa: S108 the container's
     }
 
 

@@ -89,6 +89,7 @@ class Supply:
                 input=request(list(zip(kernel.headers, debs, strict=True)), made, pieces=self.paths.cache("pieces")),
                 capture_output=True,
                 text=True,
+                check=False,
             )
             if done.returncode != 0:
                 raise BuildImpossible(f"the header packages of {kernel} cannot be used: {done.stderr.strip()[-500:]}")
@@ -156,7 +157,9 @@ class Supply:
             if not self.bucket.get_file(key, part):
                 return False
             if _sha256(part) != sha256:
-                raise KmodciError(f"{key} in the bucket is damaged", hint="delete it; it is made again from its packages")
+                raise KmodciError(
+                    f"{key} in the bucket is damaged", hint="delete it; it is made again from its packages"
+                )
             part.chmod(0o644)
             part.replace(path)
             return True

@@ -41,7 +41,9 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
         for repository in entry.repositories:
             if arches or repository_name(repository) in packaged:
                 # a repository that is read for a package only is read for one architecture only
-                found[repository_name(repository)] = _repository(settings, entry, repository, arches or entry.arches[:1])
+                found[repository_name(repository)] = _repository(
+                    settings, entry, repository, arches or entry.arches[:1]
+                )
     return found
 
 
@@ -123,5 +125,3 @@ def _repository(settings: Settings, entry: Following, repository: RepositoryAt, 
         keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
         check_valid_until=repository.check_valid_until,
     )
-
-

@@ -12,7 +12,8 @@ from buildbot.process.builder import Builder
 from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
-from twisted.internet import defer, threads
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import threads
 
 from ..errors import KmodciError
 from ..facts import Facts
@@ -72,39 +73,39 @@ class KernelBuild(Build):
         """This very build has been done before: end here, and leave what is written."""
         self.ended = Status.SKIPPED
 
-    @defer.inlineCallbacks
-    def startBuild(self, workerforbuilder: object) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def startBuild(self, workerforbuilder: object) -> None:
         self.began = time.time()
         try:
-            self.job = yield threads.deferToThread(self.farm.job, self.build_id, self.getProperty("module_ref") or "")
+            self.job = await threads.deferToThread(self.farm.job, self.build_id, self.getProperty("module_ref") or "")
             self.setProperty("image", self.job.image, "kmodci")
         except KmodciError as error:
             self.impossible = str(error)
-        yield super().startBuild(workerforbuilder)
+        await super().startBuild(workerforbuilder)
 
-    @defer.inlineCallbacks
-    def stepDone(self, results: int, step: BuildStep) -> defer.Deferred[bool]:
-        terminate = yield super().stepDone(results, step)
+    @async_to_deferred
+    async def stepDone(self, results: int, step: BuildStep) -> bool:
+        terminate = await super().stepDone(results, step)
         if self.ended is not None and self.conn:
             # unavailable and skipped are neither red nor green, and end the build where it stands
             self.results = _RESULTS[self.ended]
             return True
         return terminate
 
-    @defer.inlineCallbacks
-    def buildFinished(self, text: list[str], results: int) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def buildFinished(self, text: list[str], results: int) -> None:
         results = worst_status(self.results, results)
         if self.ended is None and results in (RETRY, EXCEPTION):
-            cause = yield defer.ensureDeferred(self._why_not_again(text))
+            cause = await self._why_not_again(text)
             results = FAILURE if cause else RETRY
             text = ["failed:", cause] if cause else text
             if cause:
-                yield defer.ensureDeferred(self.conclude(Status.FAILED, cause))
+                await self.conclude(Status.FAILED, cause)
         elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN:
             # or it would be planned again at once
-            yield defer.ensureDeferred(self.conclude(Status.FAILED, f"cancelled: {self.stopped_reason or 'no reason'}"))
+            await self.conclude(Status.FAILED, f"cancelled: {self.stopped_reason or 'no reason'}")
         self.results = results
-        yield super().buildFinished(text, results)
+        await super().buildFinished(text, results)
 
     async def _why_not_again(self, text: list[str]) -> str:
         """The cause to fail with, or "" if the request shall be tried again."""

@@ -17,9 +17,9 @@ from ..where import buildbot_database
 from .build import KernelBuild
 from .builders import build_steps, image_steps
 from .force import KernelForce
+from .index import IndexWriter
 from .pollers import ModulePoller, RepositoryPoller
 from .queue import BoundedChooser, prioritize_builders
-from .index import IndexWriter
 from .schedulers import MatrixScheduler
 from .virtual import VirtualBuilders
 from .web import close_event_stream

@@ -14,7 +14,8 @@ from buildbot.schedulers.forcesched import (
     ForceScheduler,
     StringParameter,
 )
-from twisted.internet import defer, threads
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import threads
 
 from ..errors import KmodciError
 from ..farm import Farm
@@ -74,55 +75,56 @@ class KernelForce(ForceScheduler):
     def checkConfig(self, builderNames: Sequence[str], farm: Farm) -> None:
         super().checkConfig(list(builderNames), **_form(farm))
 
-    @defer.inlineCallbacks
-    def reconfigService(self, builderNames: Sequence[str], farm: Farm) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def reconfigService(self, builderNames: Sequence[str], farm: Farm) -> None:
         self.farm = farm
-        yield super().reconfigService(list(builderNames), **_form(farm))
+        await super().reconfigService(list(builderNames), **_form(farm))
         builders = self.master.service_manager.namedServices.get(virtual.VirtualBuilders.name)
         self.builderNames = _AnyBuilder(builderNames, builders)
 
-    @defer.inlineCallbacks
-    def force(
+    @async_to_deferred
+    async def force(
         self, owner: str, builderNames: object = None, builderid: int | None = None, **kwargs: object
-    ) -> defer.Deferred[tuple[int, dict[int, int]]]:
+    ) -> tuple[int, dict[int, int]]:
         """Checks the form, finds the one builder it means, and asks for the build.
 
         Raises CollectedValidationError, which the form shows beside its fields.
         """
         module, kernel = _word(kwargs, MODULE), _word(kwargs, KERNEL)
         if builderid is not None:
-            builder = yield self.master.data.get(("builders", str(builderid)))
+            builder = await self.master.data.get(("builders", str(builderid)))
             if builder and builder["name"].count("/") == 2:
                 module, _, kernel = builder["name"].partition("/")
-        entry = yield threads.deferToThread(self._entry, module, kernel, bool(_word(kwargs, REBUILD)))
+        entry = await threads.deferToThread(
+            self._entry, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
+        )
         kwargs.update({MODULE: [module], KERNEL: [str(entry.kernel)]})
-        asked = yield super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
+        asked = await super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
         return asked
 
-    def _entry(self, module: str, kernel: str, rebuild: bool) -> Entry:
+    def _entry(self, module: str, kernel: str, ref: str, rebuild: bool) -> Entry:
         try:
             entry = self.farm.entry(module, kernel)
         except KmodciError as error:
             raise CollectedValidationError({KERNEL: str(error).replace("\n", " ")}) from error
         if entry.skipped:
             raise CollectedValidationError({KERNEL: f"{entry.build_id} is skipped: {entry.skipped}"})
-        if not rebuild and self.farm.is_built_now(entry):
+        if not rebuild and not ref and self.farm.is_built(self.farm.job(str(entry.build_id))):
             raise CollectedValidationError({REBUILD: f"{entry.build_id} is built; tick this to build it again"})
         return entry
 
-    @defer.inlineCallbacks
-    def addBuildsetForSourceStampsWithDefaults(
+    @async_to_deferred
+    async def addBuildsetForSourceStampsWithDefaults(
         self, reason: str, properties: Properties, priority: int = 0, **kwargs: object
-    ) -> defer.Deferred[tuple[int, dict[int, int]]]:
-        entry = yield threads.deferToThread(self.farm.entry, properties[MODULE], properties[KERNEL])
+    ) -> tuple[int, dict[int, int]]:
+        entry = await threads.deferToThread(self.farm.entry, properties[MODULE], properties[KERNEL])
         for name, value in virtual.properties(entry).items():
             properties.setProperty(name, value, "Force Build Form")
         # a forced build is somebody waiting: before all that the plan has queued
-        added = yield super().addBuildsetForSourceStampsWithDefaults(
+        added = await super().addBuildsetForSourceStampsWithDefaults(
             reason, properties=properties, priority=max(priority or 0, 50), **kwargs
         )
         return added
-
 
 
 def _form(farm: Farm) -> dict[str, object]:
@@ -132,7 +134,9 @@ def _form(farm: Farm) -> dict[str, object]:
         "properties": [
             ModuleChoice(MODULE, farm, label="Module (on a kernel's own page: that page's)"),
             KernelChoice(KERNEL, farm, label="Kernel release, or target/release (on a kernel's own page: that page's)"),
-            StringParameter(REF, label="Module version to build instead: a tag, branch or commit (git)", default="", size=40),
+            StringParameter(
+                REF, label="Module version to build instead: a tag, branch or commit (git)", default="", size=40
+            ),
             BooleanParameter(REBUILD, label="Rebuild, even if it is built", default=False),
         ],
     }
@@ -144,4 +148,3 @@ def _word(form: dict[str, object], name: str) -> str:
     if isinstance(value, list):
         value = value[0] if value else ""
     return "" if value in (None, False) else str(value).strip()
-

@@ -1,6 +1,7 @@
 """Writes the index of each module version a few times a minute, rather than once per build."""
 
 from buildbot.util.service import BuildbotService
+from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
 from twisted.python import log
 
@@ -25,25 +26,25 @@ class IndexWriter(BuildbotService):
         self._caught_up = False
         return defer.succeed(None)
 
-    @defer.inlineCallbacks
-    def startService(self) -> defer.Deferred[None]:
-        yield super().startService()
+    @async_to_deferred
+    async def startService(self) -> None:
+        await super().startService()
         self._timer.start(_EVERY, now=True)
 
-    @defer.inlineCallbacks
-    def stopService(self) -> defer.Deferred[None]:
-        yield super().stopService()
+    @async_to_deferred
+    async def stopService(self) -> None:
+        await super().stopService()
         if self._timer.running:
             self._timer.stop()
-        yield self._write()
+        await self._write()
 
-    @defer.inlineCallbacks
-    def _write(self) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def _write(self) -> None:
         try:
             if not self._caught_up:
-                outcomes = yield threads.deferToThread(self.farm.store.outcomes)
-                yield threads.deferToThread(self.farm.publisher.catch_up, outcomes)
+                outcomes = await threads.deferToThread(self.farm.store.outcomes)
+                await threads.deferToThread(self.farm.publisher.catch_up, outcomes)
                 self._caught_up = True
-            yield threads.deferToThread(self.farm.publisher.write_indices)
+            await threads.deferToThread(self.farm.publisher.write_indices)
         except KmodciError as error:
             log.msg(f"the index is behind, tried again in {_EVERY:.0f} s: {error}")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from buildbot.changes.base import ReconfigurablePollingChangeSource
+from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, threads
 from twisted.python import log
 
@@ -38,19 +39,19 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         self.farm = farm
         return super().reconfigService(name=name, **_times(farm))
 
-    @defer.inlineCallbacks
-    def poll(self) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def poll(self) -> None:
         if time.monotonic() < self._not_before:
             return
         try:
-            yield defer.ensureDeferred(self.look())
+            await self.look()
             self._faults = 0
         except KmodciError as error:
             self._faults += 1
             pause = min(self.farm.settings.poll.interval * 2 ** (self._faults - 1), _LONGEST_PAUSE)
             self._not_before = time.monotonic() + pause * random.uniform(0.9, 1.0) - 1
             log.msg(f"{self.name}: {error}")
-            yield threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
+            await threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
 
     async def look(self) -> None:
         """One look at the source. Raises KmodciError."""
@@ -71,7 +72,11 @@ class FarmPoller(ReconfigurablePollingChangeSource):
 
 def _times(farm: Farm) -> dict[str, object]:
     interval = farm.settings.poll.interval
-    return {"pollInterval": interval, "pollAtLaunch": True, "pollRandomDelayMax": min(farm.settings.poll.jitter, interval - 1)}
+    return {
+        "pollInterval": interval,
+        "pollAtLaunch": True,
+        "pollRandomDelayMax": min(farm.settings.poll.jitter, interval - 1),
+    }
 
 
 class RepositoryPoller(FarmPoller):

@@ -48,6 +48,9 @@ async def prioritize_builders(master: BuildMaster, builders: Sequence[Builder]) 
 class BoundedChooser(BasicBuildChooser):
     """Reads only the first requests of a builder's queue, and none while no worker could take one."""
 
+    unclaimedBrdicts: ListResult | None
+    workerpool: list[object]
+
     @async_to_deferred
     async def _fetchUnclaimedBrdicts(self) -> ListResult:
         if self.unclaimedBrdicts is None:

@@ -8,8 +8,11 @@ when. The queue is bounded, because Buildbot's own slows down with thousands of 
 from collections.abc import Sequence
 
 from buildbot.changes.changes import Change
+from buildbot.mq.base import QueueRef
 from buildbot.schedulers.base import ReconfigurableBaseScheduler
+from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer, task, threads
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 
 from ..errors import KmodciError
@@ -28,46 +31,46 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     def __init__(self, name: str, builderNames: Sequence[str], **kwargs: object) -> None:
         super().__init__(name, builderNames=builderNames, **kwargs)
-        self._again: object = None
+        self._again: IDelayedCall | None = None
         self._planning = defer.DeferredLock()
-        self._consumers: list[object] = []
+        self._consumers: list[QueueRef] = []
         self._timer = task.LoopingCall(self.wake)
 
     def checkConfig(self, builderNames: Sequence[str], farm: Farm) -> None:
         super().checkConfig(builderNames)
 
-    @defer.inlineCallbacks
-    def reconfigService(self, builderNames: Sequence[str], farm: Farm) -> defer.Deferred[None]:
-        yield super().reconfigService(builderNames)
+    @async_to_deferred
+    async def reconfigService(self, builderNames: Sequence[str], farm: Farm) -> None:
+        await super().reconfigService(builderNames)
         self.farm = farm
         if self._timer.running:
             self.wake()
 
-    @defer.inlineCallbacks
-    def activate(self) -> defer.Deferred[None]:
-        yield super().activate()
-        self._in_queue: dict[str, int] = yield defer.ensureDeferred(self._waiting())
+    @async_to_deferred
+    async def activate(self) -> None:
+        await super().activate()
+        self._in_queue: dict[str, int] = await self._waiting()
         consume = self.master.mq.startConsuming
         self._consumers = [
-            (yield consume(lambda key, message: self.wake(), CHANGED)),
-            (yield consume(self._ended, ("buildsets", None, "complete"))),
-            (yield consume(self._cancelled, ("buildrequests", None, "cancel"))),
+            (await consume(lambda key, message: self.wake(), CHANGED)),
+            (await consume(self._ended, ("buildsets", None, "complete"))),
+            (await consume(self._cancelled, ("buildrequests", None, "cancel"))),
         ]
-        yield self.startConsumingChanges()
+        await self.startConsumingChanges()
         self._timer.start(_EVERY)
 
-    @defer.inlineCallbacks
-    def deactivate(self) -> defer.Deferred[None]:
-        yield super().deactivate()
+    @async_to_deferred
+    async def deactivate(self) -> None:
+        await super().deactivate()
         if self._timer.running:
             self._timer.stop()
         if self._again is not None and self._again.active():
             self._again.cancel()
         for consumer in self._consumers:
-            yield consumer.stopConsuming()
+            await consumer.stopConsuming()
         self._consumers = []
         # a plan under way finishes what it was writing
-        yield self._planning.run(lambda: None)
+        await self._planning.run(lambda: None)
 
     def gotChange(self, change: Change, important: bool) -> defer.Deferred[None]:
         """A kernel or a module changed; what follows from that is the plan's to say."""
@@ -87,9 +90,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         if self._in_queue.pop(str(message.get("external_idstring")), None) is not None:
             self.wake()
 
-    @defer.inlineCallbacks
-    def _cancelled(self, key: tuple[str, ...], message: dict[str, object]) -> defer.Deferred[None]:
-        buildset = yield self.master.data.get(("buildsets", str(message["buildsetid"])))
+    @async_to_deferred
+    async def _cancelled(self, key: tuple[str, ...], message: dict[str, object]) -> None:
+        buildset = await self.master.data.get(("buildsets", str(message["buildsetid"])))
         if buildset and buildset["external_idstring"]:
             self.farm.hold(buildset["external_idstring"])
 
@@ -137,5 +140,3 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             priority=priority,
         )
         return True
-
-

@@ -69,7 +69,9 @@ class Headers(KernelStep):
             bundle = await threads.deferToThread(farm.supply.bundle, job.entry.kernel)
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
-        await threads.deferToThread(farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst")
+        await threads.deferToThread(
+            farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst"
+        )
         self.build.bundle = bundle
         self.say(f"headers {bundle.sha256[:12]}")
         packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.entry.kernel.headers)
@@ -162,7 +164,9 @@ class Verify(CommandMixin, KernelStep):
                 await self.write("problems", "\n".join(error.problems))
                 return await self.end(Status.FAILED, f"not publishable: {error.brief}")
         self.build.artifacts = artifacts
-        lines = [f"{a.name}: {a.facts.vermagic}, {a.facts.undefined} symbols, {a.facts.checked} CRCs" for a in artifacts]
+        lines = [
+            f"{a.name}: {a.facts.vermagic}, {a.facts.undefined} symbols, {a.facts.checked} CRCs" for a in artifacts
+        ]
         await self.write("facts", "\n".join(lines))
         self.say("verified " + ", ".join(artifact.name for artifact in artifacts))
         return SUCCESS
@@ -198,6 +202,7 @@ class Publish(KernelStep):
 
     async def run(self) -> int:
         build = self.build
+        assert build.facts is not None  # `verify` came before
         made = built(
             self.job,
             build.bundle,

@@ -12,6 +12,7 @@ from buildbot.interfaces import IRenderable, LatentWorkerFailedToSubstantiate
 from buildbot.process.build import Build
 from buildbot.process.properties import Properties, Property
 from buildbot.process.workerforbuilder import LatentWorkerForBuilder
+from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.base import AbstractWorker
 from buildbot.worker.docker import DockerLatentWorker
 from twisted.internet import defer, threads
@@ -84,29 +85,29 @@ class SandboxWorker(DockerLatentWorker):
             "WORKERPASS": self.one_time_password.renew(),
         }
 
-    @defer.inlineCallbacks
-    def start_instance(self, build: Build) -> defer.Deferred[list[str]]:
+    @async_to_deferred
+    async def start_instance(self, build: Build) -> list[str]:
         tag = build.getProperty("image")
         try:
-            yield threads.deferToThread(self.farm.supply.load_image, tag)
-            yield threads.deferToThread(self.farm.paths.empty_inputs, self.name)
+            await threads.deferToThread(self.farm.supply.load_image, tag)
+            await threads.deferToThread(self.farm.paths.empty_inputs, self.name)
         except KmodciError as error:
             raise LatentWorkerFailedToSubstantiate(str(error)) from error
-        started = yield super().start_instance(build)
+        started = await super().start_instance(build)
         return started
 
-    @defer.inlineCallbacks
-    def attached(self, conn: object) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def attached(self, conn: object) -> None:
         # The one login that this password was for has been: nobody else can use it, even from
         # inside the container.
         self.one_time_password.renew()
-        yield super().attached(conn)
+        await super().attached(conn)
 
-    @defer.inlineCallbacks
-    def was_killed_for_memory(self) -> defer.Deferred[bool]:
+    @async_to_deferred
+    async def was_killed_for_memory(self) -> bool:
         """Whether the container of this worker's running or last build ran out of memory."""
         try:
-            killed = yield threads.deferToThread(self.farm.engine.killed_for_memory, self.getContainerName())
+            killed = await threads.deferToThread(self.farm.engine.killed_for_memory, self.getContainerName())
         except KmodciError as error:
             log.msg(f"cannot ask why {self.name} was lost: {error}")
             return False

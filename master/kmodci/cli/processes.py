@@ -29,6 +29,7 @@ class MasterProcess:
     paths: Paths
     config_dir: Path
     scope: str
+    modules: tuple[str, ...]
 
     @property
     def _pid_file(self) -> Path:
@@ -89,6 +90,7 @@ class MasterProcess:
             **passed,
             "KMODCI_CONFIG": str(self.config_dir.resolve()),
             "KMODCI_SCOPE": self.scope,
+            "KMODCI_MODULES": " ".join(self.modules),
             "KMODCI_BASEDIR": str(self.paths.master),
         }
 
@@ -107,6 +109,7 @@ class MasterProcess:
             env=self._environment(),
             capture_output=True,
             text=True,
+            check=False,
         )
         if done.returncode != 0:
             raise KmodciError(f"Buildbot's database cannot be made:\n{(done.stdout + done.stderr)[-2000:]}")

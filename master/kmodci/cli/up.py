@@ -16,7 +16,6 @@ from ..embedded import EmbeddedS3
 from ..errors import KmodciError
 from ..farm import Farm, open_farm
 from ..model import Status
-from ..publishing import module_prefix
 from ..where import embedded
 from .options import config_option
 from .processes import MasterProcess
@@ -28,13 +27,23 @@ _FIRST_LOOK = "first-look"
 
 @click.command()
 @config_option
-@click.option("--all", "everything", is_flag=True, help="Every kernel of config/, not just the newest of Debian stable.")
-@click.option("--module", "modules", multiple=True, metavar="NAME", help="Build this module [default: v4l2loopback]; repeatable, '*' is all.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every kernel of config/, not just the newest of Debian stable."
+)
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="NAME",
+    help="Build this module [default: v4l2loopback]; repeatable, '*' is all.",
+)
 @click.option("--scope", default="", metavar="NAME", help="A scope of kmodci.yml, instead of --all or the default.")
 @click.option("--once", is_flag=True, help="Stop the farm when all is built.")
 @click.option("--detach", is_flag=True, help="Leave the farm running when all is built; --stop stops it.")
 @click.option("--stop", "stopping", is_flag=True, help="Stop the farm that runs on this state, and start nothing.")
-def up(config: Path, everything: bool, modules: tuple[str, ...], scope: str, once: bool, detach: bool, stopping: bool) -> None:
+def up(
+    config: Path, everything: bool, modules: tuple[str, ...], scope: str, once: bool, detach: bool, stopping: bool
+) -> None:
     """Start a farm on this machine: S3 server, Buildbot master, latent Docker workers.
 
     It discovers kernels, builds the module for each, verifies and uploads, and shows how that goes.
