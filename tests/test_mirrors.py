@@ -8,6 +8,13 @@ from kmodci.mirrors import system_keyrings, system_mirrors
 from support.aptrepo import AptRepo, make_deb
 
 
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    system_mirrors.cache_clear()
+    yield
+    system_mirrors.cache_clear()
+
+
 @pytest.fixture
 def repo(tmp_path: Path) -> Iterator[AptRepo]:
     with AptRepo(tmp_path, label="Debian-Security", arches=["amd64"]) as repo:
