@@ -13,8 +13,9 @@ from .discovery import Look, Repository, diff, look, merge
 from .fetch import Fetcher
 from .model import Kernel, ModuleVersion
 from .settings import Settings
-from .sources import packaged, resolve
+from .sources import PackageSource, resolve
 from .store import RepositoryState, Store
+from .where import source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,11 @@ class Watch:
         return [kernel for kernel in gone if self.store.meta(bundle_note(kernel.headers_digest))]
 
     def _new_modules(self, found: Look, wanted: Mapping[str, str]) -> list[ModuleVersion]:
-        versions = [packaged(wanted[package.name], package) for package in found.packages]
+        versions = [
+            resolve(name, PackageSource(package=package), version=self.settings.modules[name].version)
+            for package in found.packages
+            for name in [wanted[package.name]]
+        ]
         return [v for v in versions if self.store.module_version(v.module) != v]
 
     def remember(self, found: Found) -> None:
@@ -99,7 +104,8 @@ class Watch:
     def look_at_module(self, name: str) -> ModuleVersion | None:
         """The version that a module's source is at now, if it is another than the known one."""
         now = time.time()
-        version = resolve(name, self.settings.modules[name].source)
+        module = self.settings.modules[name]
+        version = resolve(name, source_of(module), version=module.version)
         self.store.put_repository(RepositoryState(name=name, digest=version.digest, last_ok=now, last_try=now))
         return None if version == self.store.module_version(name) else version
 

@@ -1,0 +1,7 @@
+"""stub until merged"""
+
+
+def main() -> None:
+    from .up import up
+
+    up()
