@@ -50,7 +50,7 @@ class MasterProcess:
         self._pid_file.unlink(missing_ok=True)
         output = (self.paths.logs / "master.out").open("ab")
         process = subprocess.Popen(
-            [*_python("twisted"), "--nodaemon", f"--pidfile={self._pid_file}", f"--python={_tac()}"],
+            [str(_tool("twistd")), "--nodaemon", f"--pidfile={self._pid_file}", f"--python={_tac()}"],
             cwd=self.paths.master,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -105,7 +105,7 @@ class MasterProcess:
         tac.unlink(missing_ok=True)
         tac.symlink_to(_tac())
         done = subprocess.run(
-            [*_python("buildbot"), "upgrade-master", "--quiet", str(self.paths.master)],
+            [str(_tool("buildbot")), "upgrade-master", "--quiet", str(self.paths.master)],
             env=self._environment(),
             capture_output=True,
             text=True,
@@ -127,13 +127,14 @@ def _tac() -> Path:
     return checkout() / "master" / "buildbot.tac"
 
 
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
+def _tool(name: str) -> Path:
+    """A program of the virtual environment that this runs in."""
+    return Path(sys.executable).with_name(name)
 
 
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/api/v2/masters", timeout=5) as answer:  # noqa: S310 our own address
-            return bool(answer.status == 200)
+            return bool(answer.read())
     except (urllib.error.URLError, OSError):
         return False
