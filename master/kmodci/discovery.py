@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from .digests import checked
 from .distros import BUILD_ARCH, DISTROS, Distro, Place
 from .errors import Gone, IndexDamaged
-from .fetch import checked
 from .model import Kernel, Package
 from .repos.apt import IndexFile, Release, Scan, Stanza, parse_release, scan_packages
 from .repos.compressed import SUFFIXES, decompressed

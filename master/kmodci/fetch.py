@@ -3,11 +3,10 @@
 Content is never trusted here: whoever asks knows a signature or a hash to check it with.
 """
 
-import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,18 +16,17 @@ import urllib3
 from urllib3.util.retry import Retry
 
 from . import __version__
-from .errors import FetchError, Gone, IndexDamaged
+from .digests import checked
+from .errors import FetchError, Gone
 
 _ENDLESS = 1 << 62
 _CHUNK = 256 * 1024
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _GONE = frozenset({404, 410})
-_BACKOFF = 0.5
 _LONGEST_WAIT = 30
 _IDLE = 8
 # A content encoding would change the bytes that a hash is about.
 _HEADERS = {"User-Agent": f"kmodci/{__version__}", "Accept-Encoding": "identity"}
-_RACE = "a mirror in the middle of its update does this; if it stays, the mirror or a proxy is damaged"
 _HINT = "is the mirror reachable from here? http_proxy and https_proxy in the environment are honoured"
 
 
@@ -37,12 +35,16 @@ class Fetcher:
 
     timeout: seconds without any data from the server. retries: how often a fault that may pass (no
     connection, a broken one, 429, 5xx) is tried again. deadline: seconds for one URL, all tries
-    included, because a server that sends a byte now and then never runs into the timeout.
+    included, because a server that sends a byte now and then never runs into the timeout. backoff:
+    seconds before the second try; twice that before the third, and so on.
     """
 
-    def __init__(self, *, timeout: float = 30.0, retries: int = 3, deadline: float = 1800.0) -> None:
-        self._tries = retries
+    def __init__(
+        self, *, timeout: float = 30.0, retries: int = 3, deadline: float = 1800.0, backoff: float = 0.5
+    ) -> None:
+        self._retries = retries
         self._deadline = deadline
+        self._backoff = backoff
         self._timeout = urllib3.Timeout(connect=min(timeout, 10.0), read=timeout)
         self._retry = Retry(
             total=None,
@@ -52,7 +54,7 @@ class Fetcher:
             other=0,
             redirect=5,
             status_forcelist=_TRANSIENT,
-            backoff_factor=_BACKOFF,
+            backoff_factor=backoff,
             backoff_max=_LONGEST_WAIT,
             retry_after_max=_LONGEST_WAIT,
             raise_on_status=False,
@@ -100,9 +102,9 @@ class Fetcher:
                 return
             except urllib3.exceptions.HTTPError as fault:
                 broken += 1
-                if broken > self._tries:
+                if broken > self._retries:
                     raise FetchError(url, f"broke off at {passed} bytes: {_brief(fault)}", hint=_HINT) from fault
-                time.sleep(_BACKOFF * broken)
+                time.sleep(self._backoff * broken)
 
     def _body(self, url: str, limit: int) -> Generator[tuple[bytes, int], None, None]:
         """Pieces of one answer's body, each with its position."""
@@ -110,7 +112,9 @@ class Fetcher:
         with closing(self._open(url)) as response:
             while chunk := response.read1(_CHUNK, decode_content=False):
                 if position + len(chunk) > limit:
-                    raise FetchError(url, f"is longer than the {limit} bytes expected")
+                    raise FetchError(
+                        url, f"is longer than the {limit} bytes expected", hint="something else is served there"
+                    )
                 yield chunk, position
                 position += len(chunk)
             response.release_conn()
@@ -125,8 +129,10 @@ class Fetcher:
         if response.status == 200:
             return response
         response.close()
-        error = Gone if response.status in _GONE else FetchError
-        raise error(url, f"the server answered {response.status} {response.reason or ''}".rstrip())
+        why = f"the server answered {response.status} {response.reason or ''}".rstrip()
+        if response.status in _GONE:
+            raise Gone(url, why, hint="the mirror does not have it, or no longer; another one may")
+        raise FetchError(url, why, hint=_HINT)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Direct, or through the proxy that the environment names for this URL."""
@@ -139,25 +145,6 @@ class Fetcher:
                 urllib3.ProxyManager(proxy, maxsize=_IDLE) if proxy else urllib3.PoolManager(maxsize=_IDLE)
             )
         return self._pools[proxy]
-
-
-def checked(chunks: Iterable[bytes], *, url: str, size: int, sha256: str) -> Iterator[bytes]:
-    """Passes the chunks on, and judges them at the end: IndexDamaged unless size (bytes) and hash (hex) agree.
-
-    What was made of the chunks may be used only after the last one has been asked for.
-    """
-    digest, length = hashlib.sha256(), 0
-    for chunk in chunks:
-        digest.update(chunk)
-        length += len(chunk)
-        if length > size:
-            break
-        yield chunk
-    if length != size:
-        more = "more than that" if length > size else f"{length}"
-        raise IndexDamaged(f"{url}: {size} bytes are signed for, but there are {more}", hint=_RACE)
-    if digest.hexdigest() != sha256:
-        raise IndexDamaged(f"{url}: SHA256 {digest.hexdigest()}, but the signed index says {sha256}", hint=_RACE)
 
 
 def _brief(fault: urllib3.exceptions.HTTPError) -> str:

@@ -2,7 +2,10 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from .errors import KmodciError
 
@@ -19,11 +22,13 @@ _KEYRINGS = (
 )
 
 
-def system_mirrors() -> dict[str, str]:
+@cache
+def system_mirrors() -> Mapping[str, str]:
     """The base URLs that apt on this machine reads Debian from: `debian`, `debian-security`, or either.
 
     As apt itself tells (`apt-get indextargets`), which knows an archive's label only once it has read
-    its release file. Raises KmodciError if it names none.
+    its release file. Asked once per process, because asking costs 0.4 s of CPU. Raises KmodciError if it
+    names none.
     """
     mirrors: dict[str, str] = {}
     for line in _indextargets().splitlines():
@@ -33,7 +38,7 @@ def system_mirrors() -> dict[str, str]:
             mirrors.setdefault(name, url.rstrip("/"))
     if not mirrors:
         raise KmodciError("apt on this machine names no Debian mirror", hint=_HINT)
-    return mirrors
+    return MappingProxyType(mirrors)
 
 
 def system_keyrings() -> tuple[Path, ...]:

@@ -1,7 +1,7 @@
 """OpenPGP: what an archive signed, told by gpgv, and nothing else of the file."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kmodci.errors import IndexDamaged, KmodciError
@@ -39,10 +39,10 @@ def verified_release(signed: bytes, keyrings: Sequence[Path]) -> str:
         raise KmodciError("no keyring is named to check signatures with", hint=_KEYRING)
     text, status = _gpgv(signed, keyrings)
     seen = {words[0]: words[1:] for words in status}
-    valid = [words for words in status if words[0] == "VALIDSIG"]
-    if "BADSIG" in seen or "GOODSIG" not in seen or not valid:
+    hashes = set(_good_hashes(status))
+    if "BADSIG" in seen or not hashes:
         raise _damaged(seen)
-    if all(words[8] in _WEAK for words in valid):
+    if hashes <= _WEAK:
         raise IndexDamaged("signed with a hash that can be forged (MD5, SHA1 or RIPEMD160)")
     try:
         return text.decode()
@@ -66,6 +66,16 @@ def _gpgv(signed: bytes, keyrings: Sequence[Path]) -> tuple[bytes, list[list[str
     if not status:
         raise IndexDamaged(f"gpgv: {lines[-1] if lines else f'exit status {done.returncode}'}")
     return done.stdout, [words for words in status if words]
+
+
+def _good_hashes(status: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The hash algorithm of each signature that is good, and not only valid for an expired key or the like."""
+    good = False
+    for words in status:
+        if words[0] in ("NEWSIG", "GOODSIG"):
+            good = words[0] == "GOODSIG"
+        elif words[0] == "VALIDSIG" and good:
+            yield words[8]
 
 
 def _damaged(seen: Mapping[str, Sequence[str]]) -> IndexDamaged:
