@@ -106,7 +106,7 @@ def _piece(package: Package, path: Path, arches: frozenset[str], pieces: Path | 
 
 def _kept(package: Package, path: Path, arches: frozenset[str] = frozenset()) -> list[Member]:
     """What builds read of a package, the first to be read first. arches: of the kernel's tree; none: all."""
-    found = [member for member in deb_members(package, path, place=_place) if _is_read(member, arches)]
+    found = [member for member in deb_members(package, path.read_bytes(), place=_place) if _is_read(member, arches)]
     return sorted(found, key=lambda member: (not member.name.endswith(_FIRST), member.name))
 
 

@@ -4,19 +4,26 @@ What a package or tarball holds is hostile until it has been through here: names
 that leave the tree, devices, and bombs are refused with the member's name.
 """
 
+import bz2
+import gzip
 import io
+import lzma
 import posixpath
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import zstandard
 from typing_extensions import Buffer
 
 from .errors import IndexDamaged
 from .tarzst import Kind, Member
 
 _READ = 1 << 16
+# what the decompressors and tarfile raise for a file that is cut short or is not what it seems
+DAMAGE = (tarfile.TarError, lzma.LZMAError, zstandard.ZstdError, zlib.error, OSError, EOFError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,20 @@ def limited(stream: Readable, limit: int, what: str) -> io.BufferedReader:
     return io.BufferedReader(_Limited(stream, limit, what), _READ)
 
 
+def decompressed(content: bytes) -> Readable:
+    """What a compressed file holds, told by its first bytes; anything else as it is."""
+    stream = io.BytesIO(content)
+    if content.startswith(b"\xfd7zXZ\0"):
+        return lzma.open(stream)
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.open(stream)
+    if content.startswith(b"BZh"):
+        return bz2.open(stream)
+    if content.startswith(b"\x28\xb5\x2f\xfd"):
+        return zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return stream
+
+
 def members(
     tar: tarfile.TarFile,
     *,
@@ -85,7 +106,7 @@ def members(
                 )
             if member := judge.member(tar, info):
                 yield member
-    except (tarfile.TarError, EOFError) as damage:
+    except DAMAGE as damage:
         raise IndexDamaged(f"{what}: damaged archive: {damage}") from damage
 
 
