@@ -9,9 +9,9 @@ from pathlib import Path
 from .engine import Engine
 from .errors import BuildImpossible, VerifyError
 from .facts import Facts, read_facts
+from .manifest import Artifact
 from .paths import Paths
 from .products import Job, judge
-from .publishing import Artifact
 from .sandbox import BUNDLE_MOUNT, Limits, host_config, volumes
 from .supply import Supply
 

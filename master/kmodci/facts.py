@@ -14,9 +14,9 @@ class MakeTimes(BaseModel):
     """Seconds that the module's own make took: wall time, and CPU in user and kernel mode."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    wall: float = Field(0.0, ge=0, allow_inf_nan=False)
-    user: float = Field(0.0, ge=0, allow_inf_nan=False)
-    system: float = Field(0.0, ge=0, allow_inf_nan=False)
+    wall: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    user: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    system: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Facts(BaseModel):
@@ -25,7 +25,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
     artifacts: tuple[ModuleFile, ...] = Field(min_length=1, max_length=64)
     make: MakeTimes = MakeTimes()
-    compiler: str = Field("", max_length=200)
+    compiler: str = Field(default="", max_length=200)
 
     @field_validator("artifacts")
     @classmethod

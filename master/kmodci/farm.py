@@ -7,7 +7,7 @@ import difflib
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,17 +19,17 @@ from .errors import BuildImpossible, NotFound
 from .fetch import Fetcher
 from .images import Recipe, recipe
 from .matrix import Entry, Planned, keys, plan, select
-from .model import BuildId, Status, input_key
+from .model import BuildId, ModuleVersion, Status, input_key
 from .paths import Paths
 from .products import Job, Publisher
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings, load
-from .sources import at_ref
+from .sources import GitSource, resolve
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, packages, repositories, suites_of
+from .where import bucket_of, packages, repositories, source_of, suites_of
 from .workerbundle import make_bundle
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
@@ -184,7 +184,7 @@ class Farm:
         settings = self.settings.modules[wanted.module]
         is_current = not ref
         if ref:
-            module = at_ref(wanted.module, settings.source, ref)
+            module = self._at_ref(wanted.module, ref)
         if module is None:
             raise BuildImpossible(f"the source of {wanted.module} has not been read yet", hint="its poller says why")
         made = self.recipes.get(entry.kernel.toolchain)
@@ -213,6 +213,12 @@ class Farm:
             ),
             is_current=is_current,
         )
+
+    def _at_ref(self, module: str, ref: str) -> ModuleVersion:
+        source = source_of(self.settings.modules[module])
+        if not isinstance(source, GitSource):
+            raise BuildImpossible(f"{module} is not from git, so it has no {ref!r}", hint="leave the version empty")
+        return resolve(module, replace(source, ref=ref, tags=""))
 
     def is_built(self, job: Job) -> bool:
         """Whether this very build is in the bucket."""

@@ -1,6 +1,5 @@
 """From what a container wrote to what a node can read: judged, compressed, published, indexed."""
 
-import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,21 +8,12 @@ from dataclasses import dataclass, field
 from .bucket import Bucket
 from .facts import Facts
 from .headers import kernel_config, symvers
+from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
 from .matrix import Entry
 from .model import ModuleVersion, Outcome, Status
-from .publishing import (
-    Artifact,
-    Built,
-    IndexEntry,
-    Manifest,
-    entry_of,
-    publish,
-    put_version_index,
-    read_manifest,
-    version_index,
-)
+from .publishing import artifact, publish, put_version_index, read_manifest, version_index
 from .supply import Bundle
-from .verify import compress, verify
+from .verify import verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +41,7 @@ def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifac
         symvers=symvers(bundle.path, kernel.release),
         config=config,
     )
-    artifacts = []
-    for fact in facts:
-        content, suffix = compress(files[fact.file], config)
-        sha256 = hashlib.sha256(content).hexdigest()
-        artifacts.append(Artifact(facts=fact, name=fact.file + suffix, content=content, sha256=sha256))
-    return tuple(artifacts)
+    return tuple(artifact(fact, files[fact.file], config) for fact in facts)
 
 
 def built(

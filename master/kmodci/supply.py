@@ -23,9 +23,9 @@ from .errors import BuildImpossible, EngineError, KmodciError
 from .fetch import Fetcher
 from .headers import request
 from .images import Recipe
+from .keys import headers_key
 from .model import Kernel, ModuleVersion
 from .paths import Paths
-from .publishing import headers_key
 from .sources import pack
 from .store import Store
 from .watch import bundle_note

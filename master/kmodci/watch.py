@@ -13,8 +13,9 @@ from .discovery import Look, Repository, diff, look, merge
 from .fetch import Fetcher
 from .model import Kernel, ModuleVersion
 from .settings import Settings
-from .sources import packaged, resolve
+from .sources import PackageSource, resolve
 from .store import RepositoryState, Store
+from .where import source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,6 @@ class Found:
     look: Look
     new: tuple[Kernel, ...] = ()
     updated: tuple[Kernel, ...] = ()
-    gone: tuple[Kernel, ...] = ()
     modules: tuple[ModuleVersion, ...] = ()
 
     @property
@@ -57,27 +57,30 @@ class Watch:
         if not found.changed:
             self._note(found)
             return Found(look=found)
-        known = self.store.kernels()
-        here = {str(k): k for k in known.values() if k.repository == name}
-        elsewhere = [k for k in known.values() if k.repository != name]
-        ours = {str(k) for k in merge([elsewhere, found.kernels]) if k.repository == name}
-        news = diff(here, [k for k in found.kernels if str(k) in ours])
-        return Found(
-            look=found,
-            new=tuple(k for k in news.new if str(k) not in known),
-            updated=(*news.changed, *(k for k in news.new if str(k) in known)),
-            gone=news.gone,
-            modules=tuple(self._new_modules(found, wanted)),
-        )
+        listed = self.store.listed()
+        news = diff(_merged(listed), _merged({**listed, name: (*found.kernels, *self._kept(found, listed))}).values())
+        return Found(look=found, new=news.new, updated=news.changed, modules=tuple(self._new_modules(found, wanted)))
+
+    def _kept(self, found: Look, listed: Mapping[str, tuple[Kernel, ...]]) -> list[Kernel]:
+        """What the repository no longer lists, but can still be built: we have the headers."""
+        here = {str(kernel) for kernel in found.kernels}
+        gone = [kernel for kernel in listed.get(found.repository, ()) if str(kernel) not in here]
+        return [kernel for kernel in gone if self.store.meta(bundle_note(kernel.headers_digest))]
 
     def _new_modules(self, found: Look, wanted: Mapping[str, str]) -> list[ModuleVersion]:
-        versions = [packaged(wanted[package.name], package) for package in found.packages]
+        versions = [
+            resolve(name, PackageSource(package=package), version=self.settings.modules[name].version)
+            for package in found.packages
+            for name in [wanted[package.name]]
+        ]
         return [v for v in versions if self.store.module_version(v.module) != v]
 
     def remember(self, found: Found) -> None:
-        """After this, the same index is no news. A kernel whose headers are kept outlives the mirror's."""
-        gone = [str(kernel) for kernel in found.gone if not self.store.meta(bundle_note(kernel.headers_digest))]
-        self.store.put_kernels(found.look.repository, (*found.new, *found.updated), gone)
+        """After this, the same index is no news."""
+        name, listed = found.look.repository, self.store.listed()
+        stays = {str(kernel) for kernel in (*found.look.kernels, *self._kept(found.look, listed))}
+        gone = [str(kernel) for kernel in listed.get(name, ()) if str(kernel) not in stays]
+        self.store.put_kernels(name, found.look.kernels, gone)
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
@@ -101,9 +104,14 @@ class Watch:
     def look_at_module(self, name: str) -> ModuleVersion | None:
         """The version that a module's source is at now, if it is another than the known one."""
         now = time.time()
-        version = resolve(name, self.settings.modules[name].source)
+        module = self.settings.modules[name]
+        version = resolve(name, source_of(module), version=module.version)
         self.store.put_repository(RepositoryState(name=name, digest=version.digest, last_ok=now, last_try=now))
         return None if version == self.store.module_version(name) else version
+
+
+def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:
+    return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
 
 def bundle_note(headers_digest: str) -> str:

@@ -3,6 +3,7 @@
 import configparser
 from collections import defaultdict
 
+from . import sources
 from .bootstrap import SuiteSource
 from .bucket import Bucket, Credentials
 from .discovery import Repository
@@ -10,10 +11,11 @@ from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe
 from .mirrors import system_keyrings, system_mirrors
-from .modulefile import DebianSource
+from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .schema import Following, RepositoryAt, Scope
 from .selectors import matches
 from .settings import Settings
+from .sources import Source
 
 
 def repository_name(entry: RepositoryAt) -> str:
@@ -57,6 +59,19 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
                     if repository.suite == module.source.suite:
                         found[repository_name(repository)][module.source.debian] = name
     return dict(found)
+
+
+def source_of(module: Module) -> Source:
+    """Where a module's source is looked for, if no repository packages it. Raises KmodciError for one that is."""
+    match module.source:
+        case GitSource(git=url, ref=ref, tags=tags):
+            return sources.GitSource(url=url, ref=ref or "HEAD", tags=tags or "")
+        case TarballSource(tarball=url, sha256=sha256):
+            return sources.TarballSource(url=url, sha256=sha256)
+        case PathSource(path=path):
+            return sources.FolderSource(path=path)
+        case DebianSource(debian=package, suite=suite):
+            raise KmodciError(f"{package} comes with {suite} and is looked for there")
 
 
 def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:

@@ -18,9 +18,9 @@ from twisted.internet import threads
 from ..errors import KmodciError
 from ..facts import Facts
 from ..farm import FARM_FAULT, Farm
+from ..manifest import Artifact
 from ..model import Outcome, Status
 from ..products import Job
-from ..publishing import Artifact
 from ..supply import Bundle
 from .workers import SandboxWorker
 

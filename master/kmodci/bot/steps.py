@@ -16,9 +16,9 @@ from twisted.internet import threads
 
 from ..errors import Gone, VerifyError
 from ..facts import Facts, read_facts
+from ..manifest import entry_of
 from ..model import Status
 from ..products import Job, built, judge
-from ..publishing import entry_of
 from ..sandbox import BUNDLE_MOUNT
 from .build import KernelBuild
 

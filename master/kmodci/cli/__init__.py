@@ -43,7 +43,7 @@ class _Commands(click.Group):
 def kmodci() -> None:
     """A build farm for out-of-tree Linux kernel modules.
 
-    Every command works on the configuration in ./config, or in the folder that --config names, and has
+    Every command works on the configuration in config/, or in the folder that --config names, and has
     --json for programs. Exit status: 0 good, 1 something failed, 2 a mistake in what was asked for or in
     the configuration.
     """

@@ -1,21 +1,20 @@
-"""The options that most commands have."""
+"""Options that several commands share."""
 
 from pathlib import Path
 
 import click
 
+from ..paths import checkout
+
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path),
-    default=Path("config"),
-    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: checkout() / "config",
     envvar="KMODCI_CONFIG",
     metavar="DIR",
-    help="The folder of the configuration.",
+    help="The folder with the four YAML files.",
 )
-scope_option = click.option(
-    "--scope", default="", metavar="NAME", help="A scope of kmodci.yml [default: its `scope:`]."
-)
+scope_option = click.option("--scope", default="", metavar="NAME", help="A scope of kmodci.yml, not the farm's own.")
 look_option = click.option(
     "--look", "fresh", is_flag=True, help="Look at the repositories now, instead of what the farm last saw."
 )
