@@ -57,6 +57,15 @@ class Coverage:
     tally: Tally
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What keeps builds from being built, in the words of their outcomes. builds: build ids."""
+
+    status: Status
+    cause: str
+    builds: tuple[str, ...]
+
+
 def standings(
     entries: Iterable[Entry], outcomes: Mapping[str, Outcome], keys: Mapping[str, str]
 ) -> tuple[Standing, ...]:
@@ -84,6 +93,16 @@ def coverage(standing: Sequence[Standing]) -> Coverage:
         ),
         tally=Tally(counts=dict(Counter(each.status for each in standing))),
     )
+
+
+def causes(standing: Iterable[Standing]) -> tuple[Cause, ...]:
+    """Why what is not built is not built: each cause once, the most frequent first. Pending ones have none."""
+    groups: dict[tuple[Status, str], list[str]] = {}
+    for each in standing:
+        if each.status not in (Status.BUILT, Status.PENDING):
+            groups.setdefault((each.status, each.cause), []).append(str(each.entry.build_id))
+    found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]
+    return tuple(sorted(found, key=lambda cause: (-len(cause.builds), cause.status, cause.cause)))
 
 
 def _standing(entry: Entry, last: Outcome | None, key: str | None) -> Standing:

@@ -62,8 +62,12 @@ class DebianSource(Section):
     suite: Name
 
 
+_SOURCES = ("git", "tarball", "path", "debian")
+
+
 def _which_source(data: object) -> str | None:
-    named = [key for key in ("git", "tarball", "path", "debian") if isinstance(data, dict) and key in data]
+    keys = data if isinstance(data, dict) else type(data).model_fields if isinstance(data, Section) else ()
+    named = [key for key in _SOURCES if key in keys]
     return f"({named[0]})" if len(named) == 1 else None
 
 

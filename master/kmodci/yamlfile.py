@@ -129,7 +129,7 @@ class _Reader:
         self.lines.setdefault(where, node.start_mark.line + 1)
         if id(node) in self._seen:
             # an alias of an alias of an alias ... is how a small file becomes gigabytes
-            self._wrong(node, "aliases (*name) are not supported: write it out")
+            self._wrong(node, "an alias (*name) elsewhere stands for this: write it out there")
             return None
         self._seen.add(id(node))
         match node:
