@@ -1,0 +1,46 @@
+"""Where things are in the bucket. Every part of a key is checked: a key ends in URLs and on disks."""
+
+import re
+
+from .model import Kernel, check_module_version
+from .release import BadName, check_name, check_release
+
+MANIFEST = "manifest.json"
+LOG = "build.log.zst"
+KERNELS = "state/kernels.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def build_prefix(module: str, version: str, kernel: Kernel) -> str:
+    """Where a build's files are, with a `/` at the end. Raises BadName."""
+    target = kernel.target
+    place = f"{target.distro}/{target.series}/{target.arch}/{check_release(kernel.release)}"
+    return f"modules/{check_name(module, 'module')}/{check_module_version(version)}/{place}/"
+
+
+def manifest_key(module: str, version: str, kernel: Kernel) -> str:
+    """Raises BadName."""
+    return build_prefix(module, version, kernel) + MANIFEST
+
+
+def index_key(module: str, version: str, distro: str, arch: str, release: str) -> str:
+    """What a node reads. Raises BadName."""
+    place = f"{check_name(distro, 'distribution')}/{check_name(arch, 'architecture')}/{check_release(release)}"
+    return f"index/{check_name(module, 'module')}/{check_module_version(version)}/{place}.json"
+
+
+def version_index_key(module: str, version: str) -> str:
+    """Raises BadName."""
+    return f"index/{check_name(module, 'module')}/{check_module_version(version)}.json"
+
+
+def headers_key(sha256: str) -> str:
+    """A header bundle's. Raises BadName."""
+    if not _SHA256.fullmatch(sha256):
+        raise BadName(f"not a SHA256: {sha256[:80]!r}", hint="64 hexadecimal digits")
+    return f"headers/{sha256}.tar.zst"
+
+
+def run_key(run: str, part: str) -> str:
+    """One object of a run's state: `matrix`, `chunk-001`, `summary`. Raises BadName."""
+    return f"state/runs/{check_name(run, 'run id')}/{check_name(part, 'part of a run')}.json"
