@@ -237,6 +237,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
     if modules:
         wanted = wanted.model_copy(update={"modules": modules})
     paths = Paths(settings.state)
+    paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store(settings.database_url)
     store.create()
     bucket = bucket_of(settings)

@@ -28,7 +28,7 @@ from packaging.utils import canonicalize_name
 from .errors import EngineError
 
 SCRIPTS = Path(__file__).parents[2] / "workers"
-_SCRIPT_NAMES = ("worker.py", "build-module")
+_SCRIPT_NAMES = ("worker.py", "build-module", "dkms.bash")
 
 # Raise it when the same inputs make another bundle.
 _BUNDLE_VERSION = 1

@@ -62,8 +62,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             *(ModulePoller(name, farm) for name in farm.polled_modules),
         ],
         "schedulers": [
-            MatrixScheduler("matrix", builderNames=[*toolchains, IMAGES], farm=farm),
-            KernelForce("force", builderNames=toolchains, farm=farm),
+            MatrixScheduler(name="matrix", builderNames=[*toolchains, IMAGES], farm=farm),
+            KernelForce(name="force", builderNames=toolchains, farm=farm),
         ],
         "services": [VirtualBuilders(), IndexWriter(farm)],
         "prioritizeBuilders": prioritize_builders,

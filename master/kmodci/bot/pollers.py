@@ -32,12 +32,12 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         self._not_before = 0.0
         super().__init__(name=name, farm=farm)
 
-    def checkConfig(self, name: str, farm: Farm) -> None:
-        super().checkConfig(name=name, **_times(farm))
+    def checkConfig(self, farm: Farm) -> None:
+        super().checkConfig(name=self.name, **_times(farm))
 
-    def reconfigService(self, name: str, farm: Farm) -> defer.Deferred[None]:
+    def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         self.farm = farm
-        return super().reconfigService(name=name, **_times(farm))
+        return super().reconfigService(name=self.name, **_times(farm))
 
     @async_to_deferred
     async def poll(self) -> None:

@@ -29,8 +29,8 @@ _SOON = 0.3
 class MatrixScheduler(ReconfigurableBaseScheduler):
     """Plans, registers builders, and asks for images and builds."""
 
-    def __init__(self, name: str, builderNames: Sequence[str], **kwargs: object) -> None:
-        super().__init__(name, builderNames=builderNames, **kwargs)
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
         self._again: IDelayedCall | None = None
         self._planning = defer.DeferredLock()
         self._consumers: list[QueueRef] = []
@@ -67,7 +67,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         if self._again is not None and self._again.active():
             self._again.cancel()
         for consumer in self._consumers:
-            await consumer.stopConsuming()
+            consumer.stopConsuming()
         self._consumers = []
         # a plan under way finishes what it was writing
         await self._planning.run(lambda: None)

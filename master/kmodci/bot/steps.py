@@ -188,7 +188,7 @@ class Verify(CommandMixin, KernelStep):
             "blocksize": 256 * 1024,
             "keepstamp": False,
         }
-        command = RemoteCommand("uploadFile", arguments, ignore_updates=True)
+        command = RemoteCommand("uploadFile", arguments, decodeRC={None: SUCCESS, 0: SUCCESS})
         await self.runCommand(command)
         if command.didFail():
             writer.cancel()

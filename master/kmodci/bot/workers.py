@@ -75,6 +75,10 @@ class SandboxWorker(DockerLatentWorker):
         self.farm = farm
         return super().reconfigService(name, self.one_time_password, **_settings(name, farm))
 
+    def renderSecrets(self, *secrets: object) -> defer.Deferred[object]:
+        # Buildbot renders a password once; ours is to be asked for at each login
+        return defer.succeed(secrets[0] if len(secrets) == 1 else list(secrets))
+
     def _getDockerClient(self, client_args: dict[str, object]) -> SandboxClient:
         return self.farm.engine.client(**client_args)
 

@@ -1,0 +1,70 @@
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from kmodci.errors import IndexDamaged
+from kmodci.model import Package
+from kmodci.repos.deb import deb_members
+from kmodci.tarzst import Kind
+
+DATA = Path(__file__).parent.parent / "data" / "headers"
+REAL = DATA / "linux-kbuild-6.1_6.1.176-1_amd64.deb"
+
+
+def package_of(content: bytes) -> Package:
+    digest = hashlib.sha256(content).hexdigest()
+    return Package(name="p", version="1", arch="all", url="http://x/p.deb", size=len(content), sha256=digest)
+
+
+def deb_of(data: bytes, name: str = "data.tar") -> bytes:
+    """As ar(5) and deb(5) say."""
+
+    def member(name: str, content: bytes) -> bytes:
+        header = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode()
+        return header + content + b"\n" * (len(content) % 2)
+
+    return b"!<arch>\n" + member("debian-binary", b"2.0\n") + member("control.tar", b"") + member(name, data)
+
+
+def test_a_real_package() -> None:
+    content = REAL.read_bytes()
+    found = {member.name: member for member in deb_members(package_of(content), content, place=str)}
+    assert found["usr/src/linux-kbuild-6.1"].kind is Kind.LINK
+    script = found["usr/lib/linux-kbuild-6.1/scripts/pahole-version.sh"]
+    assert script.executable
+    assert script.data.startswith(b"#!/bin/sh")
+
+
+@pytest.mark.parametrize("keep", [0, 100, -100, -1])
+def test_a_truncated_package(keep: int) -> None:
+    content = REAL.read_bytes()
+    with pytest.raises(IndexDamaged, match="is not what the index names"):
+        list(deb_members(package_of(content), content[:keep], place=str))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no package",
+        REAL.read_bytes()[:-500],
+        deb_of(b"no tar at all" * 100),
+        deb_of(b"", "other.tar"),
+        deb_of(b"\xfd7zXZ\0no xz" * 100, "data.tar.xz"),
+    ],
+)
+def test_what_an_index_names_rightly_and_is_no_package(content: bytes) -> None:
+    with pytest.raises(IndexDamaged, match="not a Debian package|damaged archive"):
+        list(deb_members(package_of(content), content, place=str))
+
+
+def test_a_member_that_climbs() -> None:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("./usr/../../etc/cron.d/x"))
+    content = deb_of(raw.getvalue())
+    with pytest.raises(IndexDamaged, match="p 1: member .* could climb"):
+        list(deb_members(package_of(content), content, place=str))

@@ -1,0 +1,139 @@
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from kmodci.errors import IndexDamaged
+from kmodci.headers import kernel_config, make_bundle, parse_config, parse_symvers, request, symvers
+from kmodci.model import Package
+
+DATA = Path(__file__).parent / "data" / "headers"
+RELEASES = {"6.1.0-50-amd64": ("6.1.0-50", "6.1"), "6.12.117+deb13-amd64": ("6.12.117+deb13", "6.12.117+deb13")}
+
+
+def packages(release: str) -> list[tuple[Package, Path]]:
+    common, kbuild = RELEASES[release]
+    names = (f"linux-headers-{release}", f"linux-headers-{common}-common", f"linux-kbuild-{kbuild}")
+    found = []
+    for name in names:
+        (path,) = DATA.glob(f"{name}_*.deb")
+        _, version, arch = path.stem.split("_")
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        package = Package(name=name, version=version, arch=arch, url="http://x", size=len(content), sha256=digest)
+        found.append((package, path))
+    return found
+
+
+def listing(bundle: Path) -> dict[str, tarfile.TarInfo]:
+    with bundle.open("rb") as file:
+        stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            return {info.name: info for info in tar}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_is_in_a_bundle(tmp_path: Path, release: str) -> None:
+    common, kbuild = RELEASES[release]
+    make_bundle(packages(release), tmp_path / "b")
+    found = listing(tmp_path / "b")
+    own = f"linux-headers-{release}"
+    assert list(found)[:2] == [f"{own}/.config", f"{own}/Module.symvers"]
+    assert {name.split("/")[0] for name in found} == {own, f"linux-headers-{common}-common", f"linux-kbuild-{kbuild}"}
+    assert found[f"{own}/scripts"].linkname == f"../linux-kbuild-{kbuild}/scripts"
+    assert found[f"linux-headers-{common}-common/scripts"].linkname == f"../linux-kbuild-{kbuild}/scripts"
+    clock = f"linux-headers-{common}-common/include/dt-bindings/clock"
+    assert found[f"{clock}/qcom,dispcc-sm8150.h"].linkname == "qcom,dispcc-sm8250.h"
+
+
+def test_what_no_build_reads_is_left_out(tmp_path: Path) -> None:
+    make_bundle(packages("6.1.0-50-amd64"), tmp_path / "b")
+    found = listing(tmp_path / "b")
+    assert "linux-headers-6.1.0-50-common/arch/x86/include/asm/bug.h" in found
+    assert not [name for name in found if "/arch/alpha" in name or "/arch/arm64" in name]
+    assert "linux-headers-6.1.0-50-amd64/include/config/kernel.release" in found
+    assert "linux-headers-6.1.0-50-amd64/include/config/MODULES" not in found
+    assert not [name for name in found if "modules/" in name]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_it_unpacks_and_every_link_leads_somewhere(tmp_path: Path, release: str) -> None:
+    make_bundle(packages(release), tmp_path / "b")
+    out = tmp_path / "src"
+    out.mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", tmp_path / "b", "-C", out], check=True)
+    assert (out / f"linux-headers-{release}/scripts/Makefile.modinst").is_file()
+    for link in out.rglob("*"):
+        if link.is_symlink() and link.name != "tools":  # of which the recorded packages hold nothing
+            assert link.resolve(strict=True).is_relative_to(out)
+
+
+def test_the_same_packages_make_the_same_bundle(tmp_path: Path) -> None:
+    facts = [
+        make_bundle(packages("6.1.0-50-amd64"), tmp_path / name, pieces=pieces)
+        for name, pieces in (("a", None), ("b", tmp_path / "p"), ("c", tmp_path / "p"))
+    ]
+    assert facts[0] == facts[1] == facts[2]
+    assert hashlib.sha256((tmp_path / "c").read_bytes()).hexdigest() == facts[0].sha256
+    assert facts[0].size == (tmp_path / "c").stat().st_size
+
+
+def test_pieces_are_used_again(tmp_path: Path) -> None:
+    wanted = packages("6.1.0-50-amd64")
+    facts = make_bundle(wanted, tmp_path / "a", pieces=tmp_path / "p")
+    missing = [wanted[0], *((package, tmp_path / "gone") for package, _ in wanted[1:])]
+    assert make_bundle(missing, tmp_path / "b", pieces=tmp_path / "p") == facts
+
+
+def test_the_kernels_own_files(tmp_path: Path) -> None:
+    make_bundle(packages("6.12.117+deb13-amd64"), tmp_path / "b")
+    crcs = symvers(tmp_path / "b", "6.12.117+deb13-amd64")
+    assert (crcs["kfree"], crcs["module_layout"]) == (0x037A0CBA, 0x2F9B2B9A)
+    assert "cpu_cache_invalidate_memregion" in crcs
+    config = kernel_config(tmp_path / "b", "6.12.117+deb13-amd64")
+    assert config["CONFIG_MODVERSIONS"] == "y"
+    assert config["CONFIG_CC_VERSION_TEXT"].startswith("x86_64-linux-gnu-gcc-14 ")
+    with pytest.raises(IndexDamaged, match=r"has no linux-headers-6\.1"):
+        symvers(tmp_path / "b", "6.1.0-50-amd64")
+
+
+def test_a_wrong_package_leaves_nothing(tmp_path: Path) -> None:
+    (own, path), *others = packages("6.1.0-50-amd64")
+    (tmp_path / "bad.deb").write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IndexDamaged, match="is not what the index names"):
+        make_bundle([(own, tmp_path / "bad.deb"), *others], tmp_path / "out" / "b")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_first_package_must_be_the_kernels(tmp_path: Path) -> None:
+    with pytest.raises(IndexDamaged, match="no kernel's headers"):
+        make_bundle(packages("6.1.0-50-amd64")[1:], tmp_path / "b")
+
+
+def run(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "kmodci.headers"], input=text, capture_output=True, text=True)
+
+
+def test_as_a_program(tmp_path: Path) -> None:
+    wanted = packages("6.1.0-50-amd64")
+    done = run(request(wanted, tmp_path / "b", pieces=tmp_path / "p"))
+    assert json.loads(done.stdout) == asdict(make_bundle(wanted, tmp_path / "c"))
+    done = run(request(wanted[1:], tmp_path / "d"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no kernel's headers" in done.stderr
+    assert run("{}").returncode == 2
+
+
+def test_symvers_and_config_of_a_mirror_gone_mad() -> None:
+    with pytest.raises(IndexDamaged):
+        parse_symvers("<html>\n")
+    with pytest.raises(IndexDamaged):
+        parse_symvers("0x12")
+    assert parse_symvers("") == {}
+    assert parse_config('# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C="x = y"\n') == {"CONFIG_B": "y", "CONFIG_C": "x = y"}
