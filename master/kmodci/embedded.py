@@ -74,8 +74,9 @@ class EmbeddedS3:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """Ends the server; requests under way are finished first."""
+        """Ends the server, also one that an earlier command left running; requests under way are finished first."""
         if self._process is None:
+            self._end_leftover()
             return
         self._process.terminate()
         try:

@@ -60,6 +60,14 @@ def version_index(bucket: Objects, module: str, version: str) -> VersionIndex:
     return _read(VersionIndex, version_index_key(module, version), data)
 
 
+def read_manifest(bucket: Objects, key: str) -> Manifest:
+    """One manifest by its key. Raises StoreError if it is not there, or not one."""
+    data = bucket.get(key)
+    if data is None:
+        raise StoreError(f"{key} is not in the bucket", hint="build it again with --rebuild")
+    return _read(Manifest, key, data)
+
+
 def manifests(bucket: Objects) -> Iterator[Manifest]:
     """Every manifest in the bucket whose files are there too. Raises StoreError."""
     sizes: dict[str, int] = {}

@@ -1,0 +1,1 @@
+"""Everything that imports Buildbot or Twisted. `config` assembles it; `master.cfg` calls that."""

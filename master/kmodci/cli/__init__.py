@@ -1,0 +1,66 @@
+"""The command line: `kmodci`. Each command has a module of its own, which is imported when it is called."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from ..errors import KmodciError
+
+# The help is here as well, so that to show it all of a farm need not be imported.
+_COMMANDS = {
+    "check": "Check the configuration; tell every mistake with file and line.",
+    "kernels": "List the kernels that the repositories publish.",
+    "plan": "List the builds that are due, and why.",
+    "images": "List the toolchain images, and who needs them.",
+    "coverage": "Count what is built, failed, unavailable, skipped and pending.",
+    "explain": "Say why a build is what it is, and what it is made of.",
+    "up": "Start a farm on this machine.",
+}
+
+
+class _Commands(click.Group):
+    """Commands by name: the function `up` of the module `up`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kmodci")
+def kmodci() -> None:
+    """A build farm for out-of-tree Linux kernel modules.
+
+    Every command works on the configuration in config/, or in the folder that --config names, and has
+    --json for programs. Exit status: 0 good, 1 something failed, 2 a mistake in what was asked for or in
+    the configuration.
+    """
+
+
+def main() -> None:
+    """Runs the command line; an error that a user can mend is told without a traceback."""
+    try:
+        kmodci(prog_name="kmodci", standalone_mode=False)
+    except KmodciError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # what reads our output has enough of it; without this Python complains again when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,21 @@
+# Starts the master: `twistd --nodaemon --python buildbot.tac`, with KMODCI_CONFIG, KMODCI_SCOPE and KMODCI_BASEDIR set.
+import os
+from pathlib import Path
+
+from buildbot.master import BuildMaster
+from kmodci.bot.startup import lock_state, mark_active
+from kmodci.settings import load
+from twisted.application import service
+from twisted.python.log import FileLogObserver, ILogObserver
+from twisted.python.logfile import LogFile
+
+basedir = Path(os.environ["KMODCI_BASEDIR"])
+
+lock_state(basedir)
+mark_active(load(Path(os.environ["KMODCI_CONFIG"])))
+# single quotes: `buildbot upgrade-master` knows a master's folder by this very text
+application = service.Application('buildmaster')
+log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
+application.setComponent(ILogObserver, FileLogObserver(log).emit)
+configfile = str(Path(__file__).resolve().parent / "master.cfg")  # `buildbot upgrade-master` looks for this name
+BuildMaster(str(basedir), configfile, 0o022).setServiceParent(application)

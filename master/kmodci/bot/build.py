@@ -1,0 +1,120 @@
+"""A build that always ends in one of our words, and never for ever.
+
+Buildbot retries a lost worker without end, and calls other faults of the farm EXCEPTION. Here a
+fault of the farm is retried a few times and then told as a failure with its reason; a container
+that was killed for memory is a failure of the build at once.
+"""
+
+import time
+
+from buildbot.process.build import Build
+from buildbot.process.builder import Builder
+from buildbot.process.buildrequest import BuildRequest
+from buildbot.process.buildstep import BuildStep
+from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import threads
+
+from ..errors import KmodciError
+from ..facts import Facts
+from ..farm import FARM_FAULT, Farm
+from ..manifest import Artifact
+from ..model import Outcome, Status
+from ..products import Job
+from ..supply import Bundle
+from .workers import SandboxWorker
+
+TRIES = 4
+# What Buildbot says to a build that it stops because it stops itself (botmaster.py, cleanShutdown).
+_SHUTDOWN = "Master Shutdown"
+_RESULTS = {Status.BUILT: SUCCESS, Status.FAILED: FAILURE, Status.UNAVAILABLE: SKIPPED, Status.SKIPPED: SKIPPED}
+
+
+class KernelBuild(Build):
+    """One module for one kernel. Its steps call `conclude` at most once."""
+
+    job: Job | None = None
+    ended: Status | None = None
+    impossible = ""
+    bundle: Bundle
+    facts: Facts | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    began = 0.0
+
+    def __init__(self, farm: Farm, requests: list[BuildRequest], builder: Builder) -> None:
+        super().__init__(requests, builder)
+        self.farm = farm
+
+    @property
+    def build_id(self) -> str:
+        return str(self.getProperty("virtual_builder_name"))
+
+    async def conclude(self, status: Status, cause: str = "", *, manifest: str = "") -> None:
+        """Writes down how this build ended, unless what it was for is not even known."""
+        self.ended = status
+        if self.job is None or not self.job.is_current:
+            return
+        outcome = Outcome(
+            build_id=self.job.entry.build_id,
+            key=self.job.key,
+            status=status,
+            cause=cause[:500],
+            module_version=self.job.module.version,
+            kernel_version=self.job.entry.kernel.version,
+            finished=time.time(),
+            seconds=time.time() - self.began,
+            make_seconds=self.facts.make.user + self.facts.make.system if self.facts else 0.0,
+            build_url=await self.getUrl(),
+            manifest=manifest,
+        )
+        await threads.deferToThread(self.farm.store.put_outcome, outcome)
+
+    def nothing_to_do(self) -> None:
+        """This very build has been done before: end here, and leave what is written."""
+        self.ended = Status.SKIPPED
+
+    @async_to_deferred
+    async def startBuild(self, workerforbuilder: object) -> None:
+        self.began = time.time()
+        try:
+            self.job = await threads.deferToThread(self.farm.job, self.build_id, self.getProperty("module_ref") or "")
+            self.setProperty("image", self.job.image, "kmodci")
+        except KmodciError as error:
+            self.impossible = str(error)
+        await super().startBuild(workerforbuilder)
+
+    @async_to_deferred
+    async def stepDone(self, results: int, step: BuildStep) -> bool:
+        terminate = await super().stepDone(results, step)
+        if self.ended is not None and self.conn:
+            # unavailable and skipped are neither red nor green, and end the build where it stands
+            self.results = _RESULTS[self.ended]
+            return True
+        return terminate
+
+    @async_to_deferred
+    async def buildFinished(self, text: list[str], results: int) -> None:
+        results = worst_status(self.results, results)
+        if self.ended is None and results in (RETRY, EXCEPTION):
+            cause = await self._why_not_again(text)
+            results = FAILURE if cause else RETRY
+            text = ["failed:", cause] if cause else text
+            if cause:
+                await self.conclude(Status.FAILED, cause)
+        elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN:
+            # or it would be planned again at once
+            await self.conclude(Status.FAILED, f"cancelled: {self.stopped_reason or 'no reason'}")
+        self.results = results
+        await super().buildFinished(text, results)
+
+    async def _why_not_again(self, text: list[str]) -> str:
+        """The cause to fail with, or "" if the request shall be tried again."""
+        if self.impossible:
+            return self.impossible
+        worker = self.workerforbuilder.worker
+        if isinstance(worker, SandboxWorker) and await worker.was_killed_for_memory():
+            return f"killed for memory: the limit is {self.farm.limits().memory >> 20} MiB"
+        tries = await self.master.data.get(("buildrequests", self.requests[0].id, "builds"))
+        if len(tries) >= TRIES:
+            return f"{FARM_FAULT} gave up after {len(tries)} tries: {' '.join(text)}"
+        return ""

@@ -1,0 +1,39 @@
+"""The steps of each kind of build, in order."""
+
+from buildbot.process.buildstep import BuildStep
+from buildbot.process.results import SUCCESS
+from twisted.internet import reactor, threads
+
+from ..farm import Farm
+from .steps import Compile, Headers, Publish, Source, Verify
+
+
+def build_steps() -> list[BuildStep]:
+    """One module for one kernel."""
+    return [Headers(), Source(), Compile(), Verify(), Publish()]
+
+
+def image_steps(farm: Farm) -> list[BuildStep]:
+    """One toolchain image."""
+    return [MakeImage(farm=farm)]
+
+
+class MakeImage(BuildStep):
+    """Has the image of the property `toolchain` on the engine and in the bucket, whatever that takes."""
+
+    name = "image"
+    haltOnFailure = True
+
+    def __init__(self, farm: Farm, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.farm = farm
+
+    async def run(self) -> int:
+        log = await self.addLog("stdio")
+
+        def line(text: str) -> None:
+            reactor.callFromThread(log.addStdout, text + "\n")
+
+        tag = await threads.deferToThread(self.farm.supply.make_image, self.getProperty("toolchain"), line)
+        self.descriptionDone = [tag]
+        return SUCCESS

@@ -1,0 +1,95 @@
+"""Assembles the Buildbot configuration of a farm. `master.cfg` does nothing but call this."""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from buildbot.config import BuilderConfig
+from buildbot.config.errors import ConfigErrors
+from buildbot.process.buildrequestdistributor import BuildRequestDistributor
+from buildbot.process.factory import BuildFactory
+from buildbot.worker.local import LocalWorker
+from twisted.internet import reactor
+
+from ..errors import KmodciError, SettingsError
+from ..farm import Farm, open_farm
+from ..where import buildbot_database
+from .build import KernelBuild
+from .builders import build_steps, image_steps
+from .force import KernelForce
+from .index import IndexWriter
+from .pollers import ModulePoller, RepositoryPoller
+from .queue import BoundedChooser, prioritize_builders
+from .schedulers import MatrixScheduler
+from .virtual import VirtualBuilders
+from .web import close_event_stream
+from .workers import SandboxWorker
+
+LOCAL_WORKER = "master"
+IMAGES = "images"
+
+
+def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ()) -> dict[str, object]:
+    """The dictionary that Buildbot wants. Raises ConfigErrors with every mistake of the YAML files.
+
+    A running master that is told to reconfigure keeps its old configuration then.
+    """
+    try:
+        farm = open_farm(config_dir, scope=scope, modules=modules)
+    except SettingsError as error:
+        raise ConfigErrors(list(error.problems)) from None
+    except KmodciError as error:
+        raise ConfigErrors([str(error)]) from None
+    BuildRequestDistributor.BuildChooser = BoundedChooser
+    close_event_stream()
+    # each container start, stop and check, each step's work on the master, takes a thread for its time
+    reactor.suggestThreadPoolSize(4 * farm.slots + 16)
+    web = farm.settings.web
+    toolchains = sorted(farm.settings.toolchains)
+    workers = [SandboxWorker(f"sandbox-{n}", None, farm=farm) for n in range(1, farm.slots + 1)]
+    return {
+        "title": "kmodci",
+        "titleURL": web.address,
+        "buildbotURL": web.address,
+        # nothing of a farm is told to anybody
+        "buildbotNetUsageData": None,
+        "db": {"db_url": buildbot_database(farm.settings)},
+        "protocols": {"pb": {"port": f"unix:{farm.paths.socket('pb.sock')}:mode=666"}},
+        "workers": [*workers, LocalWorker(LOCAL_WORKER, max_builds=2)],
+        "builders": list(_builders(farm, toolchains, [worker.name for worker in workers])),
+        "change_source": [
+            *(RepositoryPoller(name, farm) for name in farm.watch.repositories),
+            *(ModulePoller(name, farm) for name in farm.polled_modules),
+        ],
+        "schedulers": [
+            MatrixScheduler(name="matrix", builderNames=[*toolchains, IMAGES], farm=farm),
+            KernelForce(name="force", builderNames=toolchains, farm=farm),
+        ],
+        "services": [VirtualBuilders(), IndexWriter(farm)],
+        "prioritizeBuilders": prioritize_builders,
+        # the default merges waiting requests of one builder, and so loses kernels without a word
+        "collapseRequests": False,
+        "logCompressionMethod": "zstd",
+        "logMaxSize": farm.limits().output,
+        "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {}},
+    }
+
+
+def _builders(farm: Farm, toolchains: Iterable[str], sandboxes: list[str]) -> Iterable[BuilderConfig]:
+    for toolchain in toolchains:
+        factory = BuildFactory(build_steps())
+        factory.buildClass = partial(KernelBuild, farm)
+        yield BuilderConfig(
+            name=toolchain,
+            description=f"builds with {toolchain}; each kernel has a builder of its own beside this one",
+            workernames=sandboxes,
+            factory=factory,
+            tags=["toolchain"],
+        )
+    yield BuilderConfig(
+        name=IMAGES,
+        description="builds the toolchain images",
+        workernames=[LOCAL_WORKER],
+        factory=BuildFactory(image_steps(farm)),
+        tags=["images"],
+    )

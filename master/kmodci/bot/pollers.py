@@ -1,0 +1,113 @@
+"""The change sources: one poller per repository, one per module that no repository lists.
+
+A poll looks, tells (one Change per kernel), and only then remembers: after a crash in between it
+tells again, and the plan finds what is built already. A source that cannot be read keeps its last
+good kernels; that it could not be read is written down for all to see.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+
+from buildbot.changes.base import ReconfigurablePollingChangeSource
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import defer, threads
+from twisted.python import log
+
+from ..errors import KmodciError
+from ..farm import Farm
+from ..model import Kernel, ModuleVersion
+from .schedulers import CHANGED
+
+# More new kernels than these at once are a first look at a repository: one Change tells of all.
+_ONE_BY_ONE = 40
+_LONGEST_PAUSE = 3600.0
+
+
+class FarmPoller(ReconfigurablePollingChangeSource):
+    """What both kinds share: interval, jitter, and a pause that grows while a source cannot be read."""
+
+    def __init__(self, name: str, farm: Farm) -> None:
+        self._faults = 0
+        self._not_before = 0.0
+        super().__init__(name=name, farm=farm)
+
+    def checkConfig(self, farm: Farm) -> None:
+        super().checkConfig(name=self.name, **_times(farm))
+
+    def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
+        self.farm = farm
+        return super().reconfigService(name=self.name, **_times(farm))
+
+    @async_to_deferred
+    async def poll(self) -> None:
+        if time.monotonic() < self._not_before:
+            return
+        try:
+            await self.look()
+            self._faults = 0
+        except KmodciError as error:
+            self._faults += 1
+            pause = min(self.farm.settings.poll.interval * 2 ** (self._faults - 1), _LONGEST_PAUSE)
+            self._not_before = time.monotonic() + pause * random.uniform(0.9, 1.0) - 1
+            log.msg(f"{self.name}: {error}")
+            await threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
+
+    async def look(self) -> None:
+        """One look at the source. Raises KmodciError."""
+        raise NotImplementedError
+
+    async def tell(self, what: str, lines: Sequence[str], revision: str, repository: str) -> None:
+        await self.master.data.updates.addChange(
+            author="kmodci",
+            comments="\n".join([what, *lines]),
+            revision=revision[:250],
+            category=what.split(" ")[0],
+            project="kmodci",
+            repository=repository,
+            files=list(lines[:_ONE_BY_ONE]),
+            properties={},
+        )
+
+
+def _times(farm: Farm) -> dict[str, object]:
+    interval = farm.settings.poll.interval
+    return {
+        "pollInterval": interval,
+        "pollAtLaunch": True,
+        "pollRandomDelayMax": min(farm.settings.poll.jitter, interval - 1),
+    }
+
+
+class RepositoryPoller(FarmPoller):
+    """Polls one repository for kernels, and for the modules that it packages."""
+
+    async def look(self) -> None:
+        found = await threads.deferToThread(self.farm.watch.look, self.name)
+        if not found.changed:
+            return
+        await self._tell_kernels(found.new, "kernel")
+        await self._tell_kernels(found.updated, "kernel updated")
+        for module in found.modules:
+            await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, self.name)
+        await threads.deferToThread(self.farm.watch.remember, found)
+        self.master.mq.produce(CHANGED, {"repository": self.name})
+
+    async def _tell_kernels(self, kernels: Sequence[Kernel], what: str) -> None:
+        if len(kernels) > _ONE_BY_ONE:
+            await self.tell(f"{what}: {len(kernels)} found", [str(k) for k in kernels], str(len(kernels)), self.name)
+            return
+        for kernel in kernels:
+            await self.tell(f"{what} {kernel}", [str(kernel), kernel.version], kernel.version, self.name)
+
+
+class ModulePoller(FarmPoller):
+    """Polls the source of one module: git, a tarball, a folder."""
+
+    async def look(self) -> None:
+        module: ModuleVersion | None = await threads.deferToThread(self.farm.watch.look_at_module, self.name)
+        if module is None:
+            return
+        await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, module.origin)
+        await threads.deferToThread(self.farm.store.put_module_version, module)
+        self.master.mq.produce(CHANGED, {"module": self.name})

@@ -1,0 +1,43 @@
+"""What must happen before the master starts."""
+
+import fcntl
+import sys
+from pathlib import Path
+from typing import IO
+
+import sqlalchemy as sa
+
+from ..settings import Settings
+from ..where import buildbot_database
+
+
+_locks: list[IO[str]] = []
+
+
+def lock_state(basedir: Path) -> None:
+    """Ends this process if another master has this state: both would build everything.
+
+    The lock is held for as long as this process lives, however it ends.
+    """
+    lock = (basedir / "lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another master is running on {basedir}: stop it first")
+    _locks.append(lock)
+
+
+def mark_active(settings: Settings) -> None:
+    """Makes Buildbot 4.3.0 clean up after a master that was killed while it started.
+
+    A build may start before the master's row says "active"; when it is killed then, the next start
+    skips the housekeeping (`masterStopped` returns early for an inactive row), and the build's
+    request stays claimed for ever.
+    """
+    engine = sa.create_engine(buildbot_database(settings))
+    try:
+        with engine.begin() as connection:
+            if sa.inspect(connection).has_table("masters"):
+                connection.execute(sa.text("UPDATE masters SET active = 1"))
+    finally:
+        engine.dispose()

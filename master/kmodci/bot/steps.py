@@ -1,0 +1,228 @@
+"""What a build does, on one screen: headers, source, build, verify, publish.
+
+Everything but `build` runs on the master, in a thread: the container has no network and no secret.
+"""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from buildbot.process.buildstep import BuildStep, CommandMixin, ShellMixin
+from buildbot.process.logobserver import LogLineObserver
+from buildbot.process.remotecommand import RemoteCommand
+from buildbot.process.remotetransfer import FileWriter
+from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
+from twisted.internet import threads
+
+from ..errors import Gone, VerifyError
+from ..facts import Facts, read_facts
+from ..manifest import entry_of
+from ..model import Status
+from ..products import Job, built, judge
+from ..sandbox import BUNDLE_MOUNT
+from .build import KernelBuild
+
+OUT = "/build/out"
+_FACTS_LIMIT = 1 << 20
+_ARTIFACT_LIMIT = 256 << 20
+EXCLUDED, NOTHING_PRODUCED = 3, 4
+
+
+class KernelStep(BuildStep):
+    """A step that knows its build's job, and says in words how it went."""
+
+    haltOnFailure = True
+    build: KernelBuild
+
+    @property
+    def job(self) -> Job:
+        assert self.build.job is not None  # else the build would have ended before its first step
+        return self.build.job
+
+    def say(self, text: str) -> None:
+        self.descriptionDone = [text]
+
+    async def write(self, name: str, text: str) -> None:
+        log = await self.addLog(name)
+        await log.addStdout(text if text.endswith("\n") else text + "\n")
+
+    async def end(self, status: Status, cause: str) -> int:
+        """Ends the build here, with a cause for the log, the page and the store."""
+        await self.write("why", f"{self.build.build_id}: {status}: {cause}")
+        self.say(f"{status}: {cause.splitlines()[0][:120]}")
+        await self.build.conclude(status, cause)
+        return FAILURE if status is Status.FAILED else SKIPPED
+
+
+class Headers(KernelStep):
+    """The kernel's header bundle, in the build's inputs."""
+
+    name = "headers"
+
+    async def run(self) -> int:
+        job, farm = self.job, self.build.farm
+        if not self.getProperty("rebuild") and await threads.deferToThread(farm.is_built, job):
+            self.build.nothing_to_do()
+            self.say("already built from the same inputs")
+            return SKIPPED
+        try:
+            bundle = await threads.deferToThread(farm.supply.bundle, job.entry.kernel)
+        except Gone as error:
+            return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
+        await threads.deferToThread(
+            farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst"
+        )
+        self.build.bundle = bundle
+        self.say(f"headers {bundle.sha256[:12]}")
+        packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.entry.kernel.headers)
+        await self.write("bundle", f"headers/{bundle.sha256}.tar.zst, made from\n{packages}")
+        return SUCCESS
+
+
+class Source(KernelStep):
+    """The module's source, in the build's inputs."""
+
+    name = "source"
+
+    async def run(self) -> int:
+        job, farm = self.job, self.build.farm
+        try:
+            path = await threads.deferToThread(farm.supply.source, job.module)
+        except Gone as error:
+            return await self.end(Status.UNAVAILABLE, f"module source gone: {error.url}")
+        await threads.deferToThread(farm.paths.put_input, self.getProperty("workername"), path, "source.tar.zst")
+        self.say(f"{job.module.module} {job.module.version}")
+        await self.write("origin", f"{job.module.origin}\ndigest {job.module.digest}")
+        return SUCCESS
+
+
+class _LastError(LogLineObserver):
+    """Keeps what `build-module` says went wrong: its last line that begins with `error: `."""
+
+    text = ""
+
+    def outLineReceived(self, line: str) -> None:
+        if line.startswith("error: "):
+            self.text = line.removeprefix("error: ").strip()
+
+    errLineReceived = outLineReceived
+
+
+class Compile(ShellMixin, KernelStep):
+    """Runs the container's `build-module`: unpack, compile, strip, note facts."""
+
+    name = "build"
+
+    def __init__(self, **kwargs: object) -> None:
+        kwargs = self.setupShellMixin(kwargs, prohibitArgs=["command", "env"])
+        super().__init__(**kwargs)
+        self.observer = _LastError()
+        self.addLogObserver("stdio", self.observer)
+
+    async def run(self) -> int:
+        job, limits = self.job, self.build.farm.limits(self.job.entry.build_id.module)
+        command = await self.makeRemoteShellCommand(
+            command=[f"{BUNDLE_MOUNT}/build-module"],
+            env=job.environment,
+            logEnviron=False,
+            timeout=None,
+            maxTime=limits.seconds,
+            max_lines=limits.output // 80,
+        )
+        await self.runCommand(command)
+        log = self.getLog("stdio")
+        await log.addHeader(f"\nto build this by hand: kmodci build {self.build.build_id}\n")
+        if command.rc == EXCLUDED:
+            return await self.end(Status.SKIPPED, self.observer.text or "excluded by its dkms.conf")
+        if command.didFail():
+            return await self.end(Status.FAILED, self._cause(command, limits.seconds))
+        return SUCCESS
+
+    def _cause(self, command: RemoteCommand, seconds: int) -> str:
+        if self.observer.text:
+            return self.observer.text
+        if command.rc == NOTHING_PRODUCED:
+            return "the build produced no module"
+        if command.rc == -1:
+            return f"stopped by its limits: {seconds} s of time, or too long a log"
+        return f"the build ended with status {command.rc} and no error line"
+
+
+class Verify(CommandMixin, KernelStep):
+    """Fetches what was built, and judges it by itself: the container is not trusted."""
+
+    name = "verify"
+
+    async def run(self) -> int:
+        with TemporaryDirectory(prefix="verify-", dir=self.build.farm.paths.scratch) as name:
+            folder = Path(name)
+            try:
+                self.build.facts = facts = await self._collect(folder)
+                files = {artifact: (folder / artifact).read_bytes() for artifact in facts.artifacts}
+                artifacts = await threads.deferToThread(judge, self.job, self.build.bundle, files)
+            except VerifyError as error:
+                await self.write("problems", "\n".join(error.problems))
+                return await self.end(Status.FAILED, f"not publishable: {error.brief}")
+        self.build.artifacts = artifacts
+        lines = [
+            f"{a.name}: {a.facts.vermagic}, {a.facts.undefined} symbols, {a.facts.checked} CRCs" for a in artifacts
+        ]
+        await self.write("facts", "\n".join(lines))
+        self.say("verified " + ", ".join(artifact.name for artifact in artifacts))
+        return SUCCESS
+
+    async def _collect(self, folder: Path) -> Facts:
+        await self._upload("facts.json", folder, _FACTS_LIMIT)
+        facts = read_facts((folder / "facts.json").read_bytes())
+        for name in facts.artifacts:
+            await self._upload(name, folder, _ARTIFACT_LIMIT)
+        return facts
+
+    async def _upload(self, name: str, folder: Path, limit: int) -> None:
+        writer = FileWriter(str(folder / name), limit, None)
+        arguments = {
+            "workdir": OUT,
+            "workersrc": f"{OUT}/{name}",
+            "writer": writer,
+            "maxsize": limit,
+            "blocksize": 256 * 1024,
+            "keepstamp": False,
+        }
+        command = RemoteCommand("uploadFile", arguments, ignore_updates=True)
+        await self.runCommand(command)
+        if command.didFail():
+            writer.cancel()
+            raise VerifyError([f"{name} was promised but cannot be read, or is larger than {limit >> 20} MiB"])
+
+
+class Publish(KernelStep):
+    """Puts module, log and manifest into the bucket, then the index; then the build is built."""
+
+    name = "publish"
+
+    async def run(self) -> int:
+        build = self.build
+        assert build.facts is not None  # `verify` came before
+        made = built(
+            self.job,
+            build.bundle,
+            build.artifacts,
+            build.facts,
+            log=await self._log_text(),
+            url=await build.getUrl(),
+            started=build.began,
+            finished=time.time(),
+        )
+        manifest = await threads.deferToThread(build.farm.publisher.publish, made)
+        key = entry_of(manifest).manifest
+        await build.conclude(Status.BUILT, manifest=key)
+        self.say("published")
+        await self.write("manifest", key + "\n" + manifest.model_dump_json(indent=1))
+        return SUCCESS
+
+    async def _log_text(self) -> str:
+        compile_step = next(step for step in self.build.executedSteps if step.name == "build")
+        stdio = compile_step.getLog("stdio")
+        # every line is stored with its stream as the first character (h, o, e)
+        chunk = await self.master.data.get(("logs", stdio.logid, "contents"))
+        return "\n".join(line[1:] for line in chunk["content"].splitlines())

@@ -1,0 +1,98 @@
+"""One build without a master: the same image, inputs, sandbox and judgement, on this terminal."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .engine import Engine
+from .errors import BuildImpossible, VerifyError
+from .facts import Facts, read_facts
+from .manifest import Artifact
+from .paths import Paths
+from .products import Job, judge
+from .sandbox import BUNDLE_MOUNT, Limits, host_config, volumes
+from .supply import Supply
+
+_OUTPUT_LIMIT = 512 << 20
+# what the build says goes to one stream, what it made comes back on the other: its tmpfs ends with it
+_SCRIPT = f"{BUNDLE_MOUNT}/build-module >&2 || exit $?; tar -C /build/out -cf - ."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a build by hand made."""
+
+    artifacts: tuple[Artifact, ...]
+    facts: Facts
+
+
+def build_by_hand(
+    job: Job,
+    *,
+    supply: Supply,
+    engine: Engine,
+    paths: Paths,
+    bundle: Path,
+    limits: Limits,
+    say: Callable[[str], None],
+    output: Callable[[bytes], None],
+) -> Result:
+    """Builds, and publishes nothing. bundle: the worker bundle; say: progress; output: the build's own words.
+
+    Raises BuildImpossible when it fails, VerifyError when what it made must not be published.
+    """
+    say(f"image {job.image}")
+    supply.make_image(job.entry.kernel.toolchain, say)
+    say("headers")
+    headers = supply.bundle(job.entry.kernel)
+    say(f"source {job.module.origin}")
+    source = supply.source(job.module)
+    worker = f"by-hand-{job.entry.build_id.module}-{job.entry.kernel.target}"
+    paths.empty_inputs(worker)
+    paths.put_input(worker, headers.path, "headers.tar.zst")
+    paths.put_input(worker, source, "source.tar.zst")
+    made = io.BytesIO()
+
+    def keep(data: bytes) -> None:
+        if made.tell() + len(data) > _OUTPUT_LIMIT:
+            raise VerifyError([f"the build wrote more than {_OUTPUT_LIMIT >> 20} MiB"])
+        made.write(data)
+
+    status = engine.run(
+        image=job.image,
+        command=["/bin/sh", "-c", _SCRIPT],
+        environment=dict(job.environment),
+        volumes=volumes(bundle=bundle, inputs=paths.inputs(worker)),
+        host_config=host_config(limits),
+        on_output=keep,
+        on_error=output,
+        seconds=limits.seconds,
+    )
+    if status != 0:
+        raise BuildImpossible(
+            f"{job.entry.build_id}: the build ended with status {status}", hint="its last lines say why"
+        )
+    made.seek(0)
+    files = _files(made)
+    facts = read_facts(files.get("facts.json", b""))
+    lacking = [name for name in facts.artifacts if name not in files]
+    if lacking:
+        raise VerifyError([f"{name} was promised but not written" for name in lacking])
+    artifacts = judge(job, headers, {name: files[name] for name in facts.artifacts})
+    return Result(artifacts=artifacts, facts=facts)
+
+
+def _files(archive: io.BytesIO) -> dict[str, bytes]:
+    """The plain files at the top of what the container sent. Raises VerifyError when it is no archive."""
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=archive, mode="r:") as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.isreg() else None
+                if file is not None:
+                    found[member.name.removeprefix("./")] = file.read()
+    except tarfile.TarError as error:
+        raise VerifyError([f"what the build sent is no archive: {error}"]) from error
+    return found

@@ -1,0 +1,70 @@
+"""`kmodci coverage`: how much of the matrix is built."""
+
+from pathlib import Path
+
+import click
+
+from ..coverage import Cause, Tally, causes
+from ..coverage import coverage as count
+from ..model import Status
+from ..selectors import check_selector, matches
+from .options import config_option, json_option, look_option, scope_option
+from .output import note, print_json, print_table
+from .view import open_view
+
+_MOST = 10
+_STATUSES = (Status.BUILT, Status.FAILED, Status.UNAVAILABLE, Status.SKIPPED, Status.PENDING)
+
+
+@click.command()
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@click.option("--causes", "every_cause", is_flag=True, help="Every cause with every build, not only the most frequent.")
+@config_option
+@scope_option
+@look_option
+@json_option
+def coverage(
+    selectors: tuple[str, ...], every_cause: bool, config: Path, scope: str, fresh: bool, as_json: bool
+) -> None:
+    """Count what is built, failed, unavailable, skipped and pending, and say why.
+
+    SELECTOR is a pattern of build ids. The percentage is of what should be built: skipped builds do not count.
+
+    \b
+    kmodci coverage
+    kmodci coverage 'v4l2loopback/debian-bookworm-*' --causes
+    """
+    wanted = [check_selector(selector, parts=3) for selector in selectors] or ["*"]
+    view = open_view(config, scope, fresh=fresh)
+    builds = [each for each in view.standings() if matches(str(each.entry.build_id), wanted)]
+    found, why = count(builds), causes(builds)
+    if as_json:
+        rows = [
+            {"module": row.module, "target": row.target, "flavour": row.flavour, **_plain(row.tally)}
+            for row in found.rows
+        ]
+        reasons = [{"status": each.status, "cause": each.cause, "builds": each.builds} for each in why]
+        print_json({"rows": rows, "all": _plain(found.tally), "causes": reasons, "faults": dict(view.faults)})
+        return
+    cells = [[row.module, row.target, row.flavour, *_cells(row.tally)] for row in found.rows]
+    columns = ("module", "target", "flavour", *_STATUSES, "%")
+    print_table(columns, [*cells, ["all", "", "", *_cells(found.tally)]], right=columns[3:])
+    for each in why if every_cause else why[:_MOST]:
+        click.echo(_told(each, whole=every_cause))
+    if len(why) > _MOST and not every_cause:
+        note(f"and {len(why) - _MOST} more causes: --causes")
+    for name, fault in view.faults.items():
+        note(f"could not read {name}: {fault}")
+
+
+def _told(cause: Cause, *, whole: bool) -> str:
+    line = f"{len(cause.builds)} {cause.status}: {cause.cause}"
+    return "\n    ".join([line, *cause.builds]) if whole else f"{line} (as {cause.builds[0]})"
+
+
+def _plain(tally: Tally) -> dict[str, object]:
+    return {**{str(status): tally[status] for status in _STATUSES}, "percent": tally.percent}
+
+
+def _cells(tally: Tally) -> list[object]:
+    return [*(tally[status] or "" for status in _STATUSES), tally.percent]

@@ -1,0 +1,70 @@
+"""`kmodci explain`: why a build is what it is."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ..explanation import Explanation, find
+from ..explanation import explain as explained
+from ..keys import headers_key
+from ..model import Outcome
+from ..quantities import duration_text
+from ..watch import bundle_note
+from .options import config_option, json_option, look_option, scope_option
+from .output import print_facts, print_json
+from .view import open_view
+
+
+@click.command()
+@click.argument("build_id")
+@config_option
+@scope_option
+@look_option
+@json_option
+def explain(build_id: str, config: Path, scope: str, fresh: bool, as_json: bool) -> None:
+    """Say why a build is built, failed, skipped, unavailable or pending, and what it is made of.
+
+    \b
+    kmodci explain v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64
+    """
+    view = open_view(config, scope, fresh=fresh)
+    known = view.known()
+    found = explained(find(build_id, known), known)
+    bundle = view.store.meta(bundle_note(found.kernel.headers_digest))
+    facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle)}
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"{build_id}: {facts.pop('status')}")
+    del facts["build_id"]
+    print_facts(facts)
+
+
+def _status(found: Explanation) -> str:
+    return found.standing.status if found.standing else "not in the matrix"
+
+
+def _facts(found: Explanation, bundle: str) -> dict[str, object]:
+    kernel, module, last = found.kernel, found.module, found.standing.outcome if found.standing else None
+    image = found.recipe
+    return {
+        "kernel": f"{kernel.version}, flavour {kernel.flavour}, listed by {kernel.repository}",
+        "headers": "\n".join(f"{package.sha256}  {package.url}" for package in kernel.headers),
+        "bundle": headers_key(bundle) if bundle else "not made yet",
+        "compiler": kernel.toolchain,
+        "image": f"{image.tag}\n{image.key}" if image else f"none: {kernel.toolchain} is not in targets.yml",
+        "module": f"{module.version} from {module.origin}\n{module.digest}" if module else "its source is not read yet",
+        "inputs": found.key or "not known yet",
+        **(_last(last) if last else {}),
+    }
+
+
+def _last(last: Outcome) -> dict[str, object]:
+    when = datetime.fromtimestamp(last.finished, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    spent = f"{duration_text(last.seconds)}, of which make took {last.make_seconds:.1f} s of CPU"
+    return {
+        "last build": f"{last.status} {when}, {last.module_version} for {last.kernel_version}, {spent}",
+        "page": last.build_url,
+        "manifest": last.manifest,
+    }

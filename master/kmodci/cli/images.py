@@ -1,0 +1,56 @@
+"""`kmodci images`: the toolchain images."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from ..engine import Engine
+from ..errors import EngineError
+from .options import config_option, json_option, look_option, scope_option
+from .output import note, print_json, print_table
+from .view import View, open_view
+
+
+@click.command()
+@config_option
+@scope_option
+@look_option
+@json_option
+def images(config: Path, scope: str, fresh: bool, as_json: bool) -> None:
+    """List the toolchain images: tag, where the bucket keeps them, how many kernels need them.
+
+    \b
+    kmodci images
+    """
+    view = open_view(config, scope, fresh=fresh)
+    tags = _on_engine(view)
+    needed = Counter(each.kernel.toolchain for each in {str(e.kernel): e for e in view.entries()}.values())
+    rows = [
+        {
+            "toolchain": toolchain,
+            "series": f"{made.distro} {made.series}",
+            "kernels": needed.pop(toolchain, 0),
+            "engine": "unknown" if tags is None else "there" if made.tag in tags else "not made",
+            "tag": made.tag,
+            "key": made.key,
+        }
+        for toolchain, made in view.recipes.items()
+    ]
+    if as_json:
+        print_json({"images": rows, "lacking": dict(needed)})
+        return
+    print_table(
+        ("toolchain", "series", "kernels", "engine", "tag", "key"), (r.values() for r in rows), right=("kernels",)
+    )
+    for toolchain, count in sorted(needed.items()):
+        note(f"{count} kernels need {toolchain}, which is not in targets.yml")
+
+
+def _on_engine(view: View) -> frozenset[str] | None:
+    engine = Engine(view.settings.engine.docker_host, farm="")
+    try:
+        return engine.tags()
+    except EngineError as error:
+        note(str(error))
+        return None

@@ -1,0 +1,56 @@
+"""`kmodci kernels`: what the repositories publish."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..matrix import newest_first
+from ..model import Kernel
+from ..selectors import check_selector, matches
+from .options import config_option, json_option, look_option, scope_option
+from .output import note, print_json, print_table
+from .view import open_view
+
+
+@click.command()
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@config_option
+@scope_option
+@look_option
+@json_option
+def kernels(selectors: tuple[str, ...], config: Path, scope: str, fresh: bool, as_json: bool) -> None:
+    """List the kernels that the repositories publish, newest first.
+
+    SELECTOR is a pattern of target/release. Where no farm has run yet, the repositories are looked at now.
+
+    \b
+    kmodci kernels
+    kmodci kernels 'debian-trixie-amd64/*' --look
+    kmodci kernels '*/6.1.*' --json
+    """
+    wanted = [check_selector(selector, parts=2) for selector in selectors] or ["*"]
+    view = open_view(config, scope, fresh=fresh)
+    found = [kernel for kernel in view.store.kernels().values() if matches(str(kernel), view.scope.kernels)]
+    chosen = newest_first(kernel for kernel in found if matches(str(kernel), wanted))
+    if as_json:
+        print_json({"kernels": [_plain(kernel) for kernel in chosen], "faults": dict(view.faults)})
+    else:
+        columns = ("target", "release", "version", "flavour", "toolchain", "repository")
+        print_table(columns, ([getattr(kernel, column) for column in columns] for kernel in chosen))
+        note(f"{len(chosen)} kernels")
+        for name, fault in view.faults.items():
+            note(f"could not read {name}: {fault}")
+    sys.exit(1 if view.faults else 0)
+
+
+def _plain(kernel: Kernel) -> dict[str, object]:
+    return {
+        "target": str(kernel.target),
+        "release": kernel.release,
+        "version": kernel.version,
+        "flavour": kernel.flavour,
+        "toolchain": kernel.toolchain,
+        "repository": kernel.repository,
+        "headers": [{"name": p.name, "version": p.version, "url": p.url, "sha256": p.sha256} for p in kernel.headers],
+    }

@@ -1,0 +1,140 @@
+"""The processes of a farm on one machine: the embedded S3 server and the Buildbot master.
+
+Each runs in a session of its own, so that a Ctrl-C in the terminal reaches only the command that
+decides what it means, and a detached farm outlives its terminal.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import KmodciError
+from ..paths import Paths, checkout
+
+# What a master needs of the environment; the rest of it (tokens, passwords) is none of its business.
+_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class MasterProcess:
+    """The Buildbot master of one state folder, found again by its pid file."""
+
+    paths: Paths
+    config_dir: Path
+    scope: str
+    modules: tuple[str, ...]
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.paths.master / "twistd.pid"
+
+    def pid(self) -> int | None:
+        """Of the running master, or None. A pid file left by a crash is not believed: the lock is asked."""
+        with (self.paths.master / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(self._pid_file.read_text())
+        return None
+
+    def start(self, *, url: str, seconds: float = 60) -> None:
+        """Returns when the web UI answers. Raises KmodciError with the last lines of the log if it does not."""
+        self._upgrade_database()
+        self._pid_file.unlink(missing_ok=True)
+        output = (self.paths.logs / "master.out").open("ab")
+        process = subprocess.Popen(
+            [str(_tool("twistd")), "--nodaemon", f"--pidfile={self._pid_file}", f"--python={_tac()}"],
+            cwd=self.paths.master,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        output.close()
+        deadline = time.monotonic() + seconds
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                raise KmodciError(
+                    f"the Buildbot master did not start:\n{self._last_words()}",
+                    hint=f"all of it is in {self.paths.master / 'twistd.log'}",
+                )
+            time.sleep(0.1)
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGUSR1 lets running builds end and keeps the queue; SIGTERM cancels running builds."""
+        pid = self.pid()
+        if pid is not None:
+            os.kill(pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the master is gone within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.pid() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def _environment(self) -> dict[str, str]:
+        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        return {
+            **passed,
+            "KMODCI_CONFIG": str(self.config_dir.resolve()),
+            "KMODCI_SCOPE": self.scope,
+            "KMODCI_MODULES": " ".join(self.modules),
+            "KMODCI_BASEDIR": str(self.paths.master),
+        }
+
+    def _upgrade_database(self) -> None:
+        """Makes or migrates Buildbot's tables, once per version of Buildbot."""
+        from buildbot import version
+
+        stamp = self.paths.master / f"database-{version}"
+        if stamp.exists():
+            return
+        tac = self.paths.master / "buildbot.tac"
+        tac.unlink(missing_ok=True)
+        tac.symlink_to(_tac())
+        done = subprocess.run(
+            [str(_tool("buildbot")), "upgrade-master", "--quiet", str(self.paths.master)],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise KmodciError(f"Buildbot's database cannot be made:\n{(done.stdout + done.stderr)[-2000:]}")
+        stamp.touch()
+
+    def _last_words(self) -> str:
+        lines: list[str] = []
+        for path in (self.paths.logs / "master.out", self.paths.master / "twistd.log"):
+            if path.exists():
+                lines += path.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join(f"  {line}" for line in lines)
+
+
+def _tac() -> Path:
+    return checkout() / "master" / "buildbot.tac"
+
+
+def _tool(name: str) -> Path:
+    """A program of the virtual environment that this runs in."""
+    return Path(sys.executable).with_name(name)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/api/v2/masters", timeout=5) as answer:  # noqa: S310 our own address
+            return bool(answer.read())
+    except (urllib.error.URLError, OSError):
+        return False

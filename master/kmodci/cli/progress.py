@@ -1,0 +1,141 @@
+"""How a run goes: a live bar in a terminal, plain lines elsewhere, a table at the end."""
+
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..coverage import Standing
+from ..farm import Farm
+from ..model import Status
+
+_PLAIN_EVERY = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Where a run stands."""
+
+    builds: tuple[Standing, ...]
+    stuck: Mapping[str, str]
+    """build id -> what it waits for, of those that wait for more than their turn"""
+    unread: tuple[str, ...]
+    """sources that were not looked at since the start"""
+    faults: Mapping[str, str]
+    """source -> why it could not be read"""
+
+    @property
+    def counts(self) -> Counter[Status]:
+        return Counter(build.status for build in self.builds)
+
+    @property
+    def left(self) -> int:
+        return self.counts[Status.PENDING]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen by itself: all is looked at, and all that is left is stuck."""
+        pending = [str(build.entry.build_id) for build in self.builds if build.status is Status.PENDING]
+        return not self.unread and all(name in self.stuck for name in pending)
+
+
+def run_of(farm: Farm, *, since: float) -> Run:
+    """As the store tells. since: seconds since the epoch, when the farm was started."""
+    plan = farm.plan()
+    states = farm.store.repository_states()
+    sources = (*farm.watch.repositories, *farm.polled_modules)
+    return Run(
+        builds=plan.builds,
+        stuck=plan.stuck,
+        unread=tuple(name for name in sources if name not in states or states[name].last_try < since),
+        faults={name: states[name].error for name in sources if name in states and states[name].error},
+    )
+
+
+def eta(now: Run, *, slots: int) -> float | None:
+    """Seconds until all is built, from how long builds took so far. None before the first."""
+    took = [build.outcome.seconds for build in now.builds if build.status is Status.BUILT and build.outcome]
+    return now.left * statistics.median(took) / slots if took else None
+
+
+def line(now: Run, *, slots: int) -> str:
+    """One plain line."""
+    counts = now.counts
+    words = [f"{counts[status]} {status}" for status in Status if status is not Status.PENDING and counts[status]]
+    seconds = eta(now, slots=slots)
+    words.append(f"{now.left} left" + (f", about {seconds:.0f} s" if now.left and seconds else ""))
+    if now.unread:
+        words.append(f"looking at {len(now.unread)} sources")
+    return ", ".join(words)
+
+
+class Display:
+    """Shows a run as it goes. A context manager."""
+
+    def __init__(self, console: Console, *, slots: int) -> None:
+        self._console = console
+        self._slots = slots
+        self._said = ("", 0.0)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, now: Run) -> None:
+        """Called as often as liked; plain output says only what is new, every few seconds."""
+        text = line(now, slots=self._slots)
+        if self._console.is_terminal:
+            done = len(now.builds) - now.left
+            self._bar.update(self._task, description=text, completed=done, total=len(now.builds) or None)
+        elif text != self._said[0] and time.monotonic() - self._said[1] >= _PLAIN_EVERY:
+            self._console.print(text, highlight=False, markup=False)
+            self._said = (text, time.monotonic())
+
+
+def table(now: Run) -> Table:
+    """A row per module and target."""
+    rows: dict[tuple[str, str], Counter[Status]] = defaultdict(Counter)
+    for build in now.builds:
+        rows[build.entry.build_id.module, str(build.entry.kernel.target)][build.status] += 1
+    sheet = Table("module", "target", *[str(status) for status in Status], title="Coverage")
+    for (module, target), counts in sorted(rows.items()):
+        sheet.add_row(module, target, *[str(counts[status] or "") for status in Status])
+    if len(rows) > 1:
+        total = sum(rows.values(), Counter())
+        sheet.add_section()
+        sheet.add_row("", "all", *[str(total[status] or "") for status in Status])
+    return sheet
+
+
+def causes(now: Run, *, most: int = 10) -> list[str]:
+    """Why what is not built is not built, the most frequent first: one line a cause."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for build in now.builds:
+        name = str(build.entry.build_id)
+        if build.status in (Status.FAILED, Status.UNAVAILABLE):
+            groups[f"{build.status}: {build.cause}"].append(name)
+        elif build.status is Status.PENDING and name in now.stuck:
+            groups[f"stuck: {now.stuck[name]}"].append(name)
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = [f"{len(names)} x {cause} (as {names[0]})" for cause, names in ranked[:most]]
+    if len(ranked) > most:
+        lines.append(f"and {len(ranked) - most} more causes: see `kmodci coverage`")
+    return lines

@@ -1,0 +1,113 @@
+"""Coverage: the statuses over the matrix, counted. Decides, and does nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .matrix import Entry
+from .model import Outcome, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one build of the matrix stands."""
+
+    entry: Entry
+    status: Status
+    cause: str = ""
+    outcome: Outcome | None = None
+    """the last one, even if what it was built from is not what there is now"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many builds have which status."""
+
+    counts: Mapping[Status, int]
+
+    def __getitem__(self, status: Status) -> int:
+        return self.counts.get(status, 0)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def percent(self) -> float:
+        """Built, of what should be built: of all but the skipped. Never rounded up to 100."""
+        wanted = self.total - self[Status.SKIPPED]
+        return int(1000 * self[Status.BUILT] / wanted) / 10 if wanted else 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The builds of one module for one flavour of a target."""
+
+    module: str
+    target: str
+    flavour: str
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Rows in the order of module, target and flavour, and their sum."""
+
+    rows: tuple[Row, ...]
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What keeps builds from being built, in the words of their outcomes. builds: build ids."""
+
+    status: Status
+    cause: str
+    builds: tuple[str, ...]
+
+
+def standings(
+    entries: Iterable[Entry], outcomes: Mapping[str, Outcome], keys: Mapping[str, str]
+) -> tuple[Standing, ...]:
+    """How each build stands, in the order of the entries. outcomes, keys: by build id.
+
+    An outcome of other inputs than the present ones counts as pending: it is about to be built anew.
+    Where the present inputs are not known (no key), the last outcome is the best that can be said.
+    """
+    return tuple(
+        _standing(entry, outcomes.get(str(entry.build_id)), keys.get(str(entry.build_id))) for entry in entries
+    )
+
+
+def coverage(standing: Sequence[Standing]) -> Coverage:
+    """The statuses, counted per module, target and flavour, and altogether."""
+    groups: dict[tuple[str, str, str], Counter[Status]] = {}
+    for each in standing:
+        kernel = each.entry.kernel
+        group = (each.entry.build_id.module, str(kernel.target), kernel.flavour)
+        groups.setdefault(group, Counter())[each.status] += 1
+    return Coverage(
+        rows=tuple(
+            Row(module=module, target=target, flavour=flavour, tally=Tally(counts=dict(counts)))
+            for (module, target, flavour), counts in sorted(groups.items())
+        ),
+        tally=Tally(counts=dict(Counter(each.status for each in standing))),
+    )
+
+
+def causes(standing: Iterable[Standing]) -> tuple[Cause, ...]:
+    """Why what is not built is not built: each cause once, the most frequent first. Pending ones have none."""
+    groups: dict[tuple[Status, str], list[str]] = {}
+    for each in standing:
+        if each.status not in (Status.BUILT, Status.PENDING):
+            groups.setdefault((each.status, each.cause), []).append(str(each.entry.build_id))
+    found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]
+    return tuple(sorted(found, key=lambda cause: (-len(cause.builds), cause.status, cause.cause)))
+
+
+def _standing(entry: Entry, last: Outcome | None, key: str | None) -> Standing:
+    if entry.skipped:
+        return Standing(entry=entry, status=Status.SKIPPED, cause=entry.skipped, outcome=last)
+    if last is None or (key is not None and last.key != key):
+        return Standing(entry=entry, status=Status.PENDING, outcome=last)
+    return Standing(entry=entry, status=last.status, cause=last.cause, outcome=last)

@@ -1,0 +1,139 @@
+"""The Docker engine: is it there, which images has it, load one, run one build, sweep what is ours."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import requests
+import zstandard
+from docker.errors import APIError, DockerException, NotFound
+
+from .errors import EngineError
+from .sandbox import LABEL, USER
+
+_FAULTS = (DockerException, requests.exceptions.RequestException)
+
+
+class SandboxClient(docker.APIClient):
+    """The Docker SDK's client, with what every container of a farm has and Buildbot cannot say.
+
+    Buildbot's DockerLatentWorker knows neither user nor labels; everything else it passes on.
+    """
+
+    farm = ""
+
+    def create_container(self, *args: object, **kwargs: object) -> dict[str, str]:
+        return super().create_container(*args, user=USER, labels={LABEL: self.farm}, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Docker engine. Every method raises EngineError when the engine does not do as asked."""
+
+    docker_host: str
+    farm: str
+    """names the farm whose containers may be swept"""
+
+    def client(self, **arguments: object) -> SandboxClient:
+        """A connection of its own, to be closed by the caller."""
+        client = SandboxClient(**{"base_url": self.docker_host, "timeout": 120, **arguments})
+        client.farm = self.farm
+        return client
+
+    @contextlib.contextmanager
+    def _ask(self, what: str) -> Iterator[SandboxClient]:
+        client = None
+        try:
+            client = self.client()
+            yield client
+        except _FAULTS as error:
+            raise EngineError(
+                f"Docker engine {self.docker_host}: {what}: {error}",
+                hint="is the engine running, and may this user use it? `docker info` tells",
+            ) from error
+        finally:
+            if client is not None:
+                client.close()
+
+    def cores(self) -> int:
+        """How many CPUs the engine has."""
+        with self._ask("ask for its size") as client:
+            return int(client.info()["NCPU"])
+
+    def tags(self) -> frozenset[str]:
+        """Every `repository:tag` that the engine has."""
+        with self._ask("list images") as client:
+            return frozenset(tag for image in client.images() for tag in image["RepoTags"] or [])
+
+    def image_id(self, tag: str) -> str:
+        """The engine's own digest of an image (`sha256:...`)."""
+        with self._ask(f"look at image {tag}") as client:
+            return str(client.inspect_image(tag)["Id"])
+
+    def load(self, archive: Path, tag: str) -> None:
+        """Makes an image of a `.tar.zst` of a root file system."""
+        repository, _, version = tag.rpartition(":")
+        with self._ask(f"load image {tag}") as client, archive.open("rb") as compressed:
+            stream = zstandard.ZstdDecompressor().stream_reader(compressed)
+            answer = client.import_image_from_stream(stream, repository=repository, tag=version)
+        if '"error"' in str(answer):
+            raise EngineError(f"Docker engine {self.docker_host}: load image {tag}: {str(answer)[:300]}")
+
+    def sweep(self, *, keep: Callable[[str], bool] = lambda _: False) -> int:
+        """Removes this farm's containers, but for names to keep. Returns how many went."""
+        gone = 0
+        with self._ask("remove old containers") as client:
+            for container in client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}):
+                if any(keep(name.lstrip("/")) for name in container["Names"] or []):
+                    continue
+                with contextlib.suppress(NotFound):
+                    client.remove_container(container["Id"], v=True, force=True)
+                    gone += 1
+        return gone
+
+    def killed_for_memory(self, name: str) -> bool:
+        """Whether the container of that name was killed because it used too much memory."""
+        with self._ask(f"look at container {name}") as client:
+            try:
+                return bool(client.inspect_container(name)["State"].get("OOMKilled"))
+            except NotFound:
+                return False
+
+    def run(
+        self,
+        *,
+        image: str,
+        command: Sequence[str],
+        environment: dict[str, str],
+        volumes: list[str],
+        host_config: dict[str, object],
+        on_output: Callable[[bytes], None],
+        on_error: Callable[[bytes], None],
+        seconds: int,
+    ) -> int:
+        """Runs one container to its end and removes it. Returns its exit status.
+
+        on_output, on_error: called with what it prints, as it comes. seconds: wall time, then killed.
+        """
+        with self._ask(f"run {image}") as client:
+            container = client.create_container(
+                image,
+                list(command),
+                environment=environment,
+                volumes=[volume.split(":")[1] for volume in volumes],
+                host_config=client.create_host_config(binds=volumes, **host_config),
+            )["Id"]
+            try:
+                output = client.attach(container, stream=True, demux=True)
+                client.start(container)
+                for out, err in output:
+                    if out:
+                        on_output(out)
+                    if err:
+                        on_error(err)
+                return int(client.wait(container, timeout=seconds)["StatusCode"])
+            finally:
+                with contextlib.suppress(APIError):
+                    client.remove_container(container, v=True, force=True)

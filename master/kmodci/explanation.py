@@ -1,0 +1,107 @@
+"""Why a build is what it is, and all that it is made of. Decides, and does nothing."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .coverage import Standing, standings
+from .errors import NotFound
+from .images import Recipe
+from .matrix import Entry, keys, plan
+from .model import BuildId, Kernel, ModuleVersion, Outcome, Status
+from .modulefile import Module
+from .selectors import matches
+
+
+class Outside(StrEnum):
+    """Why a build that could be is not part of the matrix."""
+
+    SCOPE = "not in the matrix: the scope does not take it"
+    MODULE = "not in the matrix: `kernels:` of the module in modules.yml leaves it out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Everything there is to say about one build."""
+
+    build_id: BuildId
+    kernel: Kernel
+    standing: Standing | None
+    """None if it is not part of the matrix"""
+    why: str
+    """one sentence"""
+    module: ModuleVersion | None
+    recipe: Recipe | None
+    """of the toolchain's image; None if targets.yml has no such toolchain"""
+    key: str
+    """names its inputs; empty if they are not known"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What explanations are made from. kernels and outcomes by `target/release` and build id, the rest by name."""
+
+    kernels: Mapping[str, Kernel]
+    modules: Mapping[str, Module]
+    entries: tuple[Entry, ...]
+    versions: Mapping[str, ModuleVersion]
+    outcomes: Mapping[str, Outcome]
+    recipes: Mapping[str, Recipe]
+
+
+def find(text: str, known: Known) -> BuildId:
+    """The build of that id. Raises BadName for what is no build id, NotFound with the nearest for an unknown one."""
+    build_id = BuildId.parse(text)
+    if build_id.module not in known.modules:
+        raise NotFound(f"no module {build_id.module!r}", hint=_nearest(build_id.module, known.modules))
+    kernel = f"{build_id.target}/{build_id.release}"
+    if kernel not in known.kernels:
+        hint = _nearest(kernel, known.kernels) or "see `kmodci kernels`"
+        raise NotFound(f"no kernel {kernel!r} is listed by any repository", hint=hint)
+    return build_id
+
+
+def explain(build_id: BuildId, known: Known) -> Explanation:
+    """What is known about a build. build_id: one that `find` returned."""
+    kernel = known.kernels[f"{build_id.target}/{build_id.release}"]
+    entry = next((entry for entry in known.entries if entry.build_id == build_id), None)
+    found = keys([entry], known.versions, known.recipes, known.modules) if entry else {}
+    standing = standings([entry], known.outcomes, found)[0] if entry else None
+    return Explanation(
+        build_id=build_id,
+        kernel=kernel,
+        standing=standing,
+        why=_why(standing, known) if standing else _outside(build_id, kernel, known),
+        module=known.versions.get(build_id.module),
+        recipe=known.recipes.get(kernel.toolchain),
+        key=found.get(str(build_id), ""),
+    )
+
+
+def _why(standing: Standing, known: Known) -> str:
+    entry = standing.entry
+    module = entry.build_id.module
+    match standing.status:
+        case Status.BUILT:
+            return "verified and published"
+        case Status.PENDING if module not in known.versions:
+            return f"the source of {module} has not been read yet"
+        case Status.PENDING:
+            due = plan([entry], known.versions, known.outcomes, known.recipes, known.modules)
+            return f"to be built: {due[0].why}" if due else "to be built"
+        case Status.SKIPPED if entry.skipped:
+            return f"not tried: {entry.skipped}"
+        case _:
+            return f"{standing.cause}; not tried again before something of it changes, or somebody asks"
+
+
+def _outside(build_id: BuildId, kernel: Kernel, known: Known) -> str:
+    choice = known.modules[build_id.module].kernels
+    taken = matches(str(kernel), choice.include) and not matches(str(kernel), choice.exclude)
+    return Outside.SCOPE if taken else Outside.MODULE
+
+
+def _nearest(wrong: str, right: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(wrong, right, 4, 0.6)
+    return f"the nearest are: {', '.join(near)}" if near else ""

@@ -1,0 +1,285 @@
+"""A farm: the configuration with everything it names, opened. The master and the command line share it.
+
+Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
+"""
+
+import difflib
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import sandbox
+from .bucket import Bucket
+from .coverage import Standing, standings
+from .engine import Engine
+from .errors import BuildImpossible, NotFound
+from .fetch import Fetcher
+from .images import Recipe, recipe
+from .matrix import Entry, Planned, keys, plan, select
+from .model import BuildId, ModuleVersion, Status, input_key
+from .paths import Paths
+from .products import Job, Publisher
+from .schema import Scope
+from .selectors import matches
+from .settings import Settings, load
+from .sources import GitSource, resolve
+from .store import Store
+from .supply import Supply
+from .watch import Watch
+from .where import bucket_of, packages, repositories, source_of, suites_of
+from .workerbundle import make_bundle
+
+# Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
+FARM_FAULT = "farm:"
+_IMAGE_RETRY = 600.0
+_UNREAD = "the module's source has not been read"
+_HELD = "cancelled; force it, or start the farm again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What there is, how it stands, what can be built now, and what has to be there before the rest can."""
+
+    builds: tuple[Standing, ...] = ()
+    ready: tuple[Planned, ...] = ()
+    missing_images: tuple[str, ...] = ()
+    """toolchains"""
+    stuck: Mapping[str, str] = field(default_factory=dict)
+    """build id -> what it waits for, of those that wait for more than their turn"""
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [build.entry for build in self.builds]
+
+
+@dataclass(slots=True, kw_only=True)
+class Farm:
+    """Opened once per configuration; see `open_farm`."""
+
+    settings: Settings
+    scope: Scope
+    paths: Paths
+    store: Store
+    bucket: Bucket
+    engine: Engine
+    supply: Supply
+    publisher: Publisher
+    watch: Watch
+    recipes: Mapping[str, Recipe]
+    _held: set[str] = field(default_factory=set)
+    _last: Plan = Plan()
+
+    @property
+    def slots(self) -> int:
+        """Builds at once."""
+        workers = self.settings.engine.workers
+        return self.engine.cores() if workers == "auto" else workers
+
+    @property
+    def queue_length(self) -> int:
+        """How many builds may be in Buildbot's queue at once; it slows down with thousands."""
+        return 4 * self.slots
+
+    @property
+    def polled_modules(self) -> tuple[str, ...]:
+        """The modules in scope that no repository packages."""
+        packaged = {name for modules in self.watch.packages.values() for name in modules.values()}
+        return tuple(n for n in self.settings.modules if n not in packaged and matches(n, self.scope.modules))
+
+    @property
+    def worker_bundle(self) -> Path:
+        """The folder that is mounted into containers as the worker; made on first use."""
+        return make_bundle(self.paths.workers)
+
+    def limits(self, module: str = "") -> sandbox.Limits:
+        """What a build of this module may use, or what any may."""
+        limits = self.settings.limits_of(module)
+        return sandbox.Limits(
+            memory=limits.memory,
+            disk=limits.disk,
+            processes=limits.processes,
+            seconds=int(limits.time),
+            output=limits.output,
+        )
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The matrix as it is now."""
+        return select(
+            self.store.kernels().values(),
+            self.settings.modules,
+            self.scope,
+            self.settings.known_failures,
+            toolchains=self.recipes,
+            today=datetime.now(UTC).date(),
+        )
+
+    def plan(self) -> Plan:
+        """What is still to be built, and why."""
+        entries = self.entries()
+        versions, outcomes, modules = self.store.module_versions(), self.store.outcomes(), self.settings.modules
+        planned = plan(entries, versions, outcomes, self.recipes, modules)
+        tags = self.engine.tags()
+        lacking = {toolchain for toolchain, made in self.recipes.items() if made.tag not in tags}
+        faults = {toolchain: fault for toolchain in lacking if (fault := self._image_fault(toolchain))}
+        stuck = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
+        stuck |= {str(p.entry.build_id): _HELD for p in planned if str(p.entry.build_id) in self._held}
+        stuck |= {str(p.entry.build_id): f for p in planned if (f := faults.get(p.entry.kernel.toolchain))}
+        can = [p for p in planned if str(p.entry.build_id) not in stuck]
+        needed = dict.fromkeys(p.entry.kernel.toolchain for p in can)
+        self._last = Plan(
+            builds=standings(entries, outcomes, keys(entries, versions, self.recipes, modules)),
+            ready=tuple(p for p in can if p.entry.kernel.toolchain not in lacking),
+            missing_images=tuple(toolchain for toolchain in needed if toolchain in lacking),
+            stuck=stuck,
+        )
+        return self._last
+
+    def hold(self, name: str) -> None:
+        """A person cancelled this: not planned again in this life of the master."""
+        self._held.add(name)
+
+    def note_image_fault(self, toolchain: str, error: str) -> None:
+        """The image could not be made; tried again after a while."""
+        self.store.put_meta(f"image-fault/{toolchain}", f"{time.time():.0f} {error}" if error else "")
+
+    def _image_fault(self, toolchain: str) -> str:
+        when, _, error = self.store.meta(f"image-fault/{toolchain}").partition(" ")
+        return f"no image for {toolchain}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
+
+    def forget_farm_faults(self) -> None:
+        """At a start: what failed because of the farm is tried again."""
+        faults = [o.build_id for o in self.store.outcomes().values() if o.cause.startswith(FARM_FAULT)]
+        self.store.forget_outcomes(faults)
+        for toolchain in self.recipes:
+            self.note_image_fault(toolchain, "")
+
+    def kernel_names(self) -> list[str]:
+        """`target/release` of every kernel of the last plan, without asking the store."""
+        return list(dict.fromkeys(str(entry.kernel) for entry in self._last.entries))
+
+    def entry(self, module: str, kernel: str) -> Entry:
+        """The entry for a module and a kernel, named `release` or `target/release`. Raises NotFound with the nearest."""
+        if module not in self.settings.modules:
+            raise NotFound(f"no module {module!r}", hint=f"there are: {', '.join(sorted(self.settings.modules))}")
+        entries = [entry for entry in self.entries() if entry.build_id.module == module]
+        found = [e for e in entries if kernel in (e.kernel.release, str(e.kernel))]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choice = ", ".join(str(e.kernel) for e in found)
+            raise NotFound(f"{kernel} is more than one kernel", hint=f"say which: {choice}")
+        names = [str(e.kernel) if "/" in kernel else e.kernel.release for e in entries]
+        near = difflib.get_close_matches(kernel, names, 4, 0.5)
+        hint = f"the nearest are: {', '.join(near)}" if near else "no kernel like it is listed by any repository"
+        raise NotFound(f"no kernel {kernel[:80]!r} for {module}", hint=hint)
+
+    def job(self, build_id: str, ref: str = "") -> Job:
+        """All that a build is made of. ref: a tag, branch or commit of a git module to build instead."""
+        wanted = BuildId.parse(build_id)
+        entry = self.entry(wanted.module, f"{wanted.target}/{wanted.release}")
+        module = self.store.module_version(wanted.module)
+        settings = self.settings.modules[wanted.module]
+        is_current = not ref
+        if ref:
+            module = self._at_ref(wanted.module, ref)
+        if module is None:
+            raise BuildImpossible(f"the source of {wanted.module} has not been read yet", hint="its poller says why")
+        made = self.recipes.get(entry.kernel.toolchain)
+        if made is None:
+            raise BuildImpossible(f"no toolchain {entry.kernel.toolchain} in targets.yml")
+        recipe_variables = {"KMODCI_BUILD": settings.build, "KMODCI_ARTIFACTS": "\n".join(settings.artifacts)}
+        return Job(
+            entry=entry,
+            module=module,
+            key=input_key(
+                build_id=entry.build_id,
+                module=module,
+                recipe=settings.recipe_digest,
+                kernel=entry.kernel,
+                image=made.digest,
+            ),
+            image=made.tag,
+            environment=sandbox.build_environment(
+                release=entry.kernel.release,
+                arch=entry.kernel.target.arch,
+                toolchain=entry.kernel.toolchain,
+                module=wanted.module,
+                version=module.version,
+                recipe={name: value for name, value in recipe_variables.items() if value},
+                limits=self.limits(wanted.module),
+            ),
+            is_current=is_current,
+        )
+
+    def _at_ref(self, module: str, ref: str) -> ModuleVersion:
+        source = source_of(self.settings.modules[module])
+        if not isinstance(source, GitSource):
+            raise BuildImpossible(f"{module} is not from git, so it has no {ref!r}", hint="leave the version empty")
+        return resolve(module, replace(source, ref=ref, tags=""))
+
+    def is_built(self, job: Job) -> bool:
+        """Whether this very build is in the bucket."""
+        outcome = self.store.outcome(job.entry.build_id)
+        return outcome is not None and outcome.status is Status.BUILT and outcome.key == job.key
+
+
+def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
+    """Opens all that the configuration names; makes the tables and folders that are missing.
+
+    scope: a name of kmodci.yml; modules: patterns, instead of the scope's own.
+    Raises SettingsError for mistakes, other KmodciErrors for what cannot be opened.
+    """
+    settings = load(config_dir)
+    wanted = settings.find_scope(scope)
+    if modules:
+        wanted = wanted.model_copy(update={"modules": modules})
+    paths = Paths(settings.state)
+    paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store(settings.database_url)
+    store.create()
+    bucket = bucket_of(settings)
+    engine = Engine(settings.engine.docker_host, farm=farm_id(paths))
+    recipes = {
+        name: recipe(name, distro=toolchain.distro, series=toolchain.series)
+        for name, toolchain in settings.toolchains.items()
+    }
+    fetcher = Fetcher()
+    watch = Watch(
+        settings=settings,
+        store=store,
+        fetcher=fetcher,
+        repositories=repositories(settings, wanted),
+        packages=packages(settings, wanted),
+    )
+    supply = Supply(
+        paths=paths,
+        store=store,
+        bucket=bucket,
+        fetcher=fetcher,
+        engine=engine,
+        recipes=recipes,
+        suites=lambda made: suites_of(settings, made),
+    )
+    return Farm(
+        settings=settings,
+        scope=wanted,
+        paths=paths,
+        store=store,
+        bucket=bucket,
+        engine=engine,
+        supply=supply,
+        publisher=Publisher(bucket),
+        watch=watch,
+        recipes=recipes,
+    )
+
+
+def farm_id(paths: Paths) -> str:
+    """Names the farm of a state folder, on its containers; made once."""
+    place = paths.master / "farm-id"
+    if not place.exists():
+        place.write_text(secrets.token_hex(8))
+    return place.read_text()

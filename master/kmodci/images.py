@@ -1,0 +1,99 @@
+"""Toolchain images: which packages make one, and the digest that names what goes in.
+
+A kernel module must be compiled by the compiler its kernel was compiled by, so there is one image per
+compiler, bootstrapped from the series that has it. Pure: `bootstrap` makes what is described here.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from .errors import BuildImpossible
+from .release import check_name
+
+# Raise it when an image made before must not be used any more, though its recipe reads the same: it
+# stands for what the recipe does not spell out, which is how `bootstrap` makes an image of it.
+RECIPE_VERSION = 1
+
+# The image runs on amd64; every other architecture is cross-compiled, with the compiler that Debian
+# packages for it. Keys are Debian's architectures, values GNU triplets.
+CROSS_TRIPLETS: Mapping[str, str] = MappingProxyType({"arm64": "aarch64-linux-gnu"})
+
+# What `make modules` runs besides the compiler (Documentation/process/changes.rst), and what unpacks
+# and patches the sources. dwarves is pahole, which kernels since 5.11 ask for its version; libelf and
+# libcrypto, which a kernel's own objtool and sign-file need, come with dwarves and kmod.
+_TOOLS = ("bc", "dkms", "dwarves", "kmod", "make", "patch", "xz-utils", "zstd")
+
+# A third of the size, and never read by a build: link-time optimisation (no kernel of a distribution
+# uses GCC's), and the libraries of sanitizers (a kernel brings its own).
+_EXCLUDED = (
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/bin/*-lto-dump-*",
+    "/usr/lib*/gcc*/lto1",
+    *(f"/usr/*/lib{name}san{kind}" for name in ("a", "hwa", "l", "t", "ub") for kind in (".a", ".so*")),
+    *(f"/usr/lib/gcc*/lib{name}san_preinit.o" for name in ("a", "hwa", "l", "t")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a toolchain image is made of.
+
+    Where the packages are fetched from is not part of it: the same series is the same image. Nor are
+    the packages' versions: an image is made again when its recipe changes, not when a mirror does.
+    """
+
+    name: str
+    """`toolchain-gcc-12`"""
+    toolchain: str
+    """`gcc-12`"""
+    distro: str
+    series: str
+    packages: tuple[str, ...]
+    excluded: tuple[str, ...] = _EXCLUDED
+    """glob patterns of paths that are left out (dpkg's path-exclude)"""
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over everything that decides the image's content."""
+        text = json.dumps(
+            [RECIPE_VERSION, self.name, self.toolchain, self.distro, self.series, self.packages, self.excluded]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def tag(self) -> str:
+        """What a Docker engine calls the image. Never given to another content."""
+        return f"kmodci/{self.name}:{self.digest}"
+
+    @property
+    def key(self) -> str:
+        """Where the bucket keeps the image's root file system."""
+        return f"images/{self.name}-{self.digest}.tar.zst"
+
+
+def recipe(toolchain: str, *, distro: str, series: str) -> Recipe:
+    """The image with this compiler, for every architecture we build for. `gcc-12` -> Recipe.
+
+    Raises BadName for a name that is none, and BuildImpossible for a compiler that we cannot install.
+    """
+    check_name(toolchain, "toolchain")
+    compiler, _, version = toolchain.partition("-")
+    if compiler != "gcc" or not version.isdigit():
+        raise BuildImpossible(
+            f"no image can be made for toolchain {toolchain}",
+            hint="a toolchain is gcc-N, as Debian names the compiler's package",
+        )
+    crosses = [f"{toolchain}-{triplet}" for triplet in CROSS_TRIPLETS.values()]
+    return Recipe(
+        name=f"toolchain-{toolchain}",
+        toolchain=toolchain,
+        distro=check_name(distro, "distribution"),
+        series=check_name(series, "series"),
+        packages=tuple(sorted([toolchain, *crosses, *_TOOLS])),
+    )

@@ -1,0 +1,158 @@
+"""The build matrix: modules x kernels after selection, and what of it has to be built. Decides, and does nothing."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from .images import Recipe
+from .model import BuildId, Kernel, ModuleVersion, Outcome, input_key
+from .modulefile import Module
+from .release import version_key
+from .schema import KnownFailure, Scope
+from .selectors import matches
+
+
+class Why(StrEnum):
+    """Why a build is due."""
+
+    NEW_KERNEL = "new kernel"
+    NEW_HEADERS = "new header packages"
+    NEW_MODULE_VERSION = "new module version"
+    NEW_RECIPE = "changed recipe or toolchain"
+    FORCED = "forced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One build of the matrix."""
+
+    build_id: BuildId
+    kernel: Kernel
+    skipped: str = ""
+    """why it is not to be built; empty if it is"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A build that is due."""
+
+    entry: Entry
+    key: str
+    """names its inputs, see `model.input_key`"""
+    why: Why
+
+
+def select(
+    kernels: Iterable[Kernel],
+    modules: Mapping[str, Module],
+    scope: Scope,
+    known_failures: Sequence[KnownFailure] = (),
+    *,
+    toolchains: Collection[str],
+    today: date,
+) -> tuple[Entry, ...]:
+    """The matrix: newest kernels first, so that a long run begins with what is most waited for.
+
+    toolchains: those that there is an image for.
+    """
+    chosen = [name for name in modules if matches(name, scope.modules)]
+    failures = [failure for failure in known_failures if failure.holds(today)]
+    return tuple(
+        _entry(BuildId(module=name, target=kernel.target, release=kernel.release), kernel, failures, toolchains)
+        for kernel in newest_first(_in_scope(kernels, scope))
+        for name in chosen
+        if _takes(modules[name], kernel)
+    )
+
+
+def newest_first(kernels: Iterable[Kernel]) -> list[Kernel]:
+    """By kernel release; of equal ones by target."""
+    by_target = sorted(kernels, key=lambda kernel: (kernel.target, kernel.release))
+    return sorted(by_target, key=lambda kernel: version_key(kernel.release), reverse=True)
+
+
+def keys(
+    entries: Iterable[Entry],
+    versions: Mapping[str, ModuleVersion],
+    recipes: Mapping[str, Recipe],
+    modules: Mapping[str, Module],
+) -> dict[str, str]:
+    """What names the inputs of each build, by build id; none for what is skipped or cannot be named yet.
+
+    versions, modules: by module; recipes: of images, by toolchain.
+    """
+    images = {toolchain: recipe.digest for toolchain, recipe in recipes.items()}
+    ways = {name: module.recipe_digest for name, module in modules.items()}
+    return {
+        str(entry.build_id): input_key(
+            build_id=entry.build_id,
+            module=versions[entry.build_id.module],
+            recipe=ways[entry.build_id.module],
+            kernel=entry.kernel,
+            image=images[entry.kernel.toolchain],
+        )
+        for entry in entries
+        if not entry.skipped and entry.build_id.module in versions and entry.kernel.toolchain in images
+    }
+
+
+def plan(
+    entries: Sequence[Entry],
+    versions: Mapping[str, ModuleVersion],
+    outcomes: Mapping[str, Outcome],
+    recipes: Mapping[str, Recipe],
+    modules: Mapping[str, Module],
+    *,
+    forced: Collection[str] = (),
+) -> tuple[Planned, ...]:
+    """What is due, in the order of the entries.
+
+    A build that ended, in whatever way, is not due again while its key is the same: the same inputs end
+    the same way. outcomes, forced (to be built all the same): by build id; for the others see `keys`.
+    """
+    now = keys(entries, versions, recipes, modules)
+    due: list[Planned] = []
+    for entry in entries:
+        build_id = str(entry.build_id)
+        if build_id in now:
+            version = versions[entry.build_id.module].version
+            last = outcomes.get(build_id)
+            why = Why.FORCED if build_id in forced else _why(entry, now[build_id], version, last)
+            if why:
+                due.append(Planned(entry=entry, key=now[build_id], why=why))
+    return tuple(due)
+
+
+def _entry(build_id: BuildId, kernel: Kernel, failures: Iterable[KnownFailure], toolchains: Collection[str]) -> Entry:
+    skipped = next((failure.reason for failure in failures if matches(str(build_id), [failure.builds])), "")
+    if not skipped and kernel.toolchain not in toolchains:
+        skipped = f"no toolchain {kernel.toolchain} in targets.yml"
+    return Entry(build_id=build_id, kernel=kernel, skipped=skipped)
+
+
+def _takes(module: Module, kernel: Kernel) -> bool:
+    return matches(str(kernel), module.kernels.include) and not matches(str(kernel), module.kernels.exclude)
+
+
+def _in_scope(kernels: Iterable[Kernel], scope: Scope) -> list[Kernel]:
+    found = [kernel for kernel in kernels if matches(str(kernel), scope.kernels)]
+    if scope.newest is None:
+        return found
+    groups: defaultdict[tuple[str, str], list[Kernel]] = defaultdict(list)
+    for kernel in newest_first(found):
+        groups[str(kernel.target), kernel.flavour].append(kernel)
+    return [kernel for group in groups.values() for kernel in group[: scope.newest]]
+
+
+def _why(entry: Entry, key: str, version: str, last: Outcome | None) -> Why | None:
+    if last is None:
+        return Why.NEW_KERNEL
+    if last.key == key:
+        return None
+    if last.module_version != version:
+        return Why.NEW_MODULE_VERSION
+    if last.kernel_version != entry.kernel.version:
+        return Why.NEW_HEADERS
+    return Why.NEW_RECIPE

@@ -1,0 +1,83 @@
+"""Where the farm keeps things on the master's disk. All of it can be lost but `bucket` and the databases."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import KmodciError
+
+# sun_path in <sys/un.h> holds 108 bytes with the final NUL (unix(7))
+_SOCKET_PATH_LIMIT = 107
+
+
+def checkout() -> Path:
+    """The folder that holds master/, workers/ and config/."""
+    return Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Folders under the state folder; made on first use, private but for what containers read."""
+
+    state: Path
+
+    def _made(self, *names: str, mode: int = 0o700) -> Path:
+        path = self.state.joinpath(*names)
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(mode)
+        return path
+
+    @property
+    def master(self) -> Path:
+        return self._made("master")
+
+    @property
+    def logs(self) -> Path:
+        return self._made("logs")
+
+    @property
+    def scratch(self) -> Path:
+        return self._made("scratch")
+
+    @property
+    def workers(self) -> Path:
+        return self._made("workers", mode=0o755)
+
+    def cache(self, kind: str) -> Path:
+        """kind: headers, pieces or sources."""
+        return self._made("cache", kind, mode=0o755)
+
+    @property
+    def sockets(self) -> Path:
+        """The folder that is mounted into containers; it holds the master's socket and nothing else."""
+        return self._made("sockets", mode=0o755)
+
+    def socket(self, name: str) -> Path:
+        """Raises KmodciError where the path is too long for a unix socket."""
+        path = self.sockets / name
+        if len(os.fsencode(path)) > _SOCKET_PATH_LIMIT:
+            raise KmodciError(
+                f"the path of the farm's socket is too long: {path}",
+                hint=f"set `state:` in kmodci.yml to a shorter path; {_SOCKET_PATH_LIMIT} bytes is the limit",
+            )
+        return path
+
+    def inputs(self, worker: str) -> Path:
+        """What one worker's container sees under /in."""
+        return self._made("inputs", worker, mode=0o755)
+
+    def empty_inputs(self, worker: str) -> None:
+        """Before a build: nothing of the build before may be there."""
+        for path in self.inputs(worker).iterdir():
+            path.unlink()
+
+    def put_input(self, worker: str, path: Path, name: str) -> None:
+        """Puts a cached file into a worker's inputs, without a copy where the disk allows."""
+        place = self.inputs(worker) / name
+        place.unlink(missing_ok=True)
+        try:
+            place.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, place)
+        place.chmod(0o644)

@@ -1,0 +1,140 @@
+"""From what a container wrote to what a node can read: judged, compressed, published, indexed."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .bucket import Bucket
+from .facts import Facts
+from .headers import kernel_config, symvers
+from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
+from .matrix import Entry
+from .model import ModuleVersion, Outcome, Status
+from .publishing import artifact, publish, put_version_index, read_manifest, version_index
+from .supply import Bundle
+from .verify import verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One build, with all that it is made of."""
+
+    entry: Entry
+    module: ModuleVersion
+    key: str
+    image: str
+    """the toolchain image's tag"""
+    environment: Mapping[str, str]
+    is_current: bool
+    """False for a version that was asked for by hand: its outcome is not the build's status"""
+
+
+def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
+    """What may be published of a build's files, as it will be stored. Raises VerifyError with every reason why not."""
+    kernel = job.entry.kernel
+    config = kernel_config(bundle.path, kernel.release)
+    facts = verify(
+        files,
+        release=kernel.release,
+        arch=kernel.target.arch,
+        symvers=symvers(bundle.path, kernel.release),
+        config=config,
+    )
+    return tuple(artifact(fact, files[fact.file], config) for fact in facts)
+
+
+def built(
+    job: Job,
+    bundle: Bundle,
+    artifacts: tuple[Artifact, ...],
+    facts: Facts,
+    *,
+    log: str,
+    url: str,
+    started: float,
+    finished: float,
+) -> Built:
+    """A judged build, ready to be published. started, finished: seconds since the epoch."""
+    return Built(
+        kernel=job.entry.kernel,
+        module=job.module,
+        artifacts=artifacts,
+        log=log.encode("utf-8", "replace"),
+        headers_sha256=bundle.sha256,
+        image=job.image.rpartition(":")[2],
+        compiler=facts.compiler,
+        inputs=job.key,
+        build_url=url,
+        started=started,
+        finished=finished,
+        make_seconds=facts.make.user + facts.make.system,
+    )
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Puts builds into the bucket: each at once, the index of its whole version now and then.
+
+    One per bucket: the index of a version is read, changed and written here only.
+    """
+
+    bucket: Bucket
+    _entries: dict[tuple[str, str], dict[str, IndexEntry]] = field(default_factory=dict)
+    _changed: set[tuple[str, str]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def publish(self, made: Built) -> Manifest:
+        """Raises StoreError; may then be called again with the same."""
+        manifest = publish(self.bucket, made)
+        self._note(manifest)
+        return manifest
+
+    def _note(self, manifest: Manifest) -> None:
+        with self._lock:
+            version = (manifest.module, manifest.version)
+            self._known(version)[manifest.build_id] = entry_of(manifest)
+            self._changed.add(version)
+
+    def _known(self, version: tuple[str, str]) -> dict[str, IndexEntry]:
+        if version not in self._entries:
+            kernels = version_index(self.bucket, *version).kernels
+            self._entries[version] = {_build_id(entry): entry for entry in kernels}
+        return self._entries[version]
+
+    def catch_up(self, outcomes: Mapping[str, Outcome]) -> None:
+        """At a start: what was published, but not yet in its version's index when the master ended."""
+        wanted: defaultdict[tuple[str, str], list[Outcome]] = defaultdict(list)
+        for outcome in outcomes.values():
+            if outcome.status is Status.BUILT:
+                wanted[outcome.build_id.module, outcome.module_version].append(outcome)
+        for version, group in wanted.items():
+            with self._lock:
+                known = self._known(version)
+            for outcome in group:
+                entry = known.get(str(outcome.build_id))
+                if entry is None or entry.kernel_version != outcome.kernel_version:
+                    self._note(read_manifest(self.bucket, outcome.manifest))
+
+    def write_indices(self) -> int:
+        """Writes the version indices that something was published for since. Returns how many."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+            snapshots = {version: list(self._entries[version].values()) for version in changed}
+        try:
+            for (module, version), entries in snapshots.items():
+                put_version_index(self.bucket, module, version, entries)
+        except BaseException:
+            with self._lock:
+                self._changed |= changed
+            raise
+        return len(snapshots)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a version's index has yet to be written."""
+        return bool(self._changed)
+
+
+def _build_id(entry: IndexEntry) -> str:
+    return f"{entry.module}/{entry.distro}-{entry.series}-{entry.arch}/{entry.release}"

@@ -1,0 +1,89 @@
+"""The container that one build runs in, as plain data: what it may see, use and do.
+
+A module's Makefile is somebody else's code. It gets the toolchain image read-only, its inputs
+read-only, memory to write to, and nothing else: no network, no capability, no secret, no other build.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# Debian's `nobody`/`nogroup`; a number, because an image need not have a passwd file.
+USER = "65534:65534"
+LABEL = "kmodci.farm"
+
+BUNDLE_MOUNT = "/kmodci"
+INPUT_MOUNT = "/in"
+SOCKET_MOUNT = "/run/kmodci"
+SOCKET_NAME = "pb.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a build may use.
+
+    memory, disk: bytes (disk is memory too: all that a build writes is in tmpfs); processes: a
+    number; seconds: wall time; output: bytes of log.
+    """
+
+    memory: int
+    disk: int
+    processes: int
+    seconds: int
+    output: int
+
+
+def volumes(*, bundle: Path, inputs: Path, sockets: Path | None = None) -> list[str]:
+    """What is mounted, all of it read-only, in the engine's notation.
+
+    bundle: the worker bundle; inputs: the folder with this build's header bundle and source;
+    sockets: the folder with the master's socket, where a Buildbot worker is to run.
+    """
+    mounts = [f"{bundle}:{BUNDLE_MOUNT}:ro", f"{inputs}:{INPUT_MOUNT}:ro"]
+    if sockets is not None:
+        mounts.append(f"{sockets}:{SOCKET_MOUNT}:ro")
+    return mounts
+
+
+def host_config(limits: Limits) -> dict[str, object]:
+    """The keyword arguments of the Docker SDK's `create_host_config`, but for the volumes.
+
+    Docker's own seccomp profile stays on by default. Swap is set equal to memory, so that a build
+    out of memory is killed rather than slow.
+    """
+    room = f"rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size={limits.disk}"
+    return {
+        "network_mode": "none",
+        "read_only": True,
+        # Docker's init would keep the worker's password in its own /proc/1/environ
+        "init": False,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "mem_limit": limits.memory,
+        "memswap_limit": limits.memory,
+        "pids_limit": limits.processes,
+        # /usr/src because Debian's headers name each other by that absolute path; /lib/modules
+        # because many a Makefile looks for its kernel in /lib/modules/<release>/build.
+        "tmpfs": dict.fromkeys(("/build", "/tmp", "/usr/src", "/usr/lib/modules"), room),  # noqa: S108 the container's
+    }
+
+
+def build_environment(
+    *, release: str, arch: str, toolchain: str, module: str, version: str, recipe: Mapping[str, str], limits: Limits
+) -> dict[str, str]:
+    """What `build-module` reads, see its header. recipe: KMODCI_BUILD and KMODCI_ARTIFACTS, if any."""
+    return {
+        "KMODCI_RELEASE": release,
+        "KMODCI_ARCH": arch,
+        "KMODCI_TOOLCHAIN": toolchain,
+        "KMODCI_MODULE": module,
+        "KMODCI_MODULE_VERSION": version,
+        "KMODCI_MEMORY": str(limits.memory),
+        "KMODCI_JOBS": "1",
+        # the same inputs give the same bytes, so time must not be one of them
+        "SOURCE_DATE_EPOCH": "0",
+        "KBUILD_BUILD_TIMESTAMP": "1970-01-01",
+        "KBUILD_BUILD_USER": "kmodci",
+        "KBUILD_BUILD_HOST": "kmodci",
+        **recipe,
+    }

@@ -1,0 +1,185 @@
+"""What `kmodci.yml`, `targets.yml` and `known-failures.yml` may say, key by key."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .model import Target
+from .quantities import Bytes, Seconds
+from .yamlfile import Section
+
+_MIB = 1 << 20
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def _docker_url(text: str) -> str:
+    return check_url(text, ("unix", "tcp", "https"))
+
+
+class Web(Section):
+    """Where the web interface listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8010, ge=1, le=65535)
+    url: Url = ""
+    """what browsers and nodes call it, if that is not http://host:port"""
+
+    @property
+    def address(self) -> str:
+        """With a `/` at its end, as Buildbot wants it."""
+        return f"{self.url or f'http://{self.host}:{self.port}'}/"
+
+
+class BucketAt(Section):
+    """An S3 bucket of somebody else's."""
+
+    endpoint: Url
+    bucket: Annotated[str, fitting(_BUCKET, "a bucket's name")] = "kmodci"
+    region: str = "us-east-1"
+    credentials_file: ConfigPath
+    """as AWS tools write it: a section [default] with aws_access_key_id and aws_secret_access_key"""
+
+
+class Database(Section):
+    """The database of Buildbot and of the farm."""
+
+    url: Annotated[str, fitting(re.compile(r"(postgresql|sqlite)(\+\w+)?://\S+"), "a database URL (postgresql://...)")]
+
+
+class EngineAt(Section):
+    """The Docker engine that builds run on."""
+
+    docker_host: Annotated[str, AfterValidator(_docker_url)] = "unix:///var/run/docker.sock"
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    """builds at once; auto: as many as the engine has cores"""
+
+
+class LimitsPerBuild(Section):
+    """What one build may use. Sizes in bytes, time in seconds."""
+
+    memory: Annotated[Bytes, Field(ge=64 * _MIB)] = 2048 * _MIB
+    disk: Annotated[Bytes, Field(ge=64 * _MIB)] = 1024 * _MIB
+    processes: int = Field(default=512, ge=16)
+    time: Annotated[Seconds, Field(ge=1)] = 1800
+    output: Annotated[Bytes, Field(ge=1024)] = 20 * _MIB
+
+
+class OtherLimits(Section):
+    """What one module's builds may use, where it differs from the rest."""
+
+    memory: Annotated[Bytes, Field(ge=64 * _MIB)] | None = None
+    disk: Annotated[Bytes, Field(ge=64 * _MIB)] | None = None
+    processes: Annotated[int, Field(ge=16)] | None = None
+    time: Annotated[Seconds, Field(ge=1)] | None = None
+    output: Annotated[Bytes, Field(ge=1024)] | None = None
+
+    def over(self, limits: LimitsPerBuild) -> LimitsPerBuild:
+        """The limits, with these in place of those they replace."""
+        return limits.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class Poll(Section):
+    """How often repositories are looked at. Seconds."""
+
+    interval: Annotated[Seconds, Field(ge=1)] = 300
+    jitter: Annotated[Seconds, Field(ge=0)] = 30
+
+
+class Scope(Section):
+    """A part of the matrix: these modules, for these kernels."""
+
+    modules: tuple[str, ...] = ("*",)
+    kernels: tuple[KernelSelector, ...] = ("*",)
+    newest: Annotated[int, Field(ge=1)] | None = None
+    """only so many of each target's flavour"""
+
+
+class FarmFile(Section):
+    """kmodci.yml: the farm itself."""
+
+    state: ConfigPath = Field(default=Path("../state"), validate_default=True)
+    web: Web = Web()
+    bucket: BucketAt | None = None
+    database: Database | None = None
+    engine: EngineAt = EngineAt()
+    limits: LimitsPerBuild = LimitsPerBuild()
+    poll: Poll = Poll()
+    scope: str = "all"
+    """the scope that the farm works on"""
+    scopes: Mapping[str, Scope] = {"all": Scope()}
+
+
+class RepositoryAt(Section):
+    """One package index of a series."""
+
+    suite: Name
+    component: Name = "main"
+    mirror: str = ""
+    """which mirror; the distribution's own if not said"""
+    keyring: ConfigPath | None = None
+    """whose signatures count; the distribution's own if not said"""
+    check_valid_until: bool = True
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_reason(self) -> "RepositoryAt":
+        if not self.check_valid_until and not self.reason:
+            raise ValueError("check_valid_until: false needs a reason: an index that may be old hides new kernels")
+        return self
+
+
+class Following(Section):
+    """A series that is followed."""
+
+    distro: Name
+    series: Name
+    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(Target(distro=self.distro, series=self.series, arch=arch) for arch in self.arches)
+
+    @model_validator(mode="after")
+    def _makes_targets(self) -> "Following":
+        if len(set(self.targets)) != len(self.arches):
+            raise ValueError("an architecture is here twice")
+        return self
+
+
+class ToolchainFrom(Section):
+    """The series whose packages a toolchain's image is made of."""
+
+    distro: Name
+    series: Name
+
+
+class TargetsFile(Section):
+    """targets.yml: what is followed, and with which compilers it is built."""
+
+    mirrors: Mapping[Name, Url] = {}
+    toolchains: Mapping[Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")], ToolchainFrom]
+    targets: Annotated[tuple[Following, ...], NOT_EMPTY]
+
+
+class KnownFailure(Section):
+    """Builds that are not tried, and why."""
+
+    builds: BuildSelector
+    reason: str = Field(min_length=1)
+    until: date | None = None
+    """the last day on which this holds"""
+
+    def holds(self, today: date) -> bool:
+        return self.until is None or today <= self.until
+
+
+class KnownFailuresFile(Section):
+    """known-failures.yml: what is not built, although it is in the matrix."""
+
+    known_failures: Annotated[tuple[KnownFailure, ...], BeforeValidator(lambda data: () if data is None else data)] = ()

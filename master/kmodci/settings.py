@@ -1,0 +1,140 @@
+"""The configuration: four files read, each checked by itself (`schema`, `modulefile`), then all of them together."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from .errors import NotFound, SettingsError
+from .modulefile import DebianSource, ModulesFile
+from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope, TargetsFile
+from .selectors import matches, matching_none
+from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
+
+FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
+    """All that the configuration says."""
+
+    folder: Path
+
+    def find_scope(self, name: str = "") -> Scope:
+        """The scope of that name, or the one that the farm works on. Raises NotFound."""
+        name = name or self.scope
+        if name not in self.scopes:
+            near = suggestion(name, self.scopes)
+            raise NotFound(f"no scope {name!r}{near}", hint=f"kmodci.yml has: {', '.join(sorted(self.scopes))}")
+        return self.scopes[name]
+
+    def limits_of(self, module: str) -> LimitsPerBuild:
+        """What a build of this module may use; for an unknown one, what any may."""
+        return self.modules[module].limits.over(self.limits) if module in self.modules else self.limits
+
+    @property
+    def database_url(self) -> str:
+        """SQLite in the state folder, unless the configuration names another."""
+        return self.database.url if self.database else f"sqlite:///{self.state / 'kmodci.sqlite'}"
+
+
+def load(folder: Path) -> Settings:
+    """Reads the configuration. Raises SettingsError with every mistake that is in it."""
+    if not folder.is_dir():
+        raise SettingsError([f"{folder}: no such folder (it should hold {', '.join(FILES)}; say --config)"])
+    documents = {name: read(folder / name) for name in FILES}
+    mistakes: dict[str, list[Mistake]] = {name: list(document.mistakes) for name, document in documents.items()}
+    farm = _section(documents["kmodci.yml"], FarmFile, mistakes["kmodci.yml"])
+    targets = _section(documents["targets.yml"], TargetsFile, mistakes["targets.yml"])
+    modules = _section(documents["modules.yml"], ModulesFile, mistakes["modules.yml"])
+    failures = _section(documents["known-failures.yml"], KnownFailuresFile, mistakes["known-failures.yml"])
+    # Half a configuration can still be looked at: one run tells as much as can be told.
+    together = {
+        "kmodci.yml": farm and _in_farm(farm, targets, modules),
+        "targets.yml": targets and _in_targets(targets),
+        "modules.yml": modules and targets and _in_modules(modules, targets),
+        "known-failures.yml": failures and modules and targets and _in_failures(failures, modules, targets),
+    }
+    for name, found in together.items():
+        mistakes[name] += [documents[name].mistake(where, what) for where, what in found or ()]
+    problems = [problem for name in FILES for problem in documents[name].told(mistakes[name])]
+    if problems or not (farm and targets and modules and failures):
+        raise SettingsError(problems)
+    parts = (farm, targets, modules, failures)
+    values = {name: getattr(part, name) for part in parts for name in type(part).model_fields}
+    return Settings.model_construct(folder=folder, **values)
+
+
+Found = Iterator[tuple[Where, str]]
+
+
+def _section(document: Document, model: type[SectionT], mistakes: list[Mistake]) -> SectionT | None:
+    if document.data is None and document.mistakes:
+        return None
+    section, found = validate(document, model)
+    mistakes += found
+    return section
+
+
+def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile | None) -> Found:
+    if farm.scope not in farm.scopes:
+        yield ("scope",), f"no scope {farm.scope!r} in scopes{suggestion(farm.scope, farm.scopes)}"
+    for name, scope in farm.scopes.items():
+        for index, selector in enumerate(scope.kernels):
+            yield from _of_no_target(("scopes", name, "kernels", index), selector, targets, parts=2)
+        for index, pattern in enumerate(scope.modules):
+            if modules and not any(matches(module, [pattern]) for module in modules.modules):
+                near = suggestion(pattern, modules.modules)
+                yield ("scopes", name, "modules", index), f"no module {pattern!r} in modules.yml{near}"
+
+
+def _in_targets(targets: TargetsFile) -> Found:
+    followed: set[tuple[str, str]] = set()
+    used: set[str] = set()
+    for at, entry in enumerate(targets.targets):
+        if (entry.distro, entry.series) in followed:
+            yield ("targets", at), f"{entry.distro} {entry.series} is here twice: put its repositories under one entry"
+        followed.add((entry.distro, entry.series))
+        indices: set[tuple[str, str]] = set()
+        for index, repository in enumerate(entry.repositories):
+            used.add(repository.mirror or entry.distro)
+            if (repository.suite, repository.component) in indices:
+                where: Where = ("targets", at, "repositories", index)
+                yield where, f"{repository.suite} {repository.component} is here twice"
+            indices.add((repository.suite, repository.component))
+    for name, toolchain in targets.toolchains.items():
+        if (toolchain.distro, toolchain.series) not in followed:
+            near = suggestion(toolchain.series, [series for _, series in followed])
+            yield ("toolchains", name), f"{toolchain.distro} {toolchain.series} is none of targets:{near}"
+    for name in targets.mirrors:
+        if name not in used:
+            yield ("mirrors", name), f"no repository uses this mirror{suggestion(name, used)}"
+
+
+def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Found:
+    suites = {repository.suite for entry in targets.targets for repository in entry.repositories}
+    for name, module in modules.modules.items():
+        if isinstance(module.source, DebianSource) and module.source.suite not in suites:
+            near = suggestion(module.source.suite, suites) or f" (it has: {', '.join(sorted(suites))})"
+            yield ("modules", name, "source", "suite"), f"targets.yml follows no suite {module.source.suite!r}{near}"
+        choices: Mapping[str, tuple[str, ...]] = {"include": module.kernels.include, "exclude": module.kernels.exclude}
+        for key, selectors in choices.items():
+            for index, selector in enumerate(selectors):
+                yield from _of_no_target(("modules", name, "kernels", key, index), selector, targets, parts=2)
+
+
+def _in_failures(failures: KnownFailuresFile, modules: ModulesFile, targets: TargetsFile) -> Found:
+    for at, failure in enumerate(failures.known_failures):
+        where: Where = ("known_failures", at, "builds")
+        if matching_none(failure.builds, list(modules.modules), part=0, parts=3):
+            near = suggestion(failure.builds.split("/")[0], modules.modules)
+            yield where, f"{failure.builds!r} fits no module of modules.yml{near}"
+        yield from _of_no_target(where, failure.builds, targets, parts=3)
+
+
+def _of_no_target(where: Where, selector: str, targets: TargetsFile | None, *, parts: int) -> Found:
+    if targets is None:
+        return
+    names = [str(target) for entry in targets.targets for target in entry.targets]
+    if matching_none(selector, names, part=parts - 2, parts=parts):
+        near = suggestion(selector.split("/")[parts - 2], names)
+        yield where, f"{selector!r} fits no target of targets.yml{near}"

@@ -1,0 +1,202 @@
+"""What the farm remembers: repositories, kernels, module versions, how builds ended.
+
+SQLite in a file, or PostgreSQL; the tables may live beside Buildbot's own. One writer, the master; the command
+line only reads. Nothing here is the only copy of anything: the mirrors and the bucket are.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .discovery import merge
+from .errors import StoreError
+from .model import BuildId, Kernel, ModuleVersion, Outcome, Package, Status, Target
+from .tables import KERNELS, META, METADATA, MODULES, OUTCOMES, REPOSITORIES
+
+_BUSY_MILLISECONDS = 30_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryState:
+    """How the last looks at a repository went. Times are seconds since the epoch; 0 is never."""
+
+    name: str
+    digest: str = ""
+    """of the last good look, to be handed to the next"""
+    dated: float = 0.0
+    """when the repository was published, as it says itself"""
+    last_ok: float = 0.0
+    last_try: float = 0.0
+    error: str = ""
+    """why the last look failed; empty if it did not"""
+    problems: tuple[str, ...] = ()
+    """what the last good look found to be wrong, while the rest was right"""
+
+
+class Store:
+    """Every method is one transaction, may be called from any thread, and raises StoreError."""
+
+    def __init__(self, url: str) -> None:
+        """url: as SQLAlchemy writes it (`sqlite:////var/lib/kmodci/kmodci.sqlite`, `postgresql://...`)."""
+        try:
+            self._engine = sa.create_engine(url, pool_pre_ping=True)
+        except (sa.exc.ArgumentError, ImportError) as error:
+            where = url.rpartition("@")[2]
+            raise StoreError(f"database {where}: {error}", hint="see `database:` in kmodci.yml") from error
+        self._name = self._engine.url.render_as_string(hide_password=True)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _set_up_sqlite)
+
+    def create(self) -> None:
+        """Makes what is missing of the tables. The folder of an SQLite file has to be there."""
+        with self._transaction("create the tables") as connection:
+            METADATA.create_all(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def repository_state(self, name: str) -> RepositoryState:
+        """Of a repository that was never looked at: an empty one."""
+        return self.repository_states().get(name) or RepositoryState(name=name)
+
+    def repository_states(self) -> dict[str, RepositoryState]:
+        """By name."""
+        rows = self._rows("read repositories", sa.select(REPOSITORIES))
+        return {row["name"]: RepositoryState(**{**row, "problems": tuple(row["problems"])}) for row in rows}
+
+    def put_repository(self, state: RepositoryState) -> None:
+        self._replace("write a repository", REPOSITORIES, [{**asdict(state), "problems": list(state.problems)}])
+
+    def kernels(self) -> dict[str, Kernel]:
+        """Every kernel that a repository lists, by `target/release`."""
+        listed = self.listed()
+        return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
+
+    def listed(self) -> dict[str, tuple[Kernel, ...]]:
+        """What each repository lists."""
+        found: defaultdict[str, list[Kernel]] = defaultdict(list)
+        for row in self._rows("read kernels", sa.select(KERNELS)):
+            found[row["repository"]].append(_kernel(row))
+        return {name: tuple(kernels) for name, kernels in found.items()}
+
+    def put_kernels(self, repository: str, kernels: Iterable[Kernel], gone: Collection[str] = ()) -> None:
+        """Adds to, or replaces in, what a repository lists; takes `target/release`s away from it."""
+        rows = [_kernel_row(repository, kernel) for kernel in kernels]
+        names = [name.split("/", 1) for name in gone]
+        away = [{"repository": repository, "target": target, "release": release} for target, release in names]
+        self._replace("write kernels", KERNELS, rows, away=away)
+
+    def module_version(self, name: str) -> ModuleVersion | None:
+        return self.module_versions().get(name)
+
+    def module_versions(self) -> dict[str, ModuleVersion]:
+        """By module."""
+        return {row["module"]: ModuleVersion(**row) for row in self._rows("read modules", sa.select(MODULES))}
+
+    def put_module_version(self, version: ModuleVersion) -> None:
+        self._replace("write a module", MODULES, [{**asdict(version), "fetch": dict(version.fetch)}])
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """The last one of each build, by build id."""
+        return {row["build_id"]: _outcome(row) for row in self._rows("read outcomes", sa.select(OUTCOMES))}
+
+    def outcome(self, build_id: BuildId) -> Outcome | None:
+        query = sa.select(OUTCOMES).where(OUTCOMES.c.build_id == str(build_id))
+        return next((_outcome(row) for row in self._rows("read an outcome", query)), None)
+
+    def put_outcome(self, outcome: Outcome) -> None:
+        row = {name: getattr(outcome, name) for name in [column.name for column in OUTCOMES.c]}
+        self._replace("write an outcome", OUTCOMES, [{**row, "build_id": str(outcome.build_id)}])
+
+    def forget_outcomes(self, build_ids: Iterable[BuildId]) -> None:
+        """As if these had never been built; what is in the bucket stays."""
+        self._replace("forget outcomes", OUTCOMES, [], away=[{"build_id": str(each)} for each in build_ids])
+
+    def meta(self, key: str) -> str:
+        """A note by its name; empty if there is none."""
+        rows = self._rows("read a note", sa.select(META).where(META.c.key == key))
+        return next((str(row["value"]) for row in rows), "")
+
+    def put_meta(self, key: str, value: str) -> None:
+        self._replace("write a note", META, [{"key": key, "value": value}])
+
+    @contextmanager
+    def _transaction(self, what: str) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(f"database {self._name}: cannot {what}: {cause}", hint=_advice(str(cause))) from error
+
+    def _rows(self, what: str, query: sa.Select[tuple[object, ...]]) -> Sequence[sa.RowMapping]:
+        with self._transaction(what) as connection:
+            return connection.execute(query).mappings().all()
+
+    def _replace(
+        self,
+        what: str,
+        table: sa.Table,
+        rows: Sequence[Mapping[str, object]],
+        *,
+        away: Sequence[Mapping[str, object]] = (),
+    ) -> None:
+        """Deletes, then inserts: the one way to replace rows that is the same in every database."""
+        keys = [column.name for column in table.primary_key]
+        old = [{f"old_{key}": row[key] for key in keys} for row in (*rows, *away)]
+        same = sa.and_(*(table.c[key] == sa.bindparam(f"old_{key}") for key in keys))
+        with self._transaction(what) as connection:
+            if old:
+                connection.execute(table.delete().where(same), old)
+            if rows:
+                connection.execute(table.insert(), [dict(row) for row in rows])
+
+
+def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    """The write-ahead log lets the command line read while the master writes (https://sqlite.org/wal.html)."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _advice(cause: str) -> str:
+    if "no such table" in cause or "UndefinedTable" in cause:
+        return "the farm makes its tables when it starts for the first time: start it once"
+    if "unable to open database file" in cause:
+        return "does its folder exist, and may this user write there? `state:` in kmodci.yml names it"
+    return ""
+
+
+def _kernel(row: sa.RowMapping) -> Kernel:
+    return Kernel(
+        target=Target.parse(row["target"]),
+        release=row["release"],
+        version=row["version"],
+        flavour=row["flavour"],
+        toolchain=row["toolchain"],
+        repository=row["repository"],
+        headers=tuple(Package(**package) for package in row["headers"]),
+    )
+
+
+def _kernel_row(repository: str, kernel: Kernel) -> dict[str, object]:
+    return {
+        "repository": repository,
+        "target": str(kernel.target),
+        "release": kernel.release,
+        "version": kernel.version,
+        "flavour": kernel.flavour,
+        "toolchain": kernel.toolchain,
+        "headers": [asdict(package) for package in kernel.headers],
+    }
+
+
+def _outcome(row: sa.RowMapping) -> Outcome:
+    return Outcome(**{**row, "build_id": BuildId.parse(row["build_id"]), "status": Status(row["status"])})

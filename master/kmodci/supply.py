@@ -1,0 +1,182 @@
+"""What a build needs, made present: its header bundle, its module's source, its toolchain image.
+
+Each is looked for where it is cheapest: the local cache, the bucket, then where it comes from.
+Safe to be called from many threads: the same thing is made once.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .bootstrap import SuiteSource, bootstrap
+from .bucket import Bucket
+from .engine import Engine
+from .errors import BuildImpossible, EngineError, KmodciError
+from .fetch import Fetcher
+from .headers import request
+from .images import Recipe
+from .keys import headers_key
+from .model import Kernel, ModuleVersion
+from .paths import Paths
+from .sources import pack
+from .store import Store
+from .watch import bundle_note
+
+# Of what the bucket has as well; the least recently used goes first.
+_CACHE_LIMIT = 3 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A header bundle on this disk. sha256 names its content, in the bucket too."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(slots=True)
+class Supply:
+    """Everything raises KmodciError: Gone when a mirror no longer has a package, FetchError when it does not answer."""
+
+    paths: Paths
+    store: Store
+    bucket: Bucket
+    fetcher: Fetcher
+    engine: Engine
+    recipes: dict[str, Recipe]
+    """by toolchain"""
+    suites: Callable[[Recipe], list[SuiteSource]]
+    """where a recipe's packages come from"""
+    _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+
+    @contextmanager
+    def _once(self, name: str) -> Iterator[None]:
+        with self._locks[name]:
+            yield
+
+    def bundle(self, kernel: Kernel) -> Bundle:
+        """The header bundle of a kernel."""
+        digest = kernel.headers_digest
+        with self._once(f"headers {digest}"):
+            sha256 = self.store.meta(bundle_note(digest))
+            if sha256:
+                path = self.paths.cache("headers") / f"{sha256}.tar.zst"
+                if path.exists() or self._from_bucket(headers_key(sha256), path, sha256):
+                    os.utime(path)
+                    return Bundle(path, sha256)
+            return self._make_bundle(kernel)
+
+    def _make_bundle(self, kernel: Kernel) -> Bundle:
+        cache = self.paths.cache("headers")
+        with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
+            folder = Path(name)
+            debs = []
+            for number, package in enumerate(kernel.headers):
+                debs.append(folder / f"{number}.deb")
+                self.fetcher.download(package.url, debs[-1], size=package.size, sha256=package.sha256)
+            made = folder / "bundle"
+            # a process of its own: seconds of decompression and compression are not for the master's
+            done = subprocess.run(
+                [sys.executable, "-m", "kmodci.headers"],
+                input=request(list(zip(kernel.headers, debs, strict=True)), made, pieces=self.paths.cache("pieces")),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                raise BuildImpossible(f"the header packages of {kernel} cannot be used: {done.stderr.strip()[-500:]}")
+            sha256 = _sha256(made)
+            path = cache / f"{sha256}.tar.zst"
+            made.chmod(0o644)
+            made.replace(path)
+        self.bucket.put_file(headers_key(sha256), path)
+        self.store.put_meta(bundle_note(kernel.headers_digest), sha256)
+        self._prune(cache)
+        return Bundle(path, sha256)
+
+    def source(self, module: ModuleVersion) -> Path:
+        """The module's source as an archive."""
+        name = f"{module.module}-{module.version}-{hashlib.sha256(module.digest.encode()).hexdigest()[:16]}.tar.zst"
+        path = self.paths.cache("sources") / name
+        with self._once(f"source {name}"):
+            if not path.exists():
+                pack(module, self.fetcher, path)
+                path.chmod(0o644)
+        return path
+
+    def load_image(self, tag: str) -> None:
+        """Has an image on the engine that was made before. Raises EngineError if it never was."""
+        if tag in self.engine.tags():
+            return
+        recipe = next((r for r in self.recipes.values() if r.tag == tag), None)
+        if recipe is None:
+            raise EngineError(f"{tag} is no image of this configuration")
+        with self._once(f"image {tag}"):
+            if tag not in self.engine.tags() and not self._load_from_bucket(recipe):
+                raise EngineError(f"image {tag} is not made yet", hint="the builder `images` makes it; see its page")
+
+    def make_image(self, toolchain: str, say: Callable[[str], None]) -> str:
+        """Has a toolchain's image on the engine and in the bucket. Returns its tag. say: called with each line."""
+        recipe = self.recipes[toolchain]
+        with self._once(f"image {recipe.tag}"):
+            if recipe.tag in self.engine.tags():
+                say(f"{recipe.tag} is on the engine")
+            elif self._load_from_bucket(recipe):
+                say(f"{recipe.tag} loaded from the bucket")
+            else:
+                self._bootstrap(recipe, say)
+        return recipe.tag
+
+    def _bootstrap(self, recipe: Recipe, say: Callable[[str], None]) -> None:
+        with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
+            archive = bootstrap(recipe, mirrors=self.suites(recipe), target=Path(folder) / "image.tar.zst", log=say)
+            say(f"uploading {archive.stat().st_size >> 20} MiB as {recipe.key}")
+            self.bucket.put_file(recipe.key, archive)
+            self.engine.load(archive, recipe.tag)
+            say(f"{recipe.tag} is on the engine")
+
+    def _load_from_bucket(self, recipe: Recipe) -> bool:
+        with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
+            archive = Path(folder) / "image.tar.zst"
+            if not self.bucket.get_file(recipe.key, archive):
+                return False
+            self.engine.load(archive, recipe.tag)
+            return True
+
+    def _from_bucket(self, key: str, path: Path, sha256: str) -> bool:
+        part = path.with_suffix(f".{threading.get_ident()}.part")
+        try:
+            if not self.bucket.get_file(key, part):
+                return False
+            if _sha256(part) != sha256:
+                raise KmodciError(
+                    f"{key} in the bucket is damaged", hint="delete it; it is made again from its packages"
+                )
+            part.chmod(0o644)
+            part.replace(path)
+            return True
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _prune(self, cache: Path) -> None:
+        with self._once("prune"):
+            files = sorted(cache.glob("*.tar.zst"), key=lambda path: path.stat().st_mtime)
+            room = sum(path.stat().st_size for path in files) - _CACHE_LIMIT
+            for path in files[:-64]:
+                if room <= 0:
+                    break
+                room -= path.stat().st_size
+                path.unlink()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

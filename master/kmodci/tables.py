@@ -1,0 +1,58 @@
+"""The tables of the farm, for `store`. Their names begin with kmodci_: Buildbot's own may live beside them."""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+REPOSITORIES = sa.Table(
+    "kmodci_repositories",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("dated", sa.Float, nullable=False),
+    sa.Column("last_ok", sa.Float, nullable=False),
+    sa.Column("last_try", sa.Float, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("problems", sa.JSON, nullable=False),
+)
+# One row per repository that lists a kernel: while another one still does, a kernel has not gone.
+KERNELS = sa.Table(
+    "kmodci_kernels",
+    METADATA,
+    sa.Column("repository", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("release", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("flavour", sa.Text, nullable=False),
+    sa.Column("toolchain", sa.Text, nullable=False),
+    sa.Column("headers", sa.JSON, nullable=False),
+)
+MODULES = sa.Table(
+    "kmodci_modules",
+    METADATA,
+    sa.Column("module", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("fetch", sa.JSON, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+)
+OUTCOMES = sa.Table(
+    "kmodci_outcomes",
+    METADATA,
+    sa.Column("build_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("module_version", sa.Text, nullable=False),
+    sa.Column("kernel_version", sa.Text, nullable=False),
+    sa.Column("finished", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("make_seconds", sa.Float, nullable=False),
+    sa.Column("build_url", sa.Text, nullable=False),
+    sa.Column("manifest", sa.Text, nullable=False),
+)
+META = sa.Table(
+    "kmodci_meta",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

@@ -1,0 +1,142 @@
+"""Where the configuration points: repositories with their mirrors and keys, the suites of images, the bucket."""
+
+import configparser
+from collections import defaultdict
+
+from . import sources
+from .bootstrap import SuiteSource
+from .bucket import Bucket, Credentials
+from .discovery import Repository
+from .embedded import EmbeddedS3
+from .errors import KmodciError, StoreError
+from .images import Recipe
+from .mirrors import system_keyrings, system_mirrors
+from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
+from .schema import Following, RepositoryAt, Scope
+from .selectors import matches
+from .settings import Settings
+from .sources import Source
+
+
+def repository_name(entry: RepositoryAt) -> str:
+    """What a repository is called: `bookworm-security main`."""
+    return f"{entry.suite} {entry.component}"
+
+
+def mirror_of(settings: Settings, name: str) -> str:
+    """The base URL of a mirror: of targets.yml, or else of the machine's apt. Raises KmodciError."""
+    url = settings.mirrors.get(name) or system_mirrors().get(name)
+    if not url:
+        raise KmodciError(
+            f"no mirror {name!r}: apt on this machine is not configured with one",
+            hint=f"name it in targets.yml: `mirrors: {{{name}: https://...}}`",
+        )
+    return url
+
+
+def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
+    """Every repository that the scope needs, for kernels or for a module's package, by name."""
+    packaged = packages(settings, scope)
+    found: dict[str, Repository] = {}
+    for entry in settings.targets:
+        arches = tuple(target.arch for target in entry.targets if _in_scope(str(target), scope))
+        for repository in entry.repositories:
+            if arches or repository_name(repository) in packaged:
+                # a repository that is read for a package only is read for one architecture only
+                found[repository_name(repository)] = _repository(
+                    settings, entry, repository, arches or entry.arches[:1]
+                )
+    return found
+
+
+def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
+    """The modules that are Debian packages: repository -> package -> module."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for name, module in settings.modules.items():
+        if isinstance(module.source, DebianSource) and matches(name, scope.modules):
+            for entry in settings.targets:
+                for repository in entry.repositories:
+                    if repository.suite == module.source.suite:
+                        found[repository_name(repository)][module.source.debian] = name
+    return dict(found)
+
+
+def source_of(module: Module) -> Source:
+    """Where a module's source is looked for, if no repository packages it. Raises KmodciError for one that is."""
+    match module.source:
+        case GitSource(git=url, ref=ref, tags=tags):
+            return sources.GitSource(url=url, ref=ref or "HEAD", tags=tags or "")
+        case TarballSource(tarball=url, sha256=sha256):
+            return sources.TarballSource(url=url, sha256=sha256)
+        case PathSource(path=path):
+            return sources.FolderSource(path=path)
+        case DebianSource(debian=package, suite=suite):
+            raise KmodciError(f"{package} comes with {suite} and is looked for there")
+
+
+def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
+    """The suites that a toolchain image is made of: those of its series, but for backports and experimental."""
+    for entry in settings.targets:
+        if (entry.distro, entry.series) == (recipe.distro, recipe.series):
+            return [
+                SuiteSource(
+                    url=mirror_of(settings, repository.mirror or entry.distro),
+                    suite=repository.suite,
+                    components=(repository.component,),
+                    keyring=repository.keyring or system_keyrings()[0],
+                    check_valid_until=repository.check_valid_until,
+                )
+                for repository in entry.repositories
+                if repository.suite in (entry.series, f"{entry.series}-security")
+            ]
+    raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
+
+
+def bucket_of(settings: Settings) -> Bucket:
+    """The configured bucket, or the embedded one. Raises StoreError if its credentials cannot be read."""
+    if settings.bucket is None:
+        return embedded(settings).bucket()
+    at = settings.bucket
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(at.credentials_file.read_text(), source=str(at.credentials_file))
+        keys = parser["default"]
+        credentials = Credentials(access_key=keys["aws_access_key_id"], secret=keys["aws_secret_access_key"])
+    except (OSError, KeyError, configparser.Error) as error:
+        # the error's own text may quote a line of the file, and so a secret
+        raise StoreError(
+            f"{at.credentials_file}: no credentials can be read from it ({type(error).__name__})",
+            hint="it wants a section [default] with aws_access_key_id and aws_secret_access_key",
+        ) from None
+    return Bucket(at.endpoint, at.bucket, credentials, region=at.region)
+
+
+def embedded(settings: Settings) -> EmbeddedS3:
+    """The embedded S3 server; it listens one port above the web interface."""
+    return EmbeddedS3(settings.state, port=settings.web.port + 1)
+
+
+def buildbot_database(settings: Settings) -> str:
+    """Buildbot's own: the configured one, or an SQLite file beside ours."""
+    if settings.database is not None and not settings.database.url.startswith("sqlite"):
+        return settings.database.url
+    return f"sqlite:///{settings.state / 'master' / 'state.sqlite'}"
+
+
+def _in_scope(target: str, scope: Scope) -> bool:
+    """Whether a selector of `target/release` may fit some kernel of this target."""
+    return any(matches(target, [selector.split("/")[0]]) for selector in scope.kernels)
+
+
+def _repository(settings: Settings, entry: Following, repository: RepositoryAt, arches: tuple[str, ...]) -> Repository:
+    return Repository(
+        name=repository_name(repository),
+        distro=entry.distro,
+        series=entry.series,
+        suite=repository.suite,
+        component=repository.component,
+        arches=tuple(arches),
+        mirror=mirror_of(settings, repository.mirror or entry.distro),
+        keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
+        check_valid_until=repository.check_valid_until,
+    )

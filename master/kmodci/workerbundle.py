@@ -1,0 +1,184 @@
+"""The worker bundle: a Buildbot worker with its own Python, libraries and loader in one read-only folder.
+
+Mounted into a container, it runs in any image of the same CPU architecture, even an empty one, and
+leaves the image's own tools alone: its libraries are found by an argument of the loader, which no child
+inherits. Made from the Python that runs this. Besides the worker it holds what else runs in
+containers: `workers/worker.py` and `workers/build-module`, which the checkout keeps beside `master/`.
+"""
+
+import compileall
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from .errors import EngineError
+
+SCRIPTS = Path(__file__).parents[2] / "workers"
+_SCRIPT_NAMES = ("worker.py", "build-module", "dkms.bash")
+
+# Raise it when the same inputs make another bundle.
+_BUNDLE_VERSION = 1
+
+_ROOT_DISTRIBUTION = "buildbot-worker"
+# Needed for a protocol that `worker.py` leaves out, and two thirds of the bundle with what they need.
+_UNUSED_DISTRIBUTIONS = frozenset({"autobahn", "msgpack"})
+_UNUSED_FOLDERS = frozenset(
+    {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages"}
+    | {"pydoc_data", "test", "tests", "tkinter", "turtledemo", "trial", "newsfragments"}
+)
+_UNUSED_FILES = re.compile(r"config-.*|_tkinter\..*|_test.*\.so|sitecustomize\.py|.*\.(a|exe|pyi|whl)")
+
+
+def make_bundle(target: Path, *, scripts: Path = SCRIPTS) -> Path:
+    """The bundle's folder, `target/worker-<digest>`, made if it is not there yet.
+
+    The digest names what goes in; so an update makes another folder, and containers that run keep theirs.
+    Raises EngineError when the running Python cannot be bundled.
+    """
+    bundle = target / f"worker-{_digest(scripts)}"
+    if bundle.exists():
+        return bundle
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix=".worker-") as folder:
+        root = Path(folder) / "bundle"
+        _fill(root, scripts)
+        root.replace(bundle)
+    return bundle
+
+
+def python_command(mount: str) -> list[str]:
+    """The argument list that starts the bundle's Python where the bundle is mounted at `mount`.
+
+    -I and -S: nothing of the image's environment or site folders gets in.
+    """
+    loader = [f"{mount}/lib64/ld.so", "--inhibit-cache", "--library-path", f"{mount}/lib64"]
+    return [*loader, f"{mount}/bin/python3", "-I", "-S"]
+
+
+def worker_command(mount: str) -> list[str]:
+    """The argument list that starts the worker; see `workers/worker.py` for its environment."""
+    return [*python_command(mount), f"{mount}/worker.py"]
+
+
+def _fill(root: Path, scripts: Path) -> None:
+    stdlib = Path(sysconfig.get_paths()["stdlib"])
+    bundled_stdlib = root / sys.platlibdir / stdlib.name
+    _copy(_interpreter(), root / "bin" / "python3")
+    _copy_tree(stdlib, bundled_stdlib)
+    # Debian keeps compiled modules apart from the rest for some versions
+    _copy_tree(Path(sysconfig.get_config_var("DESTSHARED")), bundled_stdlib / "lib-dynload")
+    for distribution in _distributions():
+        _copy_distribution(distribution, root / "site")
+    for name in _SCRIPT_NAMES:
+        _copy(scripts / name, root / name)
+    _copy_libraries(root)
+    for compiled in (bundled_stdlib, root / "site"):
+        # Unchecked: the bundle never changes, and a read-only mount could not be told so by times.
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        compileall.compile_dir(compiled, quiet=2, invalidation_mode=mode, stripdir=root, prependdir="/kmodci")
+    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+
+
+def _interpreter() -> Path:
+    """The real executable, not the link of a virtual environment or the script of a version manager."""
+    # typeshed does not know it; venv itself relies on it (Lib/venv/__init__.py)
+    return Path(vars(sys)["_base_executable"] or sys.executable).resolve()
+
+
+@functools.cache
+def _distributions() -> tuple[importlib.metadata.Distribution, ...]:
+    """buildbot-worker and what it needs, as installed."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    wanted = [_ROOT_DISTRIBUTION]
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name in found or name in _UNUSED_DISTRIBUTIONS:
+            continue
+        found[name] = importlib.metadata.distribution(name)
+        requirements = map(Requirement, found[name].requires or ())
+        wanted += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return tuple(found[name] for name in sorted(found))
+
+
+def _copy_distribution(distribution: importlib.metadata.Distribution, site: Path) -> None:
+    if distribution.files is None:
+        raise EngineError(
+            f"the Python package {distribution.name} has no list of its files, so no worker bundle can be made of it",
+            hint="install kmodci with pip in a virtual environment of its own",
+        )
+    for file in distribution.files:
+        # `..` leads to scripts outside of the packages' folder
+        if not _unused(file.parts) and ".." not in file.parts:
+            _copy(Path(str(file.locate())), site / file)
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    shutil.copytree(
+        source,
+        target,
+        ignore=lambda _, names: [name for name in names if _unused([name])],
+        copy_function=lambda file, copy: _copy(Path(file), Path(copy)),
+        dirs_exist_ok=True,
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies content, never owners or modes: whatever this installation's are, a build's user must be able to read."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
+
+
+def _unused(parts: Iterable[str]) -> bool:
+    return any(part in _UNUSED_FOLDERS or _UNUSED_FILES.fullmatch(part) for part in parts)
+
+
+def _copy_libraries(root: Path) -> None:
+    """Copies what the interpreter and the compiled modules are linked with, and the loader, to `lib64`."""
+    modules = sorted(str(path) for path in root.rglob("*.so*"))
+    # the interpreter where it is: its way to its own library may be relative
+    listing = _ldd([str(_interpreter()), *modules])
+    for library in sorted(set(re.findall(r"=> (/\S+) \(", listing))):
+        if root not in Path(library).parents:
+            _copy(Path(library), root / "lib64" / Path(library).name)
+    loaders = set(re.findall(r"^\s+(/\S*ld-linux\S*) \(", listing, flags=re.MULTILINE))
+    if len(loaders) != 1:
+        raise EngineError(
+            f"no worker bundle can be made of {_interpreter()}: ldd tells no loader",
+            hint="run kmodci with a Python that is dynamically linked with glibc",
+        )
+    _copy(Path(loaders.pop()), root / "lib64" / "ld.so")
+
+
+def _ldd(files: Sequence[str]) -> str:
+    # exit code 1 means that one of the files is not dynamically linked, which is no fault here
+    return subprocess.run(["ldd", *files], stdout=subprocess.PIPE, text=True, check=False).stdout
+
+
+def _digest(scripts: Path) -> str:
+    """16 hex digits over what makes a bundle."""
+    inputs = [
+        _BUNDLE_VERSION,
+        sys.version,
+        platform.machine(),
+        platform.libc_ver(),
+        [(distribution.name, distribution.version) for distribution in _distributions()],
+        [hashlib.sha256((scripts / name).read_bytes()).hexdigest() for name in _SCRIPT_NAMES],
+        hashlib.sha256(_interpreter().read_bytes()).hexdigest(),
+    ]
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]

@@ -1,0 +1,249 @@
+"""A real apt repository for tests: packages by dpkg-deb, indices by apt-ftparchive, signed by gpg, served on loopback.
+
+with AptRepo(tmp_path) as repo:
+    for deb in kernel_packages(tmp_path / "debs", "6.1.0-99-amd64", version="6.1.199-1"):
+        repo.add(deb)
+    repo.publish()
+    look(Repository(mirror=repo.url, suite=repo.suite, keyrings=(repo.keyring,), ...), ...)
+"""
+
+import gzip
+import hashlib
+import lzma
+import shutil
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from support.webserver import WebServer
+
+# without the time, so that the same content is the same file (as archives make them)
+_COMPRESS = {"": bytes, ".gz": partial(gzip.compress, mtime=0), ".xz": lzma.compress}
+
+
+class Key:
+    """An OpenPGP key pair in a folder of its own."""
+
+    def __init__(self, *, lived: tuple[datetime, timedelta] | None = None) -> None:
+        """lived: when it was made and for how long it is good; now and for ever if not given."""
+        # gpg-agent's socket is in here, and the path of a socket must be short: so not in tmp_path
+        self._home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
+        weakref.finalize(self, _forget, self._home)
+        self._clock: list[str] = []
+        expires = "never"
+        if lived:
+            self._clock = ["--faked-system-time", lived[0].strftime("%Y%m%dT%H%M%S!")]
+            expires = f"seconds={int(lived[1].total_seconds())}"
+        self._gpg("--quick-gen-key", "Test Archive <archive@example.org>", "ed25519", "sign", expires)
+        self.keyring = self._home / "keyring.gpg"
+        self.keyring.write_bytes(self._gpg("--export"))
+
+    def sign(self, text: str, *options: str) -> bytes:
+        """Clear-signed, as InRelease is. options: further ones for gpg."""
+        return self._gpg(*options, "--clearsign", text=text)
+
+    def _gpg(self, *arguments: str, text: str = "") -> bytes:
+        options = ["--homedir", str(self._home), "--batch", "--quiet", "--passphrase", "", *self._clock]
+        command = ["gpg", *options, "--pinentry-mode", "loopback", *arguments]
+        done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+
+def _forget(home: Path) -> None:
+    """gpg starts an agent for each folder, and leaves it running."""
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=False)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@cache
+def archive_key() -> Key:
+    """The key of all test repositories: making one costs 0.1 s."""
+    return Key()
+
+
+class AptRepo:
+    """A repository of one suite and the component main. `requests` are the paths that were asked for.
+
+    Its files are in `folder`/mirror; what is there already is served.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        suite: str = "bookworm",
+        arches: Sequence[str] = ("amd64", "arm64"),
+        label: str = "Test",
+    ) -> None:
+        self.suite = suite
+        self.label = label
+        self.arches = tuple(arches)
+        self.root = folder / "mirror"
+        self.key = archive_key()
+        self._pool = self.root / "pool"
+        self._pool.mkdir(parents=True, exist_ok=True)
+        self._server = WebServer(self.root)
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.__exit__(kind, value, trace)
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def server(self) -> WebServer:
+        return self._server
+
+    @property
+    def requests(self) -> list[str]:
+        return self._server.requests
+
+    @property
+    def keyring(self) -> Path:
+        return self.key.keyring
+
+    @property
+    def dist(self) -> Path:
+        return self.root / "dists" / self.suite
+
+    def add(self, deb: Path) -> None:
+        """Puts a package into the pool; listed from the next `publish` on."""
+        shutil.copy(deb, self._pool / deb.name)
+
+    def packages(self, arch: str) -> str:
+        """What Packages of an architecture would say now."""
+        command = ["apt-ftparchive", "--arch", arch, "packages", "pool"]
+        return subprocess.run(command, cwd=self.root, capture_output=True, check=True, text=True).stdout
+
+    def publish(
+        self,
+        *,
+        valid_for: timedelta | None = timedelta(days=7),
+        by_hash: bool = True,
+        suffixes: Sequence[str] = ("", ".gz", ".xz"),
+        extra: Mapping[str, str] | None = None,
+        key: Key | None = None,
+    ) -> None:
+        """Writes the indices anew and signs them.
+
+        valid_for: from now on, or no Valid-Until. extra: stanzas to append, by architecture, for what
+        no tool would make. key: to sign with, instead of the archive's.
+        """
+        shutil.rmtree(self.dist, ignore_errors=True)
+        for arch in self.arches:
+            text = self.packages(arch) + (extra or {}).get(arch, "")
+            self._write(self.dist / "main" / f"binary-{arch}", text.encode(), suffixes, by_hash)
+        (self.dist / "InRelease").write_bytes((key or self.key).sign(self._release(valid_for, by_hash)))
+
+    def _write(self, folder: Path, content: bytes, suffixes: Sequence[str], by_hash: bool) -> None:
+        (folder / "by-hash" / "SHA256").mkdir(parents=True)
+        for suffix in suffixes:
+            data = _COMPRESS[suffix](content)
+            (folder / f"Packages{suffix}").write_bytes(data)
+            if by_hash:
+                (folder / "by-hash" / "SHA256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
+
+    def _release(self, valid_for: timedelta | None, by_hash: bool) -> str:
+        fields = {"Suite": self.suite, "Codename": self.suite, "Origin": "Test", "Label": self.label}
+        now = datetime.now(UTC)
+        fields["Date"] = f"{now:%a, %d %b %Y %H:%M:%S} UTC"
+        if valid_for is not None:
+            fields["Valid-Until"] = f"{now + valid_for:%a, %d %b %Y %H:%M:%S} UTC"
+        if by_hash:
+            fields["Acquire-By-Hash"] = "yes"
+        head = "".join(f"{name}: {value}\n" for name, value in fields.items())
+        return head + _without(self._ftparchive_release(), "Date")
+
+    def _ftparchive_release(self) -> str:
+        command = ["apt-ftparchive", "release", str(self.dist)]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def _without(text: str, field: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{field}:"))
+
+
+def make_deb(
+    folder: Path,
+    name: str,
+    *,
+    version: str,
+    arch: str = "all",
+    fields: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
+) -> Path:
+    """A package, uncompressed. fields: further control fields; files: content by path inside the package."""
+    with tempfile.TemporaryDirectory(prefix="deb-") as temporary:
+        root = Path(temporary)
+        root.chmod(0o755)
+        control = {"Package": name, "Version": version, "Architecture": arch, "Maintainer": "Test <t@example.org>"}
+        control |= {**(fields or {}), "Description": "made for a test"}
+        (root / "DEBIAN").mkdir()
+        (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
+        for path, content in (files or {}).items():
+            target = root / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
+        folder.mkdir(parents=True, exist_ok=True)
+        deb = folder / f"{name}_{version.replace(':', '%3a')}_{arch}.deb"
+        command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(deb)]
+        subprocess.run(command, check=True, capture_output=True)
+    return deb
+
+
+def kernel_packages(
+    folder: Path, release: str = "6.1.0-99-amd64", *, version: str = "6.1.199-1", toolchain: str = "gcc-12"
+) -> list[Path]:
+    """Tiny linux-headers, -common and linux-kbuild packages of a release (`<abi>-<flavour>`), as Debian 12 has them."""
+    abi, arch = _split(release)
+    series = ".".join(abi.split(".")[:2])
+    common, kbuild = f"linux-headers-{abi}-common", f"linux-kbuild-{series}"
+    depends = f"{common} (= {version}), {kbuild} (>= {version}), {toolchain}"
+    source = {"Source": "linux"}
+    usr = f"/usr/src/linux-headers-{release}"
+    return [
+        make_deb(
+            folder,
+            f"linux-headers-{release}",
+            version=version,
+            arch=arch,
+            fields=source | {"Depends": depends},
+            files={
+                f"{usr}/Makefile": f"include /usr/src/{common}/Makefile\n",
+                f"{usr}/.config": "CONFIG_MODULES=y\nCONFIG_MODULE_COMPRESS_NONE=y\n",
+                f"{usr}/Module.symvers": "0x12345678\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n",
+            },
+        ),
+        make_deb(folder, common, version=version, fields=source, files={f"/usr/src/{common}/Makefile": "all:\n"}),
+        make_deb(
+            folder,
+            kbuild,
+            version=version,
+            arch="amd64",
+            fields=source,
+            files={f"/usr/lib/{kbuild}/scripts/sign-file": "#!/bin/sh\n"},
+        ),
+    ]
+
+
+def _split(release: str) -> tuple[str, str]:
+    """`6.1.0-99-cloud-amd64` -> (`6.1.0-99`, `amd64`)."""
+    for arch in ("amd64", "arm64"):
+        for flavour in (f"cloud-{arch}", f"rt-{arch}", f"{arch}-16k", arch):
+            if release.endswith(f"-{flavour}"):
+                return release.removesuffix(f"-{flavour}"), arch
+    raise ValueError(f"no flavour of Debian: {release}")

@@ -1,0 +1,113 @@
+"""A web server on loopback for tests: serves a folder, remembers what was asked, and misbehaves on request."""
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """What a fault is given: the request, to be answered as the fault likes."""
+
+    protocol_version = "HTTP/1.1"
+    server: "WebServer"
+
+    def do_GET(self) -> None:
+        self.server.requests.append(self.path)
+        fault = self.server.next_fault(self.path)
+        if fault:
+            fault(self)
+        else:
+            super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+class WebServer(ThreadingHTTPServer):
+    """`with WebServer(folder) as server:`; `server.requests` are the paths asked for, in order."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.folder = folder
+        self.requests: list[str] = []
+        self._faults: dict[str, list[Callable[[Handler], None]]] = {}
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def misbehave(self, path: str, *faults: Callable[[Handler], None]) -> None:
+        """Answers the next requests for a path with these, one after the other, then as usual."""
+        self._faults[path] = list(faults)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves early is no error of a test; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    def next_fault(self, path: str) -> Callable[[Handler], None] | None:
+        faults = self._faults.get(path)
+        return faults.pop(0) if faults else None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+def status(code: int, **headers: str) -> Callable[[Handler], None]:
+    """Answers with a status and nothing else."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(code, HTTPStatus(code).phrase)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+def cut(content: bytes, *, announced: int) -> Callable[[Handler], None]:
+    """Announces more than it sends, then closes the connection."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(announced))
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+
+    return answer
+
+
+def redirect(location: str) -> Callable[[Handler], None]:
+    return status(302, Location=location)
+
+
+def endless(handler: Handler) -> None:
+    """Sends without an end and without saying how much."""
+    handler.send_response(200)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    handler.close_connection = True
+    try:
+        while True:
+            handler.wfile.write(b"x" * 65536)
+    except OSError:
+        return

@@ -1,0 +1,80 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from kmodci.coverage import Standing, Tally, coverage, standings
+from kmodci.matrix import Entry
+from kmodci.model import BuildId, Outcome, Status
+from support.kernels import kernels
+
+ENTRIES = [
+    Entry(build_id=BuildId(module="loop", target=kernel.target, release=kernel.release), kernel=kernel)
+    for kernel in kernels()
+]
+
+
+def outcome(entry: Entry, status: Status, cause: str = "") -> Outcome:
+    return Outcome(
+        build_id=entry.build_id,
+        key=f"key of {entry.build_id}",
+        status=status,
+        cause=cause,
+        module_version="1.0",
+        kernel_version=entry.kernel.version,
+        finished=1.0,
+    )
+
+
+def keys(entries: Sequence[Entry]) -> dict[str, str]:
+    return {str(entry.build_id): f"key of {entry.build_id}" for entry in entries}
+
+
+def standing(entry: Entry, last: Outcome | None, key: str | None = None) -> Standing:
+    name = str(entry.build_id)
+    (found,) = standings([entry], {name: last} if last else {}, {name: key} if key else {})
+    return found
+
+
+def test_a_build_stands_as_its_last_outcome_says() -> None:
+    entry = ENTRIES[0]
+    last = outcome(entry, Status.FAILED, "no such field")
+    found = standing(entry, last, last.key)
+    assert (found.status, found.cause, found.outcome) == (Status.FAILED, "no such field", last)
+
+
+def test_a_build_of_other_inputs_is_pending_and_one_of_unknown_inputs_is_not() -> None:
+    entry = ENTRIES[0]
+    last = outcome(entry, Status.BUILT)
+    assert standing(entry, None).status is Status.PENDING
+    assert standing(entry, last, "another key").status is Status.PENDING
+    assert standing(entry, last).status is Status.BUILT
+
+
+def test_what_is_skipped_is_so_whatever_was_before() -> None:
+    entry = replace(ENTRIES[0], skipped="too old")
+    found = standing(entry, outcome(entry, Status.BUILT))
+    assert (found.status, found.cause) == (Status.SKIPPED, "too old")
+
+
+def test_rows_add_up_to_the_whole() -> None:
+    outcomes = {str(entry.build_id): outcome(entry, Status.BUILT) for entry in ENTRIES[::2]}
+    found = coverage(standings(ENTRIES, outcomes, keys(ENTRIES)))
+    assert found.tally.total == 249
+    assert sum(row.tally.total for row in found.rows) == 249
+    assert found.tally[Status.BUILT] == sum(row.tally[Status.BUILT] for row in found.rows) == 125
+    assert [(row.target, row.flavour) for row in found.rows] == sorted((row.target, row.flavour) for row in found.rows)
+    assert ("debian-trixie-arm64", "arm64-16k") in {(row.target, row.flavour) for row in found.rows}
+
+
+@pytest.mark.parametrize(
+    ("counts", "percent"),
+    [
+        ({}, 100.0),
+        ({Status.SKIPPED: 3}, 100.0),
+        ({Status.BUILT: 3, Status.SKIPPED: 3}, 100.0),
+        ({Status.BUILT: 9999, Status.PENDING: 1}, 99.9),
+        ({Status.BUILT: 1, Status.FAILED: 1, Status.UNAVAILABLE: 1, Status.SKIPPED: 1}, 33.3),
+    ],
+)
+def test_percent_is_of_what_should_be_built(counts: dict[Status, int], percent: float) -> None:
+    assert Tally(counts=counts).percent == percent

@@ -1,0 +1,169 @@
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kmodci.errors import FetchError, Gone, IndexDamaged
+from kmodci.fetch import Fetcher
+from support.webserver import Handler, WebServer, cut, endless, redirect, status
+
+CONTENT = bytes(range(256)) * 4096
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+LIMIT = 2 * len(CONTENT)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[WebServer]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "file").write_bytes(CONTENT)
+    with WebServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def fetcher() -> Fetcher:
+    return Fetcher(timeout=5, retries=2, backoff=0.01)
+
+
+def test_get(server: WebServer, fetcher: Fetcher) -> None:
+    assert fetcher.get(f"{server.url}/file", limit=len(CONTENT)) == CONTENT
+
+
+def test_stream_may_be_left_early(server: WebServer, fetcher: Fetcher) -> None:
+    with fetcher.stream(f"{server.url}/file", limit=LIMIT) as chunks:
+        assert CONTENT.startswith(next(chunks))
+    assert fetcher.get(f"{server.url}/file", limit=LIMIT) == CONTENT
+
+
+def test_more_than_the_limit_is_refused(server: WebServer, fetcher: Fetcher) -> None:
+    with pytest.raises(FetchError, match="longer than the 1000 bytes"):
+        fetcher.get(f"{server.url}/file", limit=1000)
+
+
+def test_an_endless_answer_is_refused(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", endless)
+    with pytest.raises(FetchError, match="longer than"):
+        fetcher.get(f"{server.url}/file", limit=1_000_000)
+
+
+def test_a_slow_answer_ends_at_the_deadline(server: WebServer) -> None:
+    with pytest.raises(FetchError, match="not read within 0 seconds"):
+        Fetcher(deadline=0).get(f"{server.url}/file", limit=LIMIT)
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_gone(server: WebServer, fetcher: Fetcher, code: int) -> None:
+    server.misbehave("/file", status(code))
+    with pytest.raises(Gone, match=str(code)):
+        fetcher.get(f"{server.url}/file", limit=LIMIT)
+    assert len(server.requests) == 1
+
+
+def test_a_refusal_is_neither_gone_nor_tried_again(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", status(403))
+    with pytest.raises(FetchError, match="403 Forbidden") as caught:
+        fetcher.get(f"{server.url}/file", limit=LIMIT)
+    assert not isinstance(caught.value, Gone)
+    assert len(server.requests) == 1
+
+
+def test_a_passing_fault_is_tried_again(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", status(503), status(429))
+    assert fetcher.get(f"{server.url}/file", limit=LIMIT) == CONTENT
+    assert len(server.requests) == 3
+
+
+def test_a_lasting_fault_is_given_up(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", *[status(503)] * 9)
+    with pytest.raises(FetchError, match="503 Service Unavailable"):
+        fetcher.get(f"{server.url}/file", limit=LIMIT)
+    assert len(server.requests) == 3
+
+
+def test_a_broken_answer_is_continued(server: WebServer, fetcher: Fetcher) -> None:
+    part = cut(CONTENT[:300_000], announced=len(CONTENT))
+    server.misbehave("/file", part, cut(CONTENT[:7], announced=len(CONTENT)))
+    assert fetcher.get(f"{server.url}/file", limit=len(CONTENT)) == CONTENT
+
+
+def test_an_answer_that_always_breaks_is_given_up(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", *[cut(CONTENT[:1000], announced=len(CONTENT))] * 9)
+    with pytest.raises(FetchError, match="broke off at 1000 bytes"):
+        fetcher.get(f"{server.url}/file", limit=LIMIT)
+
+
+def test_nobody_answers(server: WebServer, fetcher: Fetcher) -> None:
+    url = server.url
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(FetchError, match="refused"):
+        fetcher.get(url, limit=LIMIT)
+
+
+def test_redirects_are_followed_but_not_for_ever(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/old", redirect("/file"))
+    assert fetcher.get(f"{server.url}/old", limit=LIMIT) == CONTENT
+    server.misbehave("/loop", *[redirect("/loop")] * 20)
+    with pytest.raises(FetchError, match="redirects"):
+        fetcher.get(f"{server.url}/loop", limit=LIMIT)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "no url"])
+def test_only_http(fetcher: Fetcher, url: str) -> None:
+    with pytest.raises(FetchError):
+        fetcher.get(url, limit=LIMIT)
+
+
+def test_a_content_encoding_does_not_change_the_bytes(server: WebServer, fetcher: Fetcher) -> None:
+    def encoded(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", "5")
+        handler.end_headers()
+        handler.wfile.write(b"bytes")
+
+    server.misbehave("/file", encoded)
+    assert fetcher.get(f"{server.url}/file", limit=LIMIT) == b"bytes"
+
+
+def test_the_environments_proxy_is_used(server: WebServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(Gone):
+        fetcher.get("http://archive.example.org/none", limit=LIMIT)
+    assert fetcher.get(f"{server.url}/file", limit=LIMIT) == CONTENT
+    assert server.requests == ["http://archive.example.org/none", "/file"]
+
+
+def test_download(server: WebServer, fetcher: Fetcher, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "package.deb"
+    fetcher.download(f"{server.url}/file", path, size=len(CONTENT), sha256=SHA256)
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("size", "sha256", "said"),
+    [
+        (len(CONTENT), "0" * 64, "SHA256"),
+        (len(CONTENT) - 1, SHA256, "more than that"),
+        (len(CONTENT) + 1, SHA256, f"there are {len(CONTENT)}"),
+    ],
+)
+def test_a_wrong_download_leaves_nothing_behind(
+    server: WebServer, fetcher: Fetcher, tmp_path: Path, size: int, sha256: str, said: str
+) -> None:
+    path = tmp_path / "out" / "package.deb"
+    with pytest.raises(IndexDamaged, match=said):
+        fetcher.download(f"{server.url}/file", path, size=size, sha256=sha256)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_failed_download_keeps_what_was_there(server: WebServer, fetcher: Fetcher, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "package.deb"
+    path.parent.mkdir()
+    path.write_text("older")
+    with pytest.raises(Gone):
+        fetcher.download(f"{server.url}/none", path, size=len(CONTENT), sha256=SHA256)
+    assert [file.read_text() for file in path.parent.iterdir()] == ["older"]

@@ -1,0 +1,183 @@
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from kmodci.images import recipe
+from kmodci.matrix import Entry, Planned, Why, keys, newest_first, plan, select
+from kmodci.model import BuildId, Kernel, ModuleVersion, Outcome, Status
+from kmodci.modulefile import KernelChoice, Module, PathSource
+from kmodci.schema import KnownFailure, Scope
+from kmodci.settings import load
+from support.kernels import headers, kernels
+
+TODAY = date(2026, 11, 23)
+TOOLCHAINS = ("gcc-10", "gcc-12", "gcc-14", "gcc-16")
+MODULE = Module(source=PathSource(path=Path("/src")), version="1.0")
+MODULES = {"loop": MODULE, "scap": MODULE}
+EVERYTHING = Scope()
+VERSIONS = {name: ModuleVersion(module=name, version="1.0", origin="a folder", digest="d1") for name in MODULES}
+RECIPES = {toolchain: recipe(toolchain, distro="debian", series="sid") for toolchain in TOOLCHAINS}
+SHIPPED = load(Path(__file__).parent.parent / "config")
+
+Chosen = Callable[..., tuple[Entry, ...]]
+
+
+@pytest.fixture(scope="module")
+def debian() -> list[Kernel]:
+    return kernels()
+
+
+@pytest.fixture
+def chosen(debian: list[Kernel]) -> Chosen:
+    def choose(scope: Scope = EVERYTHING, **modules: Module) -> tuple[Entry, ...]:
+        return select(debian, modules or {"loop": MODULE}, scope, toolchains=TOOLCHAINS, today=TODAY)
+
+    return choose
+
+
+def test_the_shipped_configuration_takes_every_kernel_of_debian(debian: list[Kernel]) -> None:
+    entries = select(debian, SHIPPED.modules, SHIPPED.find_scope("all"), toolchains=SHIPPED.toolchains, today=TODAY)
+    assert Counter((e.build_id.module, e.kernel.target.arch, bool(e.skipped)) for e in entries) == {
+        ("v4l2loopback", "amd64", False): 114,
+        ("v4l2loopback", "arm64", False): 135,
+        ("scap", "amd64", False): 114,
+        ("scap", "arm64", False): 135,
+    }
+    assert len({str(entry.build_id) for entry in entries}) == len(entries)
+
+
+def test_a_first_look_is_the_newest_kernels_of_stable(debian: list[Kernel]) -> None:
+    entries = select(
+        debian, SHIPPED.modules, SHIPPED.find_scope("first-look"), toolchains=SHIPPED.toolchains, today=TODAY
+    )
+    assert [str(e.build_id) for e in entries if e.kernel.flavour == "amd64"] == [
+        f"v4l2loopback/debian-trixie-amd64/{release}-amd64"
+        for release in (
+            "7.3.4+deb13",
+            "7.2.12+deb13",
+            "7.2.11+deb13",
+            "7.2.9+deb13",
+            "7.2.6+deb13",
+            "6.12.117+deb13",
+            "6.12.116+deb13",
+        )
+    ]
+    assert Counter(entry.kernel.flavour for entry in entries) == {"amd64": 7, "cloud-amd64": 7, "rt-amd64": 7}
+
+
+def test_the_newest_kernels_come_first(debian: list[Kernel]) -> None:
+    """As Debian's own version numbers say, within each flavour of a target."""
+    ordered = newest_first(debian)
+    assert ordered == newest_first(reversed(debian))
+    bookworm = [k.release for k in ordered if str(k.target) == "debian-bookworm-amd64" and k.flavour == "amd64"]
+    assert bookworm[0].startswith("6.12.")
+    abis = [int(release.split("-")[1]) for release in bookworm if release.startswith("6.1.0-")]
+    assert abis == sorted(abis, reverse=True) and len(abis) > 5
+
+
+def test_modules_are_named_by_patterns(chosen: Chosen) -> None:
+    entries = chosen(Scope(modules=("sc*",), kernels=("debian-sid-amd64/*",)), **MODULES)
+    assert {entry.build_id.module for entry in entries} == {"scap"}
+    assert len(entries) == 6
+
+
+def test_a_module_says_which_kernels_it_is_for(chosen: Chosen) -> None:
+    choice = KernelChoice(include=("*-amd64/*",), exclude=("*/5.10.*", "*cloud*"))
+    entries = chosen(loop=MODULE.model_copy(update={"kernels": choice}))
+    assert entries
+    for entry in entries:
+        assert entry.kernel.target.arch == "amd64"
+        assert entry.kernel.flavour in ("amd64", "rt-amd64")
+        assert not entry.kernel.release.startswith("5.10.")
+
+
+def test_known_failures_are_skipped_until_their_last_day(debian: list[Kernel]) -> None:
+    failures = [KnownFailure(builds="loop/debian-bullseye-*/5.10.*", reason="too old", until=TODAY)]
+
+    def skipped(today: date) -> Counter[str]:
+        entries = select(debian, MODULES, Scope(), failures, toolchains=TOOLCHAINS, today=today)
+        return Counter(e.build_id.module for e in entries if e.skipped == "too old")
+
+    assert skipped(TODAY) == {"loop": sum(k.release.startswith("5.10.") for k in debian)}
+    assert skipped(date(2026, 11, 24)) == {}
+
+
+def test_a_kernel_without_a_toolchain_is_skipped_and_says_so(debian: list[Kernel]) -> None:
+    entries = select(debian, {"loop": MODULE}, Scope(), toolchains=TOOLCHAINS[:3], today=TODAY)
+    skipped = [entry for entry in entries if entry.skipped]
+    assert {entry.skipped for entry in skipped} == {"no toolchain gcc-16 in targets.yml"}
+    assert {entry.kernel.toolchain for entry in skipped} == {"gcc-16"}
+    assert keys(skipped, VERSIONS, RECIPES, MODULES) == {}
+
+
+def outcome(planned: Planned, status: Status = Status.BUILT) -> Outcome:
+    return Outcome(
+        build_id=planned.entry.build_id,
+        key=planned.key,
+        status=status,
+        module_version="1.0",
+        kernel_version=planned.entry.kernel.version,
+        finished=1.0,
+    )
+
+
+@pytest.mark.parametrize("status", [Status.BUILT, Status.FAILED, Status.UNAVAILABLE, Status.SKIPPED])
+def test_what_has_ended_is_not_due_again(chosen: Chosen, status: Status) -> None:
+    entries = chosen()
+    planned = plan(entries, VERSIONS, {}, RECIPES, MODULES)
+    assert [p.entry for p in planned] == list(entries)
+    assert {p.why for p in planned} == {Why.NEW_KERNEL}
+    ended = {str(p.entry.build_id): outcome(p, status) for p in planned[1:]}
+    assert plan(entries, VERSIONS, ended, RECIPES, MODULES) == planned[:1]
+
+
+class TestWhy:
+    """One build that ended, and then something else about it."""
+
+    @pytest.fixture
+    def entry(self, chosen: Chosen) -> Entry:
+        return chosen()[0]
+
+    @pytest.fixture
+    def ended(self, entry: Entry) -> dict[str, Outcome]:
+        return {str(p.entry.build_id): outcome(p) for p in plan([entry], VERSIONS, {}, RECIPES, MODULES)}
+
+    def test_another_version(self, entry: Entry, ended: dict[str, Outcome]) -> None:
+        versions = {"loop": replace(VERSIONS["loop"], version="1.1")}
+        assert [p.why for p in plan([entry], versions, ended, RECIPES, MODULES)] == [Why.NEW_MODULE_VERSION]
+
+    def test_other_headers(self, entry: Entry, ended: dict[str, Outcome]) -> None:
+        kernel = replace(entry.kernel, version="9", headers=(headers(entry.kernel.release, "9"),))
+        due = plan([replace(entry, kernel=kernel)], VERSIONS, ended, RECIPES, MODULES)
+        assert [p.why for p in due] == [Why.NEW_HEADERS]
+
+    def test_another_way_to_build(self, entry: Entry, ended: dict[str, Outcome]) -> None:
+        modules = {"loop": MODULE.model_copy(update={"build": "make", "artifacts": ("a.ko",)})}
+        assert [p.why for p in plan([entry], VERSIONS, ended, RECIPES, modules)] == [Why.NEW_RECIPE]
+
+    def test_another_image(self, entry: Entry, ended: dict[str, Outcome]) -> None:
+        recipes = {toolchain: replace(made, packages=("gcc",)) for toolchain, made in RECIPES.items()}
+        assert [p.why for p in plan([entry], VERSIONS, ended, recipes, MODULES)] == [Why.NEW_RECIPE]
+
+    def test_forced(self, entry: Entry, ended: dict[str, Outcome]) -> None:
+        forced = {str(entry.build_id)}
+        assert [p.why for p in plan([entry], VERSIONS, ended, RECIPES, MODULES, forced=forced)] == [Why.FORCED]
+
+    def test_nothing_else(self, entry: Entry, ended: dict[str, Outcome]) -> None:
+        assert plan([entry], VERSIONS, ended, RECIPES, MODULES) == ()
+
+
+def test_a_module_whose_version_is_not_known_waits(chosen: Chosen) -> None:
+    entries = chosen(**MODULES)
+    planned = plan(entries, {"loop": VERSIONS["loop"]}, {}, RECIPES, MODULES)
+    assert {p.entry.build_id.module for p in planned} == {"loop"}
+
+
+def test_each_build_has_a_key_of_its_own(chosen: Chosen) -> None:
+    entries = chosen(**MODULES)
+    found = keys(entries, VERSIONS, RECIPES, MODULES)
+    assert len(set(found.values())) == len(found) == len(entries)
+    assert BuildId.parse(next(iter(found))) == entries[0].build_id

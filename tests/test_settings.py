@@ -1,0 +1,247 @@
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from kmodci.errors import NotFound, SettingsError
+from kmodci.modulefile import DebianSource, GitSource
+from kmodci.settings import FILES, load
+
+Problems = Callable[..., tuple[str, ...]]
+SHIPPED = Path(__file__).parent.parent / "config"
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Problems:
+    """What is wrong with the shipped configuration when some of its files are others."""
+
+    def told(**files: str) -> tuple[str, ...]:
+        folder = tmp_path / "config"
+        shutil.copytree(SHIPPED, folder)
+        for name, text in files.items():
+            (folder / f"{name.replace('_', '-')}.yml").write_text(text)
+        with pytest.raises(SettingsError) as caught:
+            load(folder)
+        return tuple(problem.removeprefix(f"{folder}/") for problem in caught.value.problems)
+
+    return told
+
+
+def test_the_shipped_configuration() -> None:
+    settings = load(SHIPPED)
+    assert settings.state == SHIPPED.parent / "state"
+    assert settings.database_url == f"sqlite:///{settings.state}/kmodci.sqlite"
+    assert list(settings.modules) == ["v4l2loopback", "scap"]
+    assert settings.modules["v4l2loopback"].source == DebianSource(debian="v4l2loopback-dkms", suite="sid")
+    assert [entry.series for entry in settings.targets] == ["bullseye", "bookworm", "trixie", "forky", "sid"]
+    suites = [repository.suite for entry in settings.targets for repository in entry.repositories]
+    assert len(suites) == 11
+    assert settings.limits.memory == 2 << 30
+
+
+def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
+    """What the comments of config/ suggest to write is accepted."""
+    for name in FILES:
+        lines = (SHIPPED / name).read_text().splitlines()
+        (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
+    kmodci = (SHIPPED / "kmodci.yml").read_text()
+    (tmp_path / "kmodci.yml").write_text(_uncommented(kmodci, ("bucket:", "database:", "url:")))
+    (tmp_path / "targets.yml").write_text(_uncommented((SHIPPED / "targets.yml").read_text(), ("mirrors:",)))
+    (tmp_path / "modules.yml").write_text(
+        """\
+modules:
+  a: {source: {git: https://example.com/module.git, ref: main}}
+  b: {source: {git: https://example.com/module.git, tags: "v*"}}
+  c:
+    source: {path: ../../my-module}
+    version: "1.10"
+    build: make -C "$KERNEL_DIR" M="$PWD" modules
+    artifacts: ["*.ko"]
+    kernels: {include: ["debian-*-amd64/*"], exclude: ["*/5.10.*"]}
+    limits: {memory: 4GiB, time: 1h}
+  v4l2loopback: {source: {debian: v4l2loopback-dkms, suite: sid}}
+"""
+    )
+    settings = load(tmp_path)
+    assert settings.bucket is not None and settings.bucket.region == "us-east-1"
+    assert settings.database_url.startswith("postgresql://")
+    assert settings.web.address == "https://kmodci.example.com/"
+    assert settings.mirrors["debian-security"] == "https://mirror.example.com/debian-security"
+    assert settings.modules["a"].source == GitSource(git="https://example.com/module.git", ref="main")
+    assert settings.modules["c"].version == "1.10"
+    assert settings.limits_of("c").model_dump() == settings.limits.model_dump() | {"memory": 4 << 30, "time": 3600}
+
+
+def _uncommented(text: str, keys: tuple[str, ...]) -> str:
+    """The text with the commented-out settings of these keys, up to the next comment that is none."""
+    lines: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        inside = line.startswith("# ") and (line[2:].split(" ")[0] in keys or (inside and line.startswith("#   ")))
+        # `url` is shown below the mapping that it belongs to
+        lines.append(("  " if line.startswith("# url:") else "") + line[2:] if inside else line)
+    return "\n".join(lines)
+
+
+def test_all_files_are_read_before_any_mistake_is_told(problems: Problems) -> None:
+    found = problems(
+        kmodci="web: {prot: 1}\n",
+        targets="targets: []\n",
+        modules="modules:\n  scap:\n    source: {gti: 'https://example.com/a'}\n",
+        known_failures="known_failures: [{builds: scap/*}]\n",
+    )
+    assert found == (
+        "kmodci.yml:1: unknown key 'prot' (did you mean 'port'?)",
+        "targets.yml:1: toolchains is missing",
+        "targets.yml:1: targets: should not be empty",
+        "modules.yml:3: modules.scap.source: should have exactly one of git:, tarball:, path:, debian:",
+        "known-failures.yml:1: known_failures[0].reason is missing",
+    )
+
+
+TARGETS = """\
+toolchains:
+  gcc-12: {distro: debian, series: bookwrm}
+targets:
+  - distro: debian
+    series: bookworm
+    arches: [amd64]
+    repositories:
+      - {suite: bookworm}
+      - {suite: bookworm}
+      - {suite: sid, check_valid_until: no}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("scope: al", 1, "no scope 'al' in scopes (did you mean 'all'?)"),
+        ("scopes:\n  all: {modules: [scapp]}", 2, "no module 'scapp' in modules.yml (did you mean 'scap'?)"),
+        (
+            "scopes:\n  all: {kernels: [debian-trixe-amd64/*]}",
+            2,
+            "fits no target of targets.yml (did you mean",
+        ),
+        ("limits: {memory: 1MiB}", 1, "limits.memory: should be greater than or equal to 67108864, not '1MiB'"),
+        ("limits: {time: 5}", 1, "limits.time: not a duration: '5' (write it as 90s, 30m, 1h30m or 2d)"),
+        (
+            "engine: {docker_host: /docker.sock}",
+            1,
+            "docker_host: not a URL that can be used here: '/docker.sock'",
+        ),
+        (
+            "bucket: {endpoint: 'https://a:b@c', credentials_file: x}",
+            1,
+            "endpoint: a URL may not hold a password",
+        ),
+    ],
+)
+def test_a_mistake_in_kmodci_yml(problems: Problems, text: str, line: int, told: str) -> None:
+    (problem,) = problems(kmodci=text)
+    assert problem.startswith(f"kmodci.yml:{line}: ")
+    assert told in problem
+
+
+TARGETS = """\
+toolchains:
+  gcc-12: {distro: debian, series: bookwrm}
+targets:
+  - distro: debian
+    series: bookworm
+    arches: [amd64]
+    repositories:
+      - {suite: bookworm}
+      - {suite: bookworm}
+      - {suite: sid, check_valid_until: no, reason: it lags}
+mirrors: {debain: https://mirror.example.com/debian}
+"""
+
+
+def test_mistakes_in_targets_yml(problems: Problems) -> None:
+    reason = "check_valid_until: false needs a reason: an index that may be old hides new kernels"
+    no_reason = TARGETS.replace(", reason: it lags", "")
+    assert problems(targets=no_reason) == (f"targets.yml:10: targets[0].repositories[2]: {reason}",)
+
+
+def test_mistakes_between_the_parts_of_targets_yml(problems: Problems) -> None:
+    found = problems(targets=TARGETS, kmodci="")
+    assert found == (
+        "targets.yml:2: debian bookwrm is none of targets: (did you mean 'bookworm'?)",
+        "targets.yml:9: bookworm main is here twice",
+        "targets.yml:11: no repository uses this mirror (did you mean 'debian'?)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("{source: {debian: a-dkms, suite: sidd}}", "targets.yml follows no suite 'sidd' (did you mean 'sid'?)"),
+        ("{source: {path: x}}", "modules.a: a tarball or a folder has no version of its own: say version:"),
+        ("{source: {path: x, git: y}}", "modules.a.source: should have exactly one of git:, tarball:, path:, debian:"),
+        ("{source: {path: x}, version: ../1}", "modules.a.version: not a module version: '../1'"),
+        ("{source: {path: x}, version: 1, build: make}", "modules.a: build: (how to build it) and artifacts: (what"),
+        ("{source: {path: x}, version: 1, build: make, artifacts: [../x.ko]}", "not a pattern of module files below"),
+        ("{source: {git: 'ext::sh -c id', ref: main}}", "modules.a.source.git: not a URL that can be used here"),
+        (
+            "{source: {git: 'https://x.y/a', ref: --exec=id}}",
+            "ref: not a git branch, tag or commit: '--exec=id'",
+        ),
+        ("{source: {git: 'https://x.y/a', ref: v1, tags: v*}}", "needs either ref: (a branch, tag or commit) or tags:"),
+        ("{source: {tarball: 'https://x.y/a', sha256: 12}, version: 1}", "source.sha256: not a SHA256"),
+    ],
+)
+def test_a_mistake_in_modules_yml(problems: Problems, module: str, told: str) -> None:
+    (problem,) = problems(kmodci="", modules=f"modules:\n  a: {module}\n")
+    assert problem.startswith("modules.yml:2: ")
+    assert told in problem
+
+
+def test_a_module_name_that_could_climb(problems: Problems) -> None:
+    (problem,) = problems(kmodci="", modules="modules:\n  ../a: {source: {path: x}, version: 1}\n")
+    assert problem.startswith("modules.yml:2: modules.../a: not a module: '../a'")
+
+
+def test_known_failures_that_fit_nothing(problems: Problems) -> None:
+    text = """\
+known_failures:
+  - {builds: scp/*/*, reason: a}
+  - builds: scap/debian-sdi-amd64/*
+    reason: b
+"""
+    near = " (did you mean 'debian-sid-amd64'?)"
+    assert problems(known_failures=text) == (
+        "known-failures.yml:2: 'scp/*/*' fits no module of modules.yml (did you mean 'scap'?)",
+        f"known-failures.yml:3: 'scap/debian-sdi-amd64/*' fits no target of targets.yml{near}",
+    )
+
+
+def test_a_missing_file_and_a_missing_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    with pytest.raises(SettingsError, match=r"config: no such folder .* say --config"):
+        load(folder)
+    shutil.copytree(SHIPPED, folder)
+    (folder / "modules.yml").unlink()
+    with pytest.raises(SettingsError) as caught:
+        load(folder)
+    assert caught.value.problems == (f"{folder}/modules.yml:1: no such file or directory",)
+    assert caught.value.exit_code == 2
+
+
+def test_scopes_by_name() -> None:
+    settings = load(SHIPPED)
+    assert settings.find_scope() == settings.scopes["all"]
+    assert settings.find_scope("first-look").newest == 7
+    with pytest.raises(NotFound, match="did you mean 'first-look'"):
+        settings.find_scope("first-lok")
+
+
+def test_a_known_failure_holds_to_the_end_of_its_last_day(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "known-failures.yml").write_text(
+        "known_failures:\n- {builds: scap/*, reason: a, until: 2026-11-23}\n- {builds: scap/*, reason: a}\n"
+    )
+    first, second = load(tmp_path).known_failures
+    assert [first.holds(date(2026, 11, day)) for day in (22, 23, 24)] == [True, True, False]
+    assert second.holds(date(2036, 11, 24))

@@ -1,0 +1,152 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kmodci.errors import StoreError
+from kmodci.model import BuildId, ModuleVersion, Outcome, Status
+from kmodci.store import RepositoryState, Store
+from support.kernels import by_repository, headers
+
+BUILD = BuildId.parse("scap/debian-trixie-amd64/6.12.117+deb13-amd64")
+OUTCOME = Outcome(
+    build_id=BUILD,
+    key="k1",
+    status=Status.FAILED,
+    cause="error: no such field",
+    module_version="1.0",
+    kernel_version="6.12.117-1",
+    finished=5.0,
+    seconds=12.5,
+    make_seconds=8.25,
+    build_url="http://127.0.0.1:8010/#/builders/1/builds/2",
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'kmodci.sqlite'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store(url)
+    store.create()
+    yield store
+    store.close()
+
+
+def test_kernels_come_back_as_they_were(store: Store, url: str) -> None:
+    listed = by_repository()
+    for repository, kernels in listed.items():
+        store.put_kernels(repository, kernels)
+    again = Store(url)
+    again.create()
+    assert {name: set(kernels) for name, kernels in again.listed().items()} == {
+        name: set(kernels) for name, kernels in listed.items()
+    }
+    found = again.kernels()
+    assert len(found) == 249
+    assert all(str(kernel) == name for name, kernel in found.items())
+    again.close()
+
+
+def test_a_kernel_is_there_while_any_repository_lists_it(store: Store) -> None:
+    listed = by_repository()
+    both = {str(k) for k in listed["trixie main"]} & {str(k) for k in listed["trixie-security main"]}
+    for repository in ("trixie main", "trixie-security main"):
+        store.put_kernels(repository, listed[repository])
+    before = set(store.kernels())
+    store.put_kernels("trixie-security main", [], gone=both)
+    assert set(store.kernels()) == before
+    assert {store.kernels()[name].repository for name in both} == {"trixie main"}
+    store.put_kernels("trixie main", [], gone=both)
+    assert set(store.kernels()) == before - both
+
+
+def test_the_newest_package_version_of_a_kernel_wins(store: Store) -> None:
+    old = by_repository()["trixie main"][0]
+    new = replace(old, version="6.12.200-1", repository="trixie-security main", headers=(headers(old.release, "2"),))
+    store.put_kernels("trixie main", [old])
+    store.put_kernels("trixie-security main", [new])
+    assert store.kernels() == {str(old): new}
+    store.put_kernels("trixie main", [replace(new, version="6.12.1000-1", repository="trixie main")])
+    assert store.kernels()[str(old)].version == "6.12.1000-1"
+
+
+def test_new_and_gone_kernels_are_written_together_or_not_at_all(store: Store) -> None:
+    kernels = by_repository()["sid main"]
+    store.put_kernels("sid main", kernels)
+    broken = replace(kernels[0], release="7.9-amd64", toolchain=None)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match="cannot write kernels"):
+        store.put_kernels("sid main", [broken], gone=[str(kernel) for kernel in kernels])
+    assert set(store.kernels()) == {str(kernel) for kernel in kernels}
+
+
+def test_outcomes(store: Store) -> None:
+    assert store.outcomes() == {} and store.outcome(BUILD) is None
+    store.put_outcome(OUTCOME)
+    built = replace(OUTCOME, key="k2", status=Status.BUILT, cause="", manifest="modules/scap/manifest.json")
+    assert store.outcome(BUILD) == OUTCOME
+    store.put_outcome(built)
+    assert store.outcomes() == {str(BUILD): built}
+    store.forget_outcomes([BUILD])
+    assert store.outcomes() == {}
+
+
+def test_repositories(store: Store) -> None:
+    assert store.repository_state("sid main") == RepositoryState(name="sid main")
+    state = RepositoryState(
+        name="sid main", digest="d", dated=1.5, last_ok=2.5, last_try=3.5, error="it's gone", problems=("a", "b")
+    )
+    store.put_repository(replace(state, digest="old"))
+    store.put_repository(state)
+    assert store.repository_states() == {"sid main": state}
+
+
+def test_module_versions_and_notes(store: Store) -> None:
+    version = ModuleVersion(module="scap", version="1", origin="git", fetch={"url": "u", "commit": "c"}, digest="c")
+    assert store.module_version("scap") is None
+    store.put_module_version(replace(version, version="0"))
+    store.put_module_version(version)
+    assert store.module_versions() == {"scap": version}
+    assert store.meta("last run") == ""
+    store.put_meta("last run", "one")
+    store.put_meta("last run", "two")
+    assert store.meta("last run") == "two"
+
+
+def test_many_threads_write_at_once(store: Store) -> None:
+    """As builds end in the master's threads; an SQLite file takes one writer at a time."""
+    builds = [replace(BUILD, release=f"6.12.{number}-amd64") for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda build: store.put_outcome(replace(OUTCOME, build_id=build)), builds))
+    assert len(store.outcomes()) == 200
+
+
+def test_another_process_may_read_while_one_writes(store: Store, url: str) -> None:
+    store.put_meta("a", "1")
+    reader = Store(url)
+    with store._transaction("write") as connection:
+        connection.exec_driver_sql("UPDATE kmodci_meta SET value = '2'")
+        assert reader.meta("a") == "1"
+    assert reader.meta("a") == "2"
+    reader.close()
+
+
+def test_what_is_said_when_there_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"(?s)no such table.*start it once"):
+        Store(f"sqlite:///{tmp_path / 'empty.sqlite'}").kernels()
+    with pytest.raises(StoreError, match=r"(?s)unable to open database file.*does its folder exist"):
+        Store(f"sqlite:///{tmp_path / 'no' / 'folder.sqlite'}").create()
+    (tmp_path / "text.sqlite").write_text("this is not a database" * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        Store(f"sqlite:///{tmp_path / 'text.sqlite'}").create()
+
+
+def test_a_password_is_never_in_a_message() -> None:
+    for url in ("postgresql://farm:secret@127.0.0.1:1/farm", "oracel://farm:secret@db/farm"):
+        with pytest.raises(StoreError) as caught:
+            Store(url).kernels()
+        assert "secret" not in str(caught.value)

@@ -1,0 +1,87 @@
+"""What a build container starts: a Buildbot worker that any image can run, and that keeps its secret.
+
+Needs in the environment:
+  KMODCI_SOCKET   path of the master's unix socket (PB protocol)
+  WORKERNAME      as the master knows this worker
+  WORKERPASS      good for this container only
+and /build, writable. Takes all of them out of the environment. Ends by itself when the master has not
+answered for about two minutes; exit code 1 when it cannot start.
+
+Start it as the container's first process (Docker's `init` off): what Docker puts before it would keep
+the password in its own environment, where a build can read it in /proc/1/environ.
+"""
+
+import ctypes
+import os
+import sys
+import types
+from pathlib import Path
+
+PR_SET_DUMPABLE = 4  # include/uapi/linux/prctl.h
+KEEPALIVE = 60
+LONGEST_WAIT = 5
+MOST_RETRIES = 10
+
+
+def hide_from_builds() -> None:
+    """Makes this process's memory and /proc entries root's, so that a build, being the same user, cannot read them.
+
+    See prctl(2), PR_SET_DUMPABLE, and proc(5), /proc/pid/.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
+def use_bundle(root: Path) -> None:
+    """Lets imports come from the bundle only, and nothing be written beside them."""
+    sys.path.append(str(root / "site"))
+    sys.dont_write_bytecode = True
+
+
+def leave_out_msgpack() -> None:
+    """Buildbot's other protocol is imported even where PB is spoken, and costs a third of the start.
+
+    buildbot_worker.pb wants three names of it, and uses them for that protocol only.
+    """
+    module = types.ModuleType("buildbot_worker.msgpack")
+    for name in ("BuildbotWebSocketClientFactory", "BuildbotWebSocketClientProtocol", "ProtocolCommandMsgpack"):
+        setattr(module, name, None)
+    sys.modules[module.__name__] = module
+
+
+def run(socket: str, name: str, password: str, basedir: Path) -> None:
+    """Serves the master until it says to stop, or cannot be reached."""
+    from twisted.python import log
+
+    log.startLogging(sys.stdout, setStdout=False)
+    from buildbot_worker.pb import Worker
+    from twisted.internet import reactor
+
+    worker = Worker(
+        None,
+        None,
+        name,
+        password,
+        str(basedir),
+        KEEPALIVE,
+        connection_string=f"unix:{socket}",
+        maxdelay=LONGEST_WAIT,
+        maxRetries=MOST_RETRIES,
+    )
+    worker.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", worker.stopService)
+    reactor.run()
+
+
+def main() -> None:
+    hide_from_builds()
+    socket, name, password = (os.environ.pop(key) for key in ("KMODCI_SOCKET", "WORKERNAME", "WORKERPASS"))
+    use_bundle(Path(__file__).parent)
+    leave_out_msgpack()
+    basedir = Path("/build")
+    os.chdir(basedir)
+    run(socket, name, password, basedir)
+
+
+if __name__ == "__main__":
+    main()
