@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from ..settings import Settings
 from ..where import buildbot_database
 
-
 _locks: list[IO[str]] = []
 
 

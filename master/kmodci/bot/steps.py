@@ -97,13 +97,14 @@ class Source(KernelStep):
 
 
 class _LastError(LogLineObserver):
-    """Keeps what `build-module` says went wrong: its last line that begins with `error: `."""
+    """Keeps what `build-module` says at its end: its last line that begins with `error: ` or `excluded: `."""
 
     text = ""
 
     def outLineReceived(self, line: str) -> None:
-        if line.startswith("error: "):
-            self.text = line.removeprefix("error: ").strip()
+        word, colon, rest = line.partition(": ")
+        if colon and word in ("error", "excluded"):
+            self.text = rest.strip()
 
     errLineReceived = outLineReceived
 
