@@ -19,9 +19,9 @@ from .errors import BuildImpossible, NotFound
 from .fetch import Fetcher
 from .images import Recipe, recipe
 from .matrix import Entry, Planned, keys, plan, select
-from .model import BuildId, ModuleVersion, Status, input_key
+from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
-from .products import Job, Publisher
+from .products import Job, Publisher, publisher_of
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings, load
@@ -36,7 +36,6 @@ from .workerbundle import make_bundle
 FARM_FAULT = "farm:"
 _IMAGE_RETRY = 600.0
 _UNREAD = "the module's source has not been read"
-_HELD = "cancelled; force it, or start the farm again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,6 @@ class Farm:
     publisher: Publisher
     watch: Watch
     recipes: Mapping[str, Recipe]
-    _held: set[str] = field(default_factory=set)
     _last: Plan = Plan()
 
     @property
@@ -125,21 +123,53 @@ class Farm:
         lacking = {toolchain for toolchain, made in self.recipes.items() if made.tag not in tags}
         faults = {toolchain: fault for toolchain in lacking if (fault := self._image_fault(toolchain))}
         stuck = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
-        stuck |= {str(p.entry.build_id): _HELD for p in planned if str(p.entry.build_id) in self._held}
         stuck |= {str(p.entry.build_id): f for p in planned if (f := faults.get(p.entry.kernel.toolchain))}
         can = [p for p in planned if str(p.entry.build_id) not in stuck]
         needed = dict.fromkeys(p.entry.kernel.toolchain for p in can)
+        # until all sources were read once, which kernels are the newest is not known
+        is_first_look = bool(self.unread())
         self._last = Plan(
             builds=standings(entries, outcomes, keys(entries, versions, self.recipes, modules)),
-            ready=tuple(p for p in can if p.entry.kernel.toolchain not in lacking),
-            missing_images=tuple(toolchain for toolchain in needed if toolchain in lacking),
+            ready=tuple(p for p in can if p.entry.kernel.toolchain not in lacking and not is_first_look),
+            missing_images=tuple(toolchain for toolchain in needed if toolchain in lacking and not is_first_look),
             stuck=stuck,
         )
         return self._last
 
-    def hold(self, name: str) -> None:
-        """A person cancelled this: not planned again in this life of the master."""
-        self._held.add(name)
+    def unread(self, *, since: float = 1.0) -> tuple[str, ...]:
+        """The sources in scope that were not looked at since (seconds since the epoch); at first, never."""
+        states = self.store.repository_states()
+        sources = (*self.watch.repositories, *self.polled_modules)
+        return tuple(name for name in sources if name not in states or states[name].last_try < since)
+
+    def conclude(
+        self,
+        job: Job,
+        status: Status,
+        cause: str = "",
+        *,
+        began: float,
+        make_seconds: float = 0.0,
+        url: str = "",
+        manifest: str = "",
+    ) -> None:
+        """Writes down how a build ended, unless its version was asked for by hand. began: seconds since the epoch."""
+        if job.is_current:
+            now = time.time()
+            outcome = Outcome(
+                build_id=job.entry.build_id,
+                key=job.key,
+                status=status,
+                cause=cause[:500],
+                module_version=job.module.version,
+                kernel_version=job.entry.kernel.version,
+                finished=now,
+                seconds=now - began,
+                make_seconds=make_seconds,
+                build_url=url,
+                manifest=manifest,
+            )
+            self.store.put_outcome(outcome)
 
     def note_image_fault(self, toolchain: str, error: str) -> None:
         """The image could not be made; tried again after a while."""
@@ -271,7 +301,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         bucket=bucket,
         engine=engine,
         supply=supply,
-        publisher=Publisher(bucket),
+        publisher=publisher_of(bucket),
         watch=watch,
         recipes=recipes,
     )

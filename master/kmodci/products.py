@@ -136,5 +136,14 @@ class Publisher:
         return bool(self._changed)
 
 
+# A master that reads its configuration again opens its farm again, while builds of before still publish.
+_publishers: dict[tuple[str, str], Publisher] = {}
+
+
+def publisher_of(bucket: Bucket) -> Publisher:
+    """The one publisher of a bucket in this process."""
+    return _publishers.setdefault((bucket.endpoint, bucket.bucket), Publisher(bucket))
+
+
 def _build_id(entry: IndexEntry) -> str:
     return f"{entry.module}/{entry.distro}-{entry.series}-{entry.arch}/{entry.release}"

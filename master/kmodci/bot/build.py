@@ -19,7 +19,7 @@ from ..errors import KmodciError
 from ..facts import Facts
 from ..farm import FARM_FAULT, Farm
 from ..manifest import Artifact
-from ..model import Outcome, Status
+from ..model import Status
 from ..products import Job
 from ..supply import Bundle
 from .workers import SandboxWorker
@@ -52,22 +52,24 @@ class KernelBuild(Build):
     async def conclude(self, status: Status, cause: str = "", *, manifest: str = "") -> None:
         """Writes down how this build ended, unless what it was for is not even known."""
         self.ended = status
-        if self.job is None or not self.job.is_current:
-            return
-        outcome = Outcome(
-            build_id=self.job.entry.build_id,
-            key=self.job.key,
-            status=status,
-            cause=cause[:500],
-            module_version=self.job.module.version,
-            kernel_version=self.job.entry.kernel.version,
-            finished=time.time(),
-            seconds=time.time() - self.began,
-            make_seconds=self.facts.make.user + self.facts.make.system if self.facts else 0.0,
-            build_url=await self.getUrl(),
-            manifest=manifest,
-        )
-        await threads.deferToThread(self.farm.store.put_outcome, outcome)
+        if self.job is not None:
+            await threads.deferToThread(
+                self.farm.conclude,
+                self.job,
+                status,
+                cause,
+                began=self.began,
+                make_seconds=self.facts.make.user + self.facts.make.system if self.facts else 0.0,
+                url=await self.getUrl(),
+                manifest=manifest,
+            )
+
+    async def is_asked_again(self) -> bool:
+        """Whether somebody wants this built although it is: by the form, or by a build page's Rebuild button."""
+        if self.getProperty("rebuild"):
+            return True
+        buildset = await self.master.data.get(("buildsets", str(self.requests[0].bsid)))
+        return buildset["rebuilt_buildid"] is not None
 
     def nothing_to_do(self) -> None:
         """This very build has been done before: end here, and leave what is written."""

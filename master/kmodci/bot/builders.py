@@ -1,9 +1,10 @@
 """The steps of each kind of build, in order."""
 
 from buildbot.process.buildstep import BuildStep
-from buildbot.process.results import SUCCESS
+from buildbot.process.results import FAILURE, SUCCESS
 from twisted.internet import reactor, threads
 
+from ..errors import KmodciError
 from ..farm import Farm
 from .steps import Compile, Headers, Publish, Source, Verify
 
@@ -34,6 +35,13 @@ class MakeImage(BuildStep):
         def line(text: str) -> None:
             reactor.callFromThread(log.addStdout, text + "\n")
 
-        tag = await threads.deferToThread(self.farm.supply.make_image, self.getProperty("toolchain"), line)
+        toolchain = self.getProperty("toolchain")
+        try:
+            tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line)
+        except KmodciError as error:
+            await log.addStderr(f"{error}\n")
+            await threads.deferToThread(self.farm.note_image_fault, toolchain, error.brief)
+            return FAILURE
+        await threads.deferToThread(self.farm.note_image_fault, toolchain, "")
         self.descriptionDone = [tag]
         return SUCCESS

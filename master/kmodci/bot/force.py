@@ -10,8 +10,10 @@ from buildbot.process.properties import Properties
 from buildbot.schedulers.forcesched import (
     BooleanParameter,
     ChoiceStringParameter,
+    CodebaseParameter,
     CollectedValidationError,
     ForceScheduler,
+    IntParameter,
     StringParameter,
 )
 from buildbot.util.twisted import async_to_deferred
@@ -22,6 +24,8 @@ from ..farm import Farm
 from ..matrix import Entry
 from . import virtual
 
+# A forced build is somebody waiting: it comes before all that the plan has queued.
+_PRIORITY = 50
 MODULE, KERNEL, REF, REBUILD = "module", "kernel", "module_ref", "rebuild"
 
 
@@ -108,7 +112,11 @@ class KernelForce(ForceScheduler):
             raise CollectedValidationError({KERNEL: str(error).replace("\n", " ")}) from error
         if entry.skipped:
             raise CollectedValidationError({KERNEL: f"{entry.build_id} is skipped: {entry.skipped}"})
-        if not rebuild and not ref and self.farm.is_built(self.farm.job(str(entry.build_id))):
+        try:
+            job = self.farm.job(str(entry.build_id), ref)
+        except KmodciError as error:
+            raise CollectedValidationError({REF if ref else MODULE: str(error).replace("\n", " ")}) from error
+        if not rebuild and self.farm.is_built(job):
             raise CollectedValidationError({REBUILD: f"{entry.build_id} is built; tick this to build it again"})
         return entry
 
@@ -119,18 +127,20 @@ class KernelForce(ForceScheduler):
         entry = await threads.deferToThread(self.farm.entry, properties[MODULE], properties[KERNEL])
         for name, value in virtual.properties(entry).items():
             properties.setProperty(name, value, "Force Build Form")
-        # a forced build is somebody waiting: before all that the plan has queued
         return await super().addBuildsetForSourceStampsWithDefaults(
-            reason, properties=properties, priority=max(priority or 0, 50), **kwargs
+            reason, properties=properties, priority=priority, **kwargs
         )
 
 
 def _form(farm: Farm) -> dict[str, object]:
+    modules = sorted(farm.settings.modules)
     return {
         "buttonName": "Build a kernel's module",
         "label": "Build one module for one kernel",
+        "codebases": [CodebaseParameter(codebase="", hide=True)],
+        "priority": IntParameter(name="priority", default=_PRIORITY, hide=True),
         "properties": [
-            ModuleChoice(MODULE, farm, label="Module (on a kernel's own page: that page's)"),
+            ModuleChoice(MODULE, farm, label="Module (on a kernel's own page: that page's)", default=modules[0]),
             KernelChoice(KERNEL, farm, label="Kernel release, or target/release (on a kernel's own page: that page's)"),
             StringParameter(
                 REF, label="Module version to build instead: a tag, branch or commit (git)", default="", size=40

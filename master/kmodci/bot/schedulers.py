@@ -5,6 +5,7 @@ changed and whenever a build ended: a plan that is made again loses nothing, wha
 when. The queue is bounded, because Buildbot's own slows down with thousands of requests.
 """
 
+import time
 from collections.abc import Sequence
 
 from buildbot.changes.changes import Change
@@ -18,6 +19,7 @@ from twisted.python import log
 from ..errors import KmodciError
 from ..farm import Farm
 from ..matrix import Entry, Planned
+from ..model import Status
 from .virtual import VirtualBuilders, properties
 
 # Told by pollers when the store has something new; anybody may.
@@ -49,6 +51,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     @async_to_deferred
     async def activate(self) -> None:
         await super().activate()
+        await threads.deferToThread(self.farm.forget_farm_faults)
         self._in_queue: dict[str, int] = await self._waiting()
         consume = self.master.mq.startConsuming
         self._consumers = [
@@ -94,7 +97,12 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     async def _cancelled(self, key: tuple[str, ...], message: dict[str, object]) -> None:
         buildset = await self.master.data.get(("buildsets", str(message["buildsetid"])))
         if buildset and buildset["external_idstring"]:
-            self.farm.hold(buildset["external_idstring"])
+            await threads.deferToThread(self._note_cancelled, buildset["external_idstring"])
+
+    def _note_cancelled(self, name: str) -> None:
+        """In a thread. Or it would be planned again at once."""
+        if name.count("/") == 2:
+            self.farm.conclude(self.farm.job(name), Status.FAILED, "cancelled before it started", began=time.time())
 
     async def _waiting(self) -> dict[str, int]:
         """What an earlier life of this master has asked for and not yet ended."""

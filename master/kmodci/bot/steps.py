@@ -61,7 +61,7 @@ class Headers(KernelStep):
 
     async def run(self) -> int:
         job, farm = self.job, self.build.farm
-        if not self.getProperty("rebuild") and await threads.deferToThread(farm.is_built, job):
+        if not await self.build.is_asked_again() and await threads.deferToThread(farm.is_built, job):
             self.build.nothing_to_do()
             self.say("already built from the same inputs")
             return SKIPPED

@@ -48,12 +48,11 @@ def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""
     plan = farm.plan()
     states = farm.store.repository_states()
-    sources = (*farm.watch.repositories, *farm.polled_modules)
     return Run(
         builds=plan.builds,
         stuck=plan.stuck,
-        unread=tuple(name for name in sources if name not in states or states[name].last_try < since),
-        faults={name: states[name].error for name in sources if name in states and states[name].error},
+        unread=farm.unread(since=since),
+        faults={name: state.error for name, state in states.items() if state.error and state.last_try >= since},
     )
 
 
