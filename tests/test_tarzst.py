@@ -60,6 +60,11 @@ def test_read_refuses_a_damaged_archive(tmp_path: Path, damage) -> None:
         read(tmp_path / "x", ["last", "not there"])
 
 
+def test_read_of_an_archive_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(IndexDamaged, match="cannot be read"):
+        read(tmp_path / "gone", ["x"])
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"old")
     with pytest.raises(RuntimeError), replacing(tmp_path / "x") as file:

@@ -95,7 +95,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 def read(archive: Path, names: Iterable[str], *, limit: int = 1 << 28) -> dict[str, bytes]:
     """These members' content; reads no further than the last of them. limit: bytes, of any one.
 
-    Raises IndexDamaged when the archive is not one, or lacks a name.
+    Raises IndexDamaged when the archive is not there, is none, or lacks a name.
     """
     wanted, found = set(names), dict[str, bytes]()
     try:
@@ -109,8 +109,8 @@ def read(archive: Path, names: Iterable[str], *, limit: int = 1 << 28) -> dict[s
                     found[info.name] = part.read()
                     if found.keys() == wanted:
                         break
-    except (tarfile.TarError, zstandard.ZstdError) as damage:
-        raise IndexDamaged(f"{archive}: not a .tar.zst archive: {damage}") from damage
+    except (tarfile.TarError, zstandard.ZstdError, OSError) as damage:
+        raise IndexDamaged(f"{archive}: cannot be read as a .tar.zst archive: {damage}") from damage
     if missing := wanted - found.keys():
         raise IndexDamaged(f"{archive}: has no {', '.join(sorted(missing))}")
     return found
