@@ -3,7 +3,6 @@
 Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 """
 
-import difflib
 import secrets
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from . import sandbox
 from .bucket import Bucket
 from .coverage import Standing, standings
 from .engine import Engine
-from .errors import BuildImpossible, NotFound
+from .errors import BuildImpossible
 from .fetch import Fetcher
 from .images import Recipe, recipe
 from .matrix import Entry, Planned, keys, plan, select
@@ -23,6 +22,7 @@ from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .products import Job, Publisher, publisher_of
 from .schema import Scope
+from .search import find_kernel, find_module
 from .selectors import matches
 from .settings import Settings, load
 from .sources import GitSource, resolve
@@ -192,19 +192,9 @@ class Farm:
 
     def entry(self, module: str, kernel: str) -> Entry:
         """The entry for a module and a kernel (`release` or `target/release`). Raises NotFound with the nearest."""
-        if module not in self.settings.modules:
-            raise NotFound(f"no module {module!r}", hint=f"there are: {', '.join(sorted(self.settings.modules))}")
-        entries = [entry for entry in self.entries() if entry.build_id.module == module]
-        found = [e for e in entries if kernel in (e.kernel.release, str(e.kernel))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            choice = ", ".join(str(e.kernel) for e in found)
-            raise NotFound(f"{kernel} is more than one kernel", hint=f"say which: {choice}")
-        names = [str(e.kernel) if "/" in kernel else e.kernel.release for e in entries]
-        near = difflib.get_close_matches(kernel, names, 4, 0.5)
-        hint = f"the nearest are: {', '.join(near)}" if near else "no kernel like it is listed by any repository"
-        raise NotFound(f"no kernel {kernel[:80]!r} for {module}", hint=hint)
+        find_module(module, self.settings.modules)
+        entries = {str(entry.kernel): entry for entry in self.entries() if entry.build_id.module == module}
+        return find_kernel(kernel, entries, among=f"is in the matrix of {module}")
 
     def job(self, build_id: str, ref: str = "") -> Job:
         """All that a build is made of. ref: a tag, branch or commit of a git module to build instead."""
