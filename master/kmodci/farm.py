@@ -16,7 +16,7 @@ from .coverage import Standing, standings
 from .engine import Engine
 from .errors import BuildImpossible
 from .fetch import Fetcher
-from .images import Recipe, recipe
+from .images import Recipe
 from .matrix import Entry, Planned, keys, plan, select
 from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
@@ -29,7 +29,7 @@ from .sources import GitSource, resolve
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, packages, repositories, source_of, suites_of
+from .where import bucket_of, packages, recipes_of, repositories, source_of, suites_of
 from .workerbundle import make_bundle
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
@@ -200,13 +200,14 @@ class Farm:
         """All that a build is made of. ref: a tag, branch or commit of a git module to build instead."""
         wanted = BuildId.parse(build_id)
         entry = self.entry(wanted.module, f"{wanted.target}/{wanted.release}")
-        module = self.store.module_version(wanted.module)
-        settings = self.settings.modules[wanted.module]
-        is_current = not ref
-        if ref:
-            module = self._at_ref(wanted.module, ref)
+        module = self._at_ref(wanted.module, ref) if ref else self.store.module_version(wanted.module)
         if module is None:
             raise BuildImpossible(f"the source of {wanted.module} has not been read yet", hint="its poller says why")
+        return self.job_of(entry, module, is_current=not ref)
+
+    def job_of(self, entry: Entry, module: ModuleVersion, *, is_current: bool) -> Job:
+        """The same for a kernel that need not be in scope, and a version that need not be the module's own."""
+        settings = self.settings.modules[module.module]
         made = self.recipes.get(entry.kernel.toolchain)
         if made is None:
             raise BuildImpossible(f"no toolchain {entry.kernel.toolchain} in targets.yml")
@@ -226,10 +227,10 @@ class Farm:
                 release=entry.kernel.release,
                 arch=entry.kernel.target.arch,
                 toolchain=entry.kernel.toolchain,
-                module=wanted.module,
+                module=module.module,
                 version=module.version,
                 recipe={name: value for name, value in recipe_variables.items() if value},
-                limits=self.limits(wanted.module),
+                limits=self.limits(module.module),
             ),
             is_current=is_current,
         )
@@ -262,10 +263,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
     store.create()
     bucket = bucket_of(settings)
     engine = Engine(settings.engine.docker_host, farm=farm_id(paths))
-    recipes = {
-        name: recipe(name, distro=toolchain.distro, series=toolchain.series)
-        for name, toolchain in settings.toolchains.items()
-    }
+    recipes = recipes_of(settings)
     fetcher = Fetcher()
     watch = Watch(
         settings=settings,

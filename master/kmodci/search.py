@@ -1,4 +1,4 @@
-"""What a user names, found: a module, a kernel, a build. For what is not there, the nearest that are."""
+"""What a user names, found: a module, a target, a kernel, a build. For what is not there, the nearest that are."""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -17,6 +17,13 @@ def find_module(name: str, modules: Collection[str]) -> str:
         raise NotFound(
             f"no module {name[:80]!r}{suggestion(name, modules)}", hint=f"there are: {', '.join(sorted(modules))}"
         )
+    return name
+
+
+def find_target(name: str, targets: Collection[str]) -> str:
+    """The target of that name. Raises NotFound with the nearest."""
+    if name not in targets:
+        raise NotFound(f"no target {name[:80]!r}{suggestion(name, targets)}", hint=f"there are: {', '.join(targets)}")
     return name
 
 

@@ -11,7 +11,6 @@ from ..keys import headers_key
 from ..model import Outcome
 from ..quantities import duration_text
 from ..search import find_build
-from ..watch import bundle_note
 from .options import config_option, json_option, look_option, scope_option
 from .output import print_facts, print_json
 from .view import end, open_view
@@ -32,7 +31,7 @@ def explain(build_id: str, config: Path, scope: str, fresh: bool, as_json: bool)
     view = open_view(config, scope, fresh=fresh, whole=True)
     known = view.known()
     found = explained(find_build(build_id, known.modules, known.kernels), known)
-    bundle = view.store.meta(bundle_note(found.kernel.headers_digest))
+    bundle = view.bundle(found.kernel)
     facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle)}
     if as_json:
         print_json(facts)
