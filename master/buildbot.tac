@@ -13,9 +13,8 @@ basedir = Path(os.environ["KMODCI_BASEDIR"])
 
 lock_state(basedir)
 mark_active(load(Path(os.environ["KMODCI_CONFIG"])))
-# single quotes: `buildbot upgrade-master` knows a master's folder by this very text
-application = service.Application('buildmaster')
+application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
 application.setComponent(ILogObserver, FileLogObserver(log).emit)
-configfile = str(Path(__file__).resolve().parent / "master.cfg")  # `buildbot upgrade-master` looks for this name
+configfile = str(Path(__file__).resolve().parent / "master.cfg")
 BuildMaster(str(basedir), configfile, 0o022).setServiceParent(application)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-
 from kmodci.errors import IndexDamaged
 from kmodci.headers import kernel_config, make_bundle, parse_config, parse_symvers, request, symvers
 from kmodci.model import Package
@@ -136,4 +135,7 @@ def test_symvers_and_config_of_a_mirror_gone_mad() -> None:
     with pytest.raises(IndexDamaged):
         parse_symvers("0x12")
     assert parse_symvers("") == {}
-    assert parse_config('# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C="x = y"\n') == {"CONFIG_B": "y", "CONFIG_C": "x = y"}
+    assert parse_config('# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C="x = y"\n') == {
+        "CONFIG_B": "y",
+        "CONFIG_C": "x = y",
+    }

@@ -2,7 +2,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from kmodci.errors import IndexDamaged
 from kmodci.tarzst import Kind, Member, frame, read, replacing, write
 

@@ -9,7 +9,6 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kmodci.errors import IndexDamaged
 from kmodci.tarzst import Kind, Member
 from kmodci.unpack import Limits, decompressed, limited, members
@@ -95,7 +94,10 @@ def test_a_bomb_in_a_header_is_stopped_by_the_stream() -> None:
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(info)
     stream = limited(decompressed(gzip.compress(raw.getvalue())), 1 << 20, "it")
-    with pytest.raises(IndexDamaged, match="unpacks to more than 1 MiB"), tarfile.open(fileobj=stream, mode="r|") as tar:
+    with (
+        pytest.raises(IndexDamaged, match="unpacks to more than 1 MiB"),
+        tarfile.open(fileobj=stream, mode="r|") as tar,
+    ):
         list(members(tar, what="it", place=str))
 
 

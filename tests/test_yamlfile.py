@@ -60,6 +60,14 @@ wheels:
     ]
 
 
+def test_what_is_right_beside_mistakes_can_still_be_looked_at(tmp_path: Path) -> None:
+    text = "colour: [red]\nwheels: [{size: 1, name: left, sze: 2}]\n"
+    assert validate(document(tmp_path, text.replace("[red]", "red")), Car)[0] == Car(
+        colour="red", wheels=(Wheel(size=1, name="left"),)
+    )
+    assert validate(document(tmp_path, text), Car)[0] is None
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

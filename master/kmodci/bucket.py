@@ -4,10 +4,11 @@ No conditional writes, no user metadata, no versions: servers differ in them, an
 """
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
+from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -25,6 +27,7 @@ _MIB = 1 << 20
 # one request for most files; a part may not be smaller than 5 MiB (S3's limit)
 _TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=4)
 _TYPES = {".json": "application/json", ".zst": "application/zstd", ".xz": "application/x-xz", ".gz": "application/gzip"}
+_SESSION_LOCK = threading.Lock()
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchBucket"})
 
 
@@ -60,25 +63,8 @@ class Bucket:
     def __init__(self, endpoint: str, bucket: str, credentials: Credentials, *, region: str = "us-east-1") -> None:
         self.endpoint = endpoint.rstrip("/")
         self.bucket = bucket
-        session = boto3.session.Session()
-        self._client = session.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name=region,
-            aws_access_key_id=credentials.access_key,
-            aws_secret_access_key=credentials.secret,
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": "path"},
-                # rclone, Ceph and others stumble over the checksums that boto3 adds by itself since 1.36
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                retries={"mode": "standard", "total_max_attempts": 5},
-                connect_timeout=5,
-                read_timeout=60,
-                max_pool_connections=16,
-            ),
-        )
+        self._region = region
+        self._client = _client(self.endpoint, credentials, region)
 
     def ensure(self) -> None:
         """Makes the bucket if the server does not have it."""
@@ -88,20 +74,11 @@ class Bucket:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _MISSING:
                     raise
-                self._client.create_bucket(Bucket=self.bucket)
-
-    def wait(self, *, seconds: float, alive: Callable[[], bool] = lambda: True) -> None:
-        """Returns once the server answers to our credentials. alive: False ends the wait at once."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self.ensure()
-            except StoreError:
-                if time.monotonic() > deadline or not alive():
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+                # the one region of AWS that must not be named (CreateBucket, LocationConstraint)
+                place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
+                self._client.create_bucket(
+                    Bucket=self.bucket, **({"CreateBucketConfiguration": place} if place else {})
+                )
 
     def put(self, key: str, data: bytes) -> None:
         """Writes an object, or writes it again."""
@@ -178,6 +155,35 @@ class Bucket:
                 f"{self.endpoint}/{self.bucket}: could not {what}: {error}",
                 hint="is the S3 server running, and are endpoint, bucket and credentials right?",
             ) from error
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """Reads S3's description, which takes 20 times as long as to make a client of it."""
+    return boto3.session.Session()
+
+
+def _client(endpoint: str, credentials: Credentials, region: str) -> BaseClient:
+    # clients may be used by many threads, a session may not (boto3's guide, "Multithreading or multiprocessing")
+    with _SESSION_LOCK:
+        return _session().client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=region,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret,
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                # rclone, Ceph and others stumble over the checksums that boto3 adds by itself since 1.36
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                retries={"mode": "standard", "total_max_attempts": 5},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=16,
+            ),
+        )
 
 
 def _type(key: str) -> str:

@@ -9,7 +9,10 @@ import os
 import secrets
 import select
 import signal
+import socket
 import subprocess
+import time
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -41,9 +44,9 @@ class EmbeddedS3:
         """Where it listens."""
         return f"http://127.0.0.1:{self._port}"
 
-    def bucket(self) -> Bucket:
-        """Our bucket on it. Raises StoreError if the credentials cannot be kept."""
-        return Bucket(self.endpoint, self._bucket, credentials(self._credentials))
+    def bucket(self, name: str = "") -> Bucket:
+        """Our bucket on it, or another. Raises StoreError if the credentials cannot be kept."""
+        return Bucket(self.endpoint, name or self._bucket, credentials(self._credentials))
 
     def start(self) -> Bucket:
         """Starts the server and waits until it answers.
@@ -58,9 +61,10 @@ class EmbeddedS3:
             self._process = process = _spawn(self._command(), keys, log)
         self._pid.write_text(f"{process.pid}\n")
         try:
-            bucket.wait(seconds=_START_SECONDS, alive=lambda: process.poll() is None)
+            self._await_port(process)
+            bucket.ensure()
         except StoreError as error:
-            ended = process.poll() is not None
+            ended = _has_ended(process)
             self.stop()
             raise StoreError(
                 f"the embedded S3 server {'ended at once' if ended else 'does not answer'} on {self.endpoint}: "
@@ -97,20 +101,31 @@ class EmbeddedS3:
         options = ("--addr", f"127.0.0.1:{self._port}", "--config", os.devnull)
         return (str(rclone()), "serve", "s3", *options, "--", str(self._folder))
 
+    def _await_port(self, process: subprocess.Popen[bytes]) -> None:
+        """Until something listens: asking by S3 would wait for seconds after the first refusal."""
+        deadline = time.monotonic() + _START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            time.sleep(0.02)
+
     def _end_leftover(self) -> None:
         try:
             pid = int(self._pid.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            descriptor = os.pidfd_open(pid)
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return
-        if os.fsencode(self._folder) not in command:
-            return  # the number belongs to another program by now
-        descriptor = os.pidfd_open(pid)
         try:
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            _await_end(descriptor)
+            # the number may belong to another program by now
+            if os.fsencode(self._folder) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+                _await_end(descriptor)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it ended by itself meanwhile
         finally:
             os.close(descriptor)
+        self._pid.unlink(missing_ok=True)
 
 
 def credentials(path: Path) -> Credentials:
@@ -139,9 +154,10 @@ def _read_credentials(path: Path) -> Credentials:
         raise StoreError(
             f"{path}: others may read it", hint=f"chmod 600 {path}, and delete it if others may have read it"
         )
-    match json.loads(path.read_text() or "null"):
-        case {"access_key": str(access_key), "secret": str(secret)}:
-            return Credentials(access_key=access_key, secret=secret)
+    with suppress(ValueError):
+        match json.loads(path.read_text()):
+            case {"access_key": str(access_key), "secret": str(secret)}:
+                return Credentials(access_key=access_key, secret=secret)
     raise StoreError(f"{path}: holds no credentials", hint="delete it; new ones will be made")
 
 
@@ -167,6 +183,13 @@ def _await_end(descriptor: int) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     poll.poll(int(_STOP_SECONDS * 1000))
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Also if it is about to: a server that finds its port taken ends just after it has started."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+    return process.poll() is not None
 
 
 def _last_line(log: Path) -> str:

@@ -25,7 +25,8 @@ class SandboxClient(docker.APIClient):
     farm = ""
 
     def create_container(self, *args: object, **kwargs: object) -> dict[str, str]:
-        return super().create_container(*args, user=USER, labels={LABEL: self.farm}, **kwargs)
+        made: dict[str, str] = super().create_container(*args, user=USER, labels={LABEL: self.farm}, **kwargs)
+        return made
 
 
 @dataclass(frozen=True, slots=True)

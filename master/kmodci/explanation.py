@@ -12,6 +12,7 @@ from .matrix import Entry, keys, plan
 from .model import BuildId, Kernel, ModuleVersion, Outcome, Status
 from .modulefile import Module
 from .selectors import matches
+from .yamlfile import suggestion
 
 
 class Outside(StrEnum):
@@ -54,11 +55,13 @@ def find(text: str, known: Known) -> BuildId:
     """The build of that id. Raises BadName for what is no build id, NotFound with the nearest for an unknown one."""
     build_id = BuildId.parse(text)
     if build_id.module not in known.modules:
-        raise NotFound(f"no module {build_id.module!r}", hint=_nearest(build_id.module, known.modules))
+        hint = f"there are: {', '.join(known.modules)}"
+        raise NotFound(f"no module {build_id.module!r}{suggestion(build_id.module, known.modules)}", hint=hint)
     kernel = f"{build_id.target}/{build_id.release}"
     if kernel not in known.kernels:
-        hint = _nearest(kernel, known.kernels) or "see `kmodci kernels`"
-        raise NotFound(f"no kernel {kernel!r} is listed by any repository", hint=hint)
+        raise NotFound(
+            f"no kernel {kernel} is listed by any repository that was looked at", hint=_nearest(kernel, known)
+        )
     return build_id
 
 
@@ -102,6 +105,9 @@ def _outside(build_id: BuildId, kernel: Kernel, known: Known) -> str:
     return Outside.SCOPE if taken else Outside.MODULE
 
 
-def _nearest(wrong: str, right: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(wrong, right, 4, 0.6)
-    return f"the nearest are: {', '.join(near)}" if near else ""
+def _nearest(wrong: str, known: Known) -> str:
+    """Of the same target first: a release is mistyped more often than a target."""
+    target = wrong.partition("/")[0]
+    same = [name for name in known.kernels if name.startswith(f"{target}/")]
+    near = difflib.get_close_matches(wrong, same or known.kernels, 4, 0.6)
+    return f"the nearest are: {', '.join(near)}" if near else "`kmodci kernels` lists those there are"

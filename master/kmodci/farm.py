@@ -161,7 +161,7 @@ class Farm:
         return list(dict.fromkeys(str(entry.kernel) for entry in self._last.entries))
 
     def entry(self, module: str, kernel: str) -> Entry:
-        """The entry for a module and a kernel, named `release` or `target/release`. Raises NotFound with the nearest."""
+        """The entry for a module and a kernel (`release` or `target/release`). Raises NotFound with the nearest."""
         if module not in self.settings.modules:
             raise NotFound(f"no module {module!r}", hint=f"there are: {', '.join(sorted(self.settings.modules))}")
         entries = [entry for entry in self.entries() if entry.build_id.module == module]

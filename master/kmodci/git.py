@@ -104,6 +104,11 @@ def _git(url: str, *arguments: str, folder: Path | None = None) -> str:
     except FileNotFoundError:
         raise FetchError(url, "there is no git on this machine", hint="install git") from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"]
-        raise FetchError(url, lines[-1], hint="does `git ls-remote` with this URL work by hand?")
+        raise FetchError(url, _complaint(done.stderr), hint="does `git ls-remote` with this URL work by hand?")
     return done.stdout
+
+
+def _complaint(said: str) -> str:
+    """The line that says what is wrong; advice comes before and after it."""
+    lines = said.strip().splitlines()
+    return next((line for line in lines if line.startswith("fatal: ")), lines[-1] if lines else "git failed silently")

@@ -57,7 +57,7 @@ def load(folder: Path) -> Settings:
     for name, found in together.items():
         mistakes[name] += [documents[name].mistake(where, what) for where, what in found or ()]
     problems = [problem for name in FILES for problem in documents[name].told(mistakes[name])]
-    if problems or not (farm and targets and modules and failures):
+    if problems or not (farm and targets and modules and failures):  # a part is None only where there are problems
         raise SettingsError(problems)
     parts = (farm, targets, modules, failures)
     values = {name: getattr(part, name) for part in parts for name in type(part).model_fields}

@@ -98,15 +98,26 @@ def read(path: Path) -> Document:
 
 
 def validate(document: Document, model: type[SectionT]) -> tuple[SectionT | None, list[Mistake]]:
-    """The model's instance, or None and every mistake.
+    """The model's instance, and every mistake.
 
+    With mistakes, it is what can be made of the rest, to be looked at for further ones; None if that is nothing.
     An empty file is one that leaves everything at its default.
     """
     context = Context(folder=Path(document.name).parent)
+    data = {} if document.data is None else document.data
     try:
-        return model.model_validate({} if document.data is None else document.data, context=context), []
+        return model.model_validate(data, context=context), []
     except ValidationError as error:
-        return None, [_mistake(document, context, detail) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+    mistakes = [_mistake(document, context, detail) for detail in details]
+    for detail in details:
+        # nothing bigger, lest a name that is spelt right, but holds mistakes, seems to be missing
+        if detail["type"] == "extra_forbidden" or isinstance(detail["input"], str):
+            data = _without(data, _locate(document.data, detail["loc"])[0])
+    try:
+        return model.model_validate(data, context=context), mistakes
+    except ValidationError:
+        return None, mistakes
 
 
 def suggestion(wrong: str, right: Collection[str]) -> str:
@@ -186,6 +197,18 @@ def _locate(data: object, loc: Where) -> tuple[Where, object]:
             data, holder = inner[0], data
             where = (*where, step)
     return where, holder
+
+
+def _without(data: object, where: Where) -> object:
+    """The data without what is there, if that is a mapping's: a list keeps its length, or lines would be wrong."""
+    if isinstance(data, dict) and where:
+        key, *rest = where
+        if rest:
+            return {name: _without(value, tuple(rest)) if name == key else value for name, value in data.items()}
+        return {name: value for name, value in data.items() if name != key}
+    if isinstance(data, list) and len(where) > 1:
+        return [_without(value, where[1:]) if index == where[0] else value for index, value in enumerate(data)]
+    return data
 
 
 def _inner(data: object, step: str | int) -> tuple[object] | None:

@@ -4,7 +4,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
 from kmodci.errors import IndexDamaged
 from kmodci.model import Package
 from kmodci.repos.deb import deb_members
@@ -57,7 +56,7 @@ def test_a_truncated_package(keep: int) -> None:
     ],
 )
 def test_what_an_index_names_rightly_and_is_no_package(content: bytes) -> None:
-    with pytest.raises(IndexDamaged, match="not a Debian package|damaged archive"):
+    with pytest.raises(IndexDamaged, match=r"not a Debian package|damaged archive"):
         list(deb_members(package_of(content), content, place=str))
 
 
@@ -66,5 +65,5 @@ def test_a_member_that_climbs() -> None:
     with tarfile.open(fileobj=raw, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("./usr/../../etc/cron.d/x"))
     content = deb_of(raw.getvalue())
-    with pytest.raises(IndexDamaged, match="p 1: member .* could climb"):
+    with pytest.raises(IndexDamaged, match=r"p 1: member .* could climb"):
         list(deb_members(package_of(content), content, place=str))

@@ -99,8 +99,7 @@ class KernelForce(ForceScheduler):
             self._entry, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
         )
         kwargs.update({MODULE: [module], KERNEL: [str(entry.kernel)]})
-        asked = await super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
-        return asked
+        return await super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
 
     def _entry(self, module: str, kernel: str, ref: str, rebuild: bool) -> Entry:
         try:
@@ -121,10 +120,9 @@ class KernelForce(ForceScheduler):
         for name, value in virtual.properties(entry).items():
             properties.setProperty(name, value, "Force Build Form")
         # a forced build is somebody waiting: before all that the plan has queued
-        added = await super().addBuildsetForSourceStampsWithDefaults(
+        return await super().addBuildsetForSourceStampsWithDefaults(
             reason, properties=properties, priority=max(priority or 0, 50), **kwargs
         )
-        return added
 
 
 def _form(farm: Farm) -> dict[str, object]:

@@ -5,7 +5,6 @@ tells again, and the plan finds what is built already. A source that cannot be r
 good kernels; that it could not be read is written down for all to see.
 """
 
-import random
 import time
 from collections.abc import Sequence
 
@@ -48,8 +47,9 @@ class FarmPoller(ReconfigurablePollingChangeSource):
             self._faults = 0
         except KmodciError as error:
             self._faults += 1
-            pause = min(self.farm.settings.poll.interval * 2 ** (self._faults - 1), _LONGEST_PAUSE)
-            self._not_before = time.monotonic() + pause * random.uniform(0.9, 1.0) - 1
+            # a poll comes a little early or late, and the first one after a fault shall not be missed for that
+            pause = min(self.farm.settings.poll.interval * (2 ** (self._faults - 1) - 0.5), _LONGEST_PAUSE)
+            self._not_before = time.monotonic() + pause
             log.msg(f"{self.name}: {error}")
             await threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
 

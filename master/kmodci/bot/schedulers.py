@@ -67,7 +67,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         if self._again is not None and self._again.active():
             self._again.cancel()
         for consumer in self._consumers:
-            await consumer.stopConsuming()
+            consumer.stopConsuming()
         self._consumers = []
         # a plan under way finishes what it was writing
         await self._planning.run(lambda: None)

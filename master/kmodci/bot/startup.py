@@ -1,6 +1,7 @@
 """What must happen before the master starts."""
 
 import fcntl
+import os
 import sys
 from pathlib import Path
 from typing import IO
@@ -10,20 +11,22 @@ import sqlalchemy as sa
 from ..settings import Settings
 from ..where import buildbot_database
 
-
 _locks: list[IO[str]] = []
 
 
 def lock_state(basedir: Path) -> None:
     """Ends this process if another master has this state: both would build everything.
 
-    The lock is held for as long as this process lives, however it ends.
+    The lock is held for as long as this process lives, however it ends; the file says which that is.
     """
     lock = (basedir / "lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"another master is running on {basedir}: stop it first")
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
     _locks.append(lock)
 
 

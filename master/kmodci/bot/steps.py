@@ -97,13 +97,14 @@ class Source(KernelStep):
 
 
 class _LastError(LogLineObserver):
-    """Keeps what `build-module` says went wrong: its last line that begins with `error: `."""
+    """Keeps what `build-module` says at its end: its last line that begins with `error: ` or `excluded: `."""
 
     text = ""
 
     def outLineReceived(self, line: str) -> None:
-        if line.startswith("error: "):
-            self.text = line.removeprefix("error: ").strip()
+        word, colon, rest = line.partition(": ")
+        if colon and word in ("error", "excluded"):
+            self.text = rest.strip()
 
     errLineReceived = outLineReceived
 
@@ -188,7 +189,7 @@ class Verify(CommandMixin, KernelStep):
             "blocksize": 256 * 1024,
             "keepstamp": False,
         }
-        command = RemoteCommand("uploadFile", arguments, ignore_updates=True)
+        command = RemoteCommand("uploadFile", arguments, decodeRC={None: SUCCESS, 0: SUCCESS})
         await self.runCommand(command)
         if command.didFail():
             writer.cancel()

@@ -97,8 +97,7 @@ class SandboxWorker(DockerLatentWorker):
             await threads.deferToThread(self.farm.paths.empty_inputs, self.name)
         except KmodciError as error:
             raise LatentWorkerFailedToSubstantiate(str(error)) from error
-        started = await super().start_instance(build)
-        return started
+        return await super().start_instance(build)
 
     @async_to_deferred
     async def attached(self, conn: object) -> None:

@@ -1,6 +1,5 @@
 """The command line: `kmodci`. Each command has a module of its own, which is imported when it is called."""
 
-import os
 import sys
 from importlib import import_module
 
@@ -61,6 +60,3 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # what reads our output has enough of it; without this Python complains again when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ from ..model import Status
 from ..selectors import check_selector, matches
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
-from .view import open_view
+from .view import end, open_view
 
 _MOST = 10
 _STATUSES = (Status.BUILT, Status.FAILED, Status.UNAVAILABLE, Status.SKIPPED, Status.PENDING)
@@ -45,7 +45,7 @@ def coverage(
         ]
         reasons = [{"status": each.status, "cause": each.cause, "builds": each.builds} for each in why]
         print_json({"rows": rows, "all": _plain(found.tally), "causes": reasons, "faults": dict(view.faults)})
-        return
+        end(view)
     cells = [[row.module, row.target, row.flavour, *_cells(row.tally)] for row in found.rows]
     columns = ("module", "target", "flavour", *_STATUSES, "%")
     print_table(columns, [*cells, ["all", "", "", *_cells(found.tally)]], right=columns[3:])
@@ -53,8 +53,7 @@ def coverage(
         click.echo(_told(each, whole=every_cause))
     if len(why) > _MOST and not every_cause:
         note(f"and {len(why) - _MOST} more causes: --causes")
-    for name, fault in view.faults.items():
-        note(f"could not read {name}: {fault}")
+    end(view)
 
 
 def _told(cause: Cause, *, whole: bool) -> str:

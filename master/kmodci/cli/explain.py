@@ -13,7 +13,7 @@ from ..quantities import duration_text
 from ..watch import bundle_note
 from .options import config_option, json_option, look_option, scope_option
 from .output import print_facts, print_json
-from .view import open_view
+from .view import end, open_view
 
 
 @click.command()
@@ -28,17 +28,18 @@ def explain(build_id: str, config: Path, scope: str, fresh: bool, as_json: bool)
     \b
     kmodci explain v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64
     """
-    view = open_view(config, scope, fresh=fresh)
+    view = open_view(config, scope, fresh=fresh, whole=True)
     known = view.known()
     found = explained(find(build_id, known), known)
     bundle = view.store.meta(bundle_note(found.kernel.headers_digest))
     facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle)}
     if as_json:
         print_json(facts)
-        return
+        end(view)
     click.echo(f"{build_id}: {facts.pop('status')}")
     del facts["build_id"]
     print_facts(facts)
+    end(view)
 
 
 def _status(found: Explanation) -> str:

@@ -9,7 +9,7 @@ from ..engine import Engine
 from ..errors import EngineError
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
-from .view import View, open_view
+from .view import View, end, open_view
 
 
 @click.command()
@@ -39,12 +39,12 @@ def images(config: Path, scope: str, fresh: bool, as_json: bool) -> None:
     ]
     if as_json:
         print_json({"images": rows, "lacking": dict(needed)})
-        return
-    print_table(
-        ("toolchain", "series", "kernels", "engine", "tag", "key"), (r.values() for r in rows), right=("kernels",)
-    )
+        end(view)
+    columns = ("toolchain", "series", "kernels", "engine", "tag", "key")
+    print_table(columns, ([row[column] for column in columns] for row in rows), right=("kernels",))
     for toolchain, count in sorted(needed.items()):
         note(f"{count} kernels need {toolchain}, which is not in targets.yml")
+    end(view)
 
 
 def _on_engine(view: View) -> frozenset[str] | None:

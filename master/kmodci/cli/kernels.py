@@ -1,6 +1,5 @@
 """`kmodci kernels`: what the repositories publish."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ from ..model import Kernel
 from ..selectors import check_selector, matches
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
-from .view import open_view
+from .view import end, open_view
 
 
 @click.command()
@@ -39,9 +38,7 @@ def kernels(selectors: tuple[str, ...], config: Path, scope: str, fresh: bool, a
         columns = ("target", "release", "version", "flavour", "toolchain", "repository")
         print_table(columns, ([getattr(kernel, column) for column in columns] for kernel in chosen))
         note(f"{len(chosen)} kernels")
-        for name, fault in view.faults.items():
-            note(f"could not read {name}: {fault}")
-    sys.exit(1 if view.faults else 0)
+    end(view)
 
 
 def _plain(kernel: Kernel) -> dict[str, object]:

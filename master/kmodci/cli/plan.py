@@ -8,7 +8,7 @@ import click
 from ..selectors import check_selector, matches
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
-from .view import open_view
+from .view import end, open_view
 
 
 @click.command()
@@ -30,21 +30,12 @@ def plan(selectors: tuple[str, ...], config: Path, scope: str, fresh: bool, as_j
     view = open_view(config, scope, fresh=fresh)
     due = [each for each in view.planned() if matches(str(each.entry.build_id), wanted)]
     if as_json:
-        builds = [
-            {
-                "build_id": str(each.entry.build_id),
-                "why": each.why,
-                "toolchain": each.entry.kernel.toolchain,
-                "key": each.key,
-            }
-            for each in due
-        ]
+        builds = [{"build_id": str(each.entry.build_id), "why": each.why, "key": each.key} for each in due]
         print_json({"builds": builds, "faults": dict(view.faults)})
-        return
+        end(view)
     if due:
         rows = ([each.entry.build_id, each.entry.kernel.toolchain, each.why] for each in due)
         print_table(("build", "toolchain", "why"), rows)
     reasons = ", ".join(f"{count} {why}" for why, count in Counter(each.why for each in due).most_common())
     note(f"{len(due)} builds are due{f' ({reasons})' if due else ''}")
-    for name, fault in view.faults.items():
-        note(f"could not read {name}: {fault}")
+    end(view)

@@ -24,33 +24,29 @@ _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "http_proxy"
 
 @dataclass(frozen=True, slots=True)
 class MasterProcess:
-    """The Buildbot master of one state folder, found again by its pid file."""
+    """The Buildbot master of one state folder, found again by the lock that it holds."""
 
     paths: Paths
     config_dir: Path
     scope: str
     modules: tuple[str, ...]
 
-    @property
-    def _pid_file(self) -> Path:
-        return self.paths.master / "twistd.pid"
-
     def pid(self) -> int | None:
-        """Of the running master, or None. A pid file left by a crash is not believed: the lock is asked."""
-        with (self.paths.master / "lock").open("a") as lock:
+        """Of the running master, or None."""
+        with (self.paths.master / "lock").open("a+") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(self._pid_file.read_text())
+                lock.seek(0)
+                return int(lock.read())
         return None
 
     def start(self, *, url: str, seconds: float = 60) -> None:
         """Returns when the web UI answers. Raises KmodciError with the last lines of the log if it does not."""
         self._upgrade_database()
-        self._pid_file.unlink(missing_ok=True)
         output = (self.paths.logs / "master.out").open("ab")
         process = subprocess.Popen(
-            [str(_tool("twistd")), "--nodaemon", f"--pidfile={self._pid_file}", f"--python={_tac()}"],
+            [str(_tool("twistd")), "--nodaemon", "--pidfile=", f"--python={_tac()}"],
             cwd=self.paths.master,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -101,17 +97,19 @@ class MasterProcess:
         stamp = self.paths.master / f"database-{version}"
         if stamp.exists():
             return
+        # It executes this file, so it gets one that names the configuration and starts nothing; the words in the
+        # comment are what it knows a master's folder by.
         tac = self.paths.master / "buildbot.tac"
-        tac.unlink(missing_ok=True)
-        tac.symlink_to(_tac())
+        tac.write_text(f"# Application('buildmaster')\nconfigfile = {str(_tac().with_name('master.cfg'))!r}\n")
         done = subprocess.run(
-            [str(_tool("buildbot")), "upgrade-master", "--quiet", str(self.paths.master)],
+            [str(_tool("buildbot")), "upgrade-master", str(self.paths.master)],
             env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode != 0:
+        # its exit status is 0 for some of its failures
+        if done.returncode != 0 or "upgrade complete" not in done.stdout:
             raise KmodciError(f"Buildbot's database cannot be made:\n{(done.stdout + done.stderr)[-2000:]}")
         stamp.touch()
 

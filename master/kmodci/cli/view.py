@@ -3,10 +3,12 @@
 Reads only: neither the store nor the bucket of a farm is changed, and none needs to be running.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -22,6 +24,7 @@ from ..settings import Settings, load
 from ..store import Store
 from ..watch import Watch
 from ..where import packages, repositories
+from .output import note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,8 @@ class View:
     recipes: Mapping[str, Recipe]
     faults: Mapping[str, str]
     """source -> why it could not be read, when it was last tried"""
+    looked: bool
+    """whether that was now"""
 
     def entries(self) -> tuple[Entry, ...]:
         return select(
@@ -66,22 +71,30 @@ class View:
         )
 
 
-def open_view(config: Path, scope: str = "", *, fresh: bool = False) -> View:
-    """fresh: look at the repositories now; that is also done where no farm has looked yet.
+def open_view(config: Path, scope: str = "", *, fresh: bool = False, whole: bool = False) -> View:
+    """fresh: look at the repositories now; that is also done where no farm has looked yet. whole: at those, too,
+    that the scope does not need.
 
     Raises SettingsError, NotFound, StoreError; a source that cannot be read is in `faults`.
     """
     settings = load(config)
     wanted = settings.find_scope(scope)
-    store = None if fresh else _remembered(settings)
-    if store is None:
-        store = Store("sqlite://")
+    remembered = None if fresh else _remembered(settings)
+    store = remembered or Store("sqlite://")
+    if remembered is None:
         store.create()
-        faults = _look(settings, wanted, store)
+        faults = _look(settings, Scope() if whole else wanted, store)
     else:
         faults = {name: state.error for name, state in store.repository_states().items() if state.error}
     recipes = {name: recipe(name, distro=each.distro, series=each.series) for name, each in settings.toolchains.items()}
-    return View(settings=settings, scope=wanted, store=store, recipes=recipes, faults=faults)
+    return View(settings=settings, scope=wanted, store=store, recipes=recipes, faults=faults, looked=remembered is None)
+
+
+def end(view: View) -> NoReturn:
+    """Ends a command: tells what could not be read, so that it is not taken for empty; that failed if it was now."""
+    for name, fault in view.faults.items():
+        note(f"could not read {name}: {fault}")
+    sys.exit(1 if view.looked and view.faults else 0)
 
 
 def _remembered(settings: Settings) -> Store | None:

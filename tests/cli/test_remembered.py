@@ -1,0 +1,185 @@
+"""Commands on what a farm remembers; none of them may ask the network for anything."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from kmodci.images import recipe
+from kmodci.matrix import keys, select
+from kmodci.model import ModuleVersion, Outcome, Status
+from kmodci.settings import load
+from kmodci.store import RepositoryState, Store
+from kmodci.watch import bundle_note
+from support.kernels import by_repository
+
+Run = Callable[..., tuple[int, str, str]]
+BUILT = "v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64"
+FAILED = "v4l2loopback/debian-bullseye-amd64/5.10.0-30-amd64"
+VERSION = ModuleVersion(module="v4l2loopback", version="0.15.4-2", origin="v4l2loopback-dkms 0.15.4-2", digest="d1")
+
+
+@pytest.fixture(autouse=True)
+def farm(config: Path) -> Store:
+    """A farm that has found all kernels, built for one of them and failed for another."""
+    settings = load(config)
+    store = Store(settings.database_url)
+    store.create()
+    for repository, kernels in by_repository().items():
+        store.put_kernels(repository, kernels)
+    store.put_module_version(VERSION)
+    recipes = {name: recipe(name, distro=t.distro, series=t.series) for name, t in settings.toolchains.items()}
+    today = datetime.now(UTC).date()
+    entries = select(store.kernels().values(), settings.modules, settings.find_scope(), toolchains=recipes, today=today)
+    found = keys(entries, store.module_versions(), recipes, settings.modules)
+    outcome = Outcome(
+        build_id=next(e.build_id for e in entries if str(e.build_id) == BUILT),
+        key=found[BUILT],
+        status=Status.BUILT,
+        module_version=VERSION.version,
+        kernel_version="6.1.192-2",
+        finished=0.0,
+        seconds=5.2,
+        make_seconds=2.04,
+        build_url="http://127.0.0.1:8010/#/builders/7/builds/1",
+        manifest="modules/v4l2loopback/0.15.4-2/debian/bookworm/amd64/6.1.0-56-amd64/manifest.json",
+    )
+    store.put_outcome(outcome)
+    failed = next(e.build_id for e in entries if str(e.build_id) == FAILED)
+    cause = "v4l2loopback.c:12: error: no such field"
+    store.put_outcome(
+        replace(outcome, build_id=failed, key=found[FAILED], status=Status.FAILED, cause=cause, manifest="")
+    )
+    return store
+
+
+def test_kernels(run: Run) -> None:
+    status, out, err = run("kernels", "debian-sid-amd64/*")
+    assert (status, err) == (0, "6 kernels\n")
+    assert out.splitlines()[:2] == [
+        "target            release                   version         flavour      toolchain  repository",
+        "debian-sid-amd64  7.3-rt-amd64              7.3~rc7-1~exp1  rt-amd64     gcc-16     experimental main",
+    ]
+    assert run("kernels")[2] == "249 kernels\n"
+
+
+def test_kernels_as_json(run: Run) -> None:
+    status, out, _ = run("kernels", "*/6.1.0-56-amd64", "--json")
+    found = json.loads(out)
+    assert (status, len(found["kernels"]), found["faults"]) == (0, 1, {})
+    assert found["kernels"][0]["headers"][0]["name"] == "linux-headers-6.1.0-56-amd64"
+
+
+def test_a_repository_that_could_not_be_read_is_told_with_its_last_good_kernels(run: Run, farm: Store) -> None:
+    farm.put_repository(RepositoryState(name="sid main", error="timed out"))
+    status, _, err = run("kernels", "debian-sid-amd64/*")
+    assert (status, err) == (0, "6 kernels\ncould not read sid main: timed out\n")
+
+
+def test_plan(run: Run) -> None:
+    status, out, err = run("plan", "v4l2loopback/debian-bookworm-amd64/*")
+    assert status == 0
+    assert BUILT not in out
+    assert "v4l2loopback/debian-bookworm-amd64/6.1.0-55-amd64" in out
+    assert err == "35 builds are due (35 new kernel)\n"
+    assert len(json.loads(run("plan", "--json")[1])["builds"]) == 247
+
+
+def test_plan_of_a_scope(run: Run) -> None:
+    assert run("plan", "--scope", "first-look")[2] == "21 builds are due (21 new kernel)\n"
+
+
+def test_coverage(run: Run) -> None:
+    status, out, _ = run("coverage", "v4l2loopback/debian-b*-amd64/*")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].split() == [
+        "module",
+        "target",
+        "flavour",
+        "built",
+        "failed",
+        "unavailable",
+        "skipped",
+        "pending",
+        "%",
+    ]
+    assert lines[1].split() == ["v4l2loopback", "debian-bookworm-amd64", "amd64", "1", "11", "8.3"]
+    assert lines[-2].split() == ["all", "1", "1", "67", "1.4"]
+    assert lines[-1] == f"1 failed: v4l2loopback.c:12: error: no such field (as {FAILED})"
+    found = json.loads(run("coverage", "--json")[1])
+    assert found["all"] == {"built": 1, "failed": 1, "unavailable": 0, "skipped": 0, "pending": 496, "percent": 0.2}
+    assert found["causes"][0]["builds"] == [FAILED]
+
+
+def test_images(run: Run) -> None:
+    status, out, err = run("images")
+    assert status == 0
+    row = next(line.split() for line in out.splitlines() if line.startswith("gcc-16"))
+    assert row[:5] == ["gcc-16", "debian", "sid", "21", "unknown"]
+    assert row[5].startswith("kmodci/toolchain-gcc-16:")
+    assert "no.sock" in err
+
+
+def test_kernels_without_a_toolchain_are_told(run: Run, config: Path) -> None:
+    targets = config / "targets.yml"
+    targets.write_text(targets.read_text().replace("  gcc-16: {distro: debian, series: sid}\n", ""))
+    assert "21 kernels need gcc-16, which is not in targets.yml" in run("images")[2]
+    assert "42 skipped: no toolchain gcc-16 in targets.yml" in run("coverage")[1]
+    assert "not tried: no toolchain gcc-16" in run("explain", "scap/debian-sid-amd64/7.3-amd64")[1]
+
+
+def test_explain_what_is_built(run: Run, farm: Store) -> None:
+    farm.put_meta(bundle_note(farm.kernels()["debian-bookworm-amd64/6.1.0-56-amd64"].headers_digest), "ab" * 32)
+    status, out, err = run("explain", BUILT)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{BUILT}: built"
+    facts = {line[2:13].strip(): line[13:] for line in lines[1:] if line[2] != " "}
+    assert facts["why"] == "verified and published"
+    assert facts["compiler"] == "gcc-12"
+    assert facts["image"].startswith("kmodci/toolchain-gcc-12:")
+    assert facts["bundle"] == f"headers/{'ab' * 32}.tar.zst"
+    assert facts["manifest"].endswith("6.1.0-56-amd64/manifest.json")
+    assert (
+        facts["last build"] == "built 1970-01-01 00:00 UTC, 0.15.4-2 for 6.1.192-2, 5s, of which make took 2.0 s of CPU"
+    )
+
+
+def test_explain_the_other_statuses(run: Run, config: Path) -> None:
+    def why(build_id: str, *options: str) -> tuple[str, str]:
+        found = json.loads(run("explain", build_id, "--json", *options)[1])
+        return found["status"], found["why"]
+
+    pending = "v4l2loopback/debian-bookworm-amd64/6.1.0-55-amd64"
+    assert why(pending) == ("pending", "to be built: new kernel")
+    assert why(FAILED)[0] == "failed"
+    assert why(FAILED)[1].startswith("v4l2loopback.c:12: error: no such field; not tried again before")
+    unread = "scap/debian-bookworm-amd64/6.1.0-55-amd64"
+    assert why(unread) == ("pending", "the source of scap has not been read yet")
+    outside = "not in the matrix: the scope does not take it"
+    assert why(pending, "--scope", "first-look") == ("not in the matrix", outside)
+    (config / "known-failures.yml").write_text("known_failures: [{builds: scap/*, reason: needs work}]\n")
+    assert why(unread) == ("skipped", "not tried: needs work")
+    modules = (config / "modules.yml").read_text()
+    (config / "modules.yml").write_text(modules + "    kernels: {exclude: ['*/6.1.*']}\n")
+    assert why(unread)[1].startswith("not in the matrix: `kernels:` of the module")
+
+
+@pytest.mark.parametrize(
+    ("build_id", "told"),
+    [
+        ("v4l2loopbak/debian-sid-amd64/7.3-amd64", "did you mean 'v4l2loopback'?"),
+        ("scap/debian-bookworm-amd64/6.1.0-57-amd64", "the nearest are: debian-bookworm-amd64/6.1.0-5"),
+        ("scap/debian-bokworm-amd64/6.1.0-56-amd64", "the nearest are: debian-bookworm-amd64/6.1.0-56-amd64"),
+        ("6.1.0-56-amd64", "a build id looks like v4l2loopback/"),
+        ("scap/debian-bookworm-amd64/../../etc/passwd", "not a build id"),
+        ("scap/debian-bookworm-amd64/$(id)", "not a kernel release"),
+    ],
+)
+def test_explain_what_is_not_there(run: Run, build_id: str, told: str) -> None:
+    status, out, err = run("explain", build_id)
+    assert (status, out) == (2, "")
+    assert told in err

@@ -1,0 +1,86 @@
+import os
+import stat
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from kmodci.embedded import EmbeddedS3, credentials
+from kmodci.errors import StoreError
+from support.s3 import free_port, serving
+
+
+def test_what_is_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        server.bucket().put("a/b", b"x")
+        assert server.running()
+    assert not server.running()
+    with EmbeddedS3(tmp_path, port=free_port()) as bucket:
+        assert bucket.get("a/b") == b"x"
+
+
+def test_nobody_else_reads_the_credentials(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        kept = tmp_path / "s3-credentials.json"
+        keys = credentials(kept)
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        pid = int((tmp_path / "s3.pid").read_text())
+        assert keys.secret.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert keys.secret not in (tmp_path / "s3.log").read_text()
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"{server.endpoint}/kmodci")
+
+
+def test_it_listens_on_loopback_only(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        port = int(server.endpoint.rpartition(":")[2])
+        told = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=True).stdout
+        assert [line.split()[3] for line in told.splitlines()] == [f"127.0.0.1:{port}"]
+
+
+def test_credentials_are_made_once(tmp_path: Path) -> None:
+    assert credentials(tmp_path / "c") == credentials(tmp_path / "c") != credentials(tmp_path / "d")
+
+
+@pytest.mark.parametrize(("content", "mode"), [("", 0o600), ("{}", 0o600), ("{", 0o600), (None, 0o644)])
+def test_credentials_that_are_none_or_not_secret(tmp_path: Path, content: str | None, mode: int) -> None:
+    credentials(tmp_path / "c")
+    if content is not None:
+        (tmp_path / "c").write_text(content)
+    (tmp_path / "c").chmod(mode)
+    with pytest.raises(StoreError, match=r"others may read it|holds no credentials"):
+        credentials(tmp_path / "c")
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with serving(tmp_path / "first") as first:
+        second = EmbeddedS3(tmp_path / "second", port=int(first.endpoint.rpartition(":")[2]))
+        with pytest.raises(StoreError, match="address already in use"):
+            second.start()
+        assert not second.running()
+        assert first.bucket().get("x") is None
+
+
+def test_one_left_by_a_killed_owner_is_replaced(tmp_path: Path) -> None:
+    left = EmbeddedS3(tmp_path, port=free_port())
+    left.start().put("a", b"x")
+    with EmbeddedS3(tmp_path, port=free_port()) as bucket:
+        assert bucket.get("a") == b"x"
+        assert not left.running()
+    left.stop()
+
+
+def test_stop_ends_one_that_another_command_started(tmp_path: Path) -> None:
+    port = free_port()
+    left = EmbeddedS3(tmp_path, port=port)
+    left.start()
+    EmbeddedS3(tmp_path, port=port).stop()
+    assert not left.running()
+    assert not (tmp_path / "s3.pid").exists()
+
+
+def test_a_pid_that_is_another_programs_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "s3.pid").write_text(f"{os.getpid()}\n")
+    with serving(tmp_path) as server:
+        assert server.running()

@@ -1,0 +1,215 @@
+import hashlib
+import json
+import lzma
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import zstandard
+from kmodci.bucket import Bucket, Object
+from kmodci.errors import StoreError, VerifyError
+from kmodci.headers import parse_config, parse_symvers
+from kmodci.manifest import Built, entry_of
+from kmodci.model import Kernel, ModuleVersion, Package, Target
+from kmodci.publishing import (
+    artifact,
+    manifests,
+    publish,
+    put_version_index,
+    read_manifest,
+    rebuild_index,
+    version_index,
+)
+from kmodci.verify import verify
+from support.s3 import bucket, s3
+
+__all__ = ["bucket", "s3"]
+
+DATA = Path(__file__).parent / "data" / "modules"
+SERIES = {"6.1.0-50-amd64": "bookworm", "6.12.117+deb13-amd64": "trixie", "7.2.13+deb14-amd64": "sid"}
+PLACE = "debian/amd64"
+
+
+def built(release: str = "6.12.117+deb13-amd64", series: str = "") -> Built:
+    files = {name: (DATA / release / name).read_bytes() for name in ("greet.ko", "hello-world.ko")}
+    config = parse_config((DATA / release / "config").read_text())
+    symvers = parse_symvers((DATA / release / "Module.symvers").read_text())
+    facts = verify(files, release=release, arch="amd64", symvers=symvers, config=config)
+    package = Package(
+        name=f"linux-headers-{release}", version="1", arch="amd64", url="http://x", size=1, sha256="1" * 64
+    )
+    kernel = Kernel(
+        target=Target(distro="debian", series=series or SERIES[release], arch="amd64"),
+        release=release,
+        version="6.12.117-1",
+        flavour="amd64",
+        toolchain="gcc-14",
+        repository="trixie main",
+        headers=(package,),
+    )
+    return Built(
+        kernel=kernel,
+        module=ModuleVersion(module="hello", version="1.0+x", origin="https://example.org/hello v1.0", digest="2" * 40),
+        artifacts=tuple(artifact(fact, files[fact.file], config) for fact in facts),
+        log=b"make: done\n" * 100,
+        headers_sha256="3" * 64,
+        image="841663418aaaa680",
+        compiler="gcc-14 (Debian 14.2.0-19) 14.2.0",
+        inputs="4" * 64,
+        build_url="http://127.0.0.1:8010/#/builders/1/builds/1",
+        started=1_700_000_000.25,
+        finished=1_700_000_003.5,
+        make_seconds=2.125,
+    )
+
+
+class Recording:
+    """A bucket that tells the order of writes, and may break at one of them."""
+
+    def __init__(self, bucket: Bucket, *, breaks_at: int = 0) -> None:
+        self._bucket, self._breaks_at = bucket, breaks_at
+        self.written: list[str] = []
+
+    def put(self, key: str, data: bytes) -> None:
+        self.written.append(key)
+        if len(self.written) == self._breaks_at:
+            raise StoreError("the server went away")
+        self._bucket.put(key, data)
+
+    def get(self, key: str) -> bytes | None:
+        return self._bucket.get(key)
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        return self._bucket.list(prefix)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._bucket.delete(keys)
+
+
+def content(bucket: Bucket) -> dict[str, bytes | None]:
+    return {item.key: bucket.get(item.key) for item in bucket.list()}
+
+
+def test_what_is_written_and_in_which_order(bucket: Bucket) -> None:
+    recording = Recording(bucket)
+    publish(recording, built())
+    prefix = "modules/hello/1.0+x/debian/trixie/amd64/6.12.117+deb13-amd64"
+    assert recording.written == [
+        f"{prefix}/greet.ko.xz",
+        f"{prefix}/hello-world.ko.xz",
+        f"{prefix}/build.log.zst",
+        f"{prefix}/manifest.json",
+        "index/hello/1.0+x/debian/amd64/6.12.117+deb13-amd64.json",
+    ]
+
+
+def test_a_node_finds_its_module(bucket: Bucket) -> None:
+    publish(bucket, built())
+    entry = json.loads(bucket.get("index/hello/1.0+x/debian/amd64/6.12.117+deb13-amd64.json") or b"")
+    hello = next(file for file in entry["files"] if file["module"] == "hello_world")
+    stored = bucket.get(hello["key"]) or b""
+    assert (hashlib.sha256(stored).hexdigest(), len(stored)) == (hello["sha256"], hello["size"])
+    assert lzma.decompress(stored) == (DATA / "6.12.117+deb13-amd64" / "hello-world.ko").read_bytes()
+    assert hello["depends"] == ["greet"]
+    assert hello["name"] == "hello-world.ko.xz"
+
+
+def test_the_manifest_tells_all(bucket: Bucket) -> None:
+    made = publish(bucket, built())
+    manifest = json.loads(bucket.get(entry_of(made).manifest) or b"")
+    assert manifest["build_id"] == "hello/debian-trixie-amd64/6.12.117+deb13-amd64"
+    assert manifest["packages"] == [
+        {"name": "linux-headers-6.12.117+deb13-amd64", "version": "1", "arch": "amd64", "sha256": "1" * 64}
+    ]
+    assert manifest["headers"] == f"headers/{'3' * 64}.tar.zst"
+    assert manifest["files"][0]["vermagic"].startswith("6.12.117+deb13-amd64 ")
+    assert (manifest["toolchain"], manifest["image"]) == ("gcc-14", "841663418aaaa680")
+    assert (manifest["started"], manifest["finished"]) == (1_700_000_000.25, 1_700_000_003.5)
+    assert zstandard.decompress(bucket.get(manifest["log"]) or b"") == b"make: done\n" * 100
+    assert read_manifest(bucket, entry_of(made).manifest) == made
+
+
+def test_uncompressed_where_the_distribution_does_so(bucket: Bucket) -> None:
+    assert [file.name for file in publish(bucket, built("6.1.0-50-amd64")).files] == ["greet.ko", "hello-world.ko"]
+
+
+def test_twice_is_as_once(bucket: Bucket) -> None:
+    publish(bucket, built())
+    once = content(bucket)
+    publish(bucket, built())
+    assert content(bucket) == once
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_broken_off_anywhere_the_index_names_nothing_missing(bucket: Bucket, at: int) -> None:
+    with pytest.raises(StoreError):
+        publish(Recording(bucket, breaks_at=at), built())
+    assert list(bucket.list("index/")) == []
+    publish(bucket, built())
+    assert len(list(bucket.list("index/"))) == 1
+
+
+def test_nothing_is_published_of_nothing(bucket: Bucket) -> None:
+    with pytest.raises(VerifyError):
+        publish(bucket, replace(built(), artifacts=()))
+    odd = replace(built().artifacts[0], name="../x.ko")
+    with pytest.raises(VerifyError, match="not a module's file name"):
+        publish(bucket, replace(built(), artifacts=(odd,)))
+    assert list(bucket.list()) == []
+
+
+def test_the_index_of_a_version(bucket: Bucket) -> None:
+    assert version_index(bucket, "hello", "1.0+x").kernels == ()
+    entries = [entry_of(publish(bucket, built(release))) for release in SERIES]
+    put_version_index(bucket, "hello", "1.0+x", entries)
+    first = bucket.get("index/hello/1.0+x.json")
+    put_version_index(bucket, "hello", "1.0+x", reversed(entries))
+    assert bucket.get("index/hello/1.0+x.json") == first
+    assert version_index(bucket, "hello", "1.0+x").kernels == tuple(entries)
+
+
+def test_the_index_is_rebuilt_from_manifests(bucket: Bucket) -> None:
+    entries = [entry_of(publish(bucket, built(release))) for release in SERIES]
+    put_version_index(bucket, "hello", "1.0+x", entries)
+    whole = content(bucket)
+    bucket.delete([item.key for item in bucket.list("index/")])
+    bucket.put("index/hello/0.9.json", b"{}")
+    bucket.put(f"index/hello/1.0+x/{PLACE}/6.1.0-49-amd64.json", b"{}")
+    done = rebuild_index(bucket)
+    assert content(bucket) == whole
+    assert (done.builds, len(done.removed)) == (3, 2)
+    assert rebuild_index(bucket).removed == ()
+
+
+def test_a_build_without_its_files_is_not_indexed(bucket: Bucket) -> None:
+    publish(bucket, built())
+    whole = publish(bucket, built("7.2.13+deb14-amd64"))
+    damaged = publish(bucket, built("6.1.0-50-amd64"))
+    bucket.put(damaged.files[0].key, b"half")
+    bucket.delete([file.key for file in whole.files])
+    assert [manifest.release for manifest in manifests(bucket)] == ["6.12.117+deb13-amd64"]
+    assert len(rebuild_index(bucket).removed) == 2
+
+
+def test_of_two_series_with_one_release_the_newer_build_counts(bucket: Bucket) -> None:
+    publish(bucket, built(series="forky"))
+    publish(bucket, replace(built(series="sid"), finished=1_800_000_000.0))
+    assert rebuild_index(bucket).builds == 1
+    entry = json.loads(bucket.get(f"index/hello/1.0+x/{PLACE}/6.12.117+deb13-amd64.json") or b"")
+    assert entry["series"] == "sid"
+
+
+def test_what_others_wrote_is_told(bucket: Bucket) -> None:
+    bucket.put("index/hello/1.0.json", b'{"module": 1}')
+    with pytest.raises(StoreError, match=r"index/hello/1\.0\.json: not what kmodci wrote"):
+        version_index(bucket, "hello", "1.0")
+    with pytest.raises(StoreError, match="is not in the bucket"):
+        read_manifest(bucket, "modules/x/manifest.json")
+
+
+def test_a_newer_kmodci_may_add_to_a_manifest(bucket: Bucket) -> None:
+    made = publish(bucket, built())
+    key = entry_of(made).manifest
+    bucket.put(key, json.dumps(json.loads(bucket.get(key) or b"") | {"signature": "x"}).encode())
+    assert list(manifests(bucket)) == [made]
