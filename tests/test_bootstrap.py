@@ -55,9 +55,8 @@ def test_a_failure_says_the_last_lines_and_leaves_nothing(tmp_path: Path, monkey
 
 
 def test_a_caller_that_gives_up_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_on_path(
-        tmp_path / "bin", monkeypatch, f"echo $$; trap 'touch {tmp_path}/cleaned; exit 1' TERM; sleep 60 & wait"
-    )
+    script = f"trap 'touch {tmp_path}/cleaned; exit 1' TERM; echo going; while :; do sleep 0.05; done"
+    put_on_path(tmp_path / "bin", monkeypatch, script)
 
     def give_up(_: str) -> None:
         raise KeyboardInterrupt
