@@ -16,6 +16,8 @@ _COMMANDS = {
     "coverage": "Count what is built, failed, unavailable, skipped and pending.",
     "explain": "Say why a build is what it is, and what it is made of.",
     "build": "Build one module for one kernel by hand, without a farm.",
+    "fetch": "Fetch a published module from the bucket.",
+    "index": "Make the index and the store's outcomes again, from the bucket.",
     "up": "Start a farm on this machine.",
 }
 
