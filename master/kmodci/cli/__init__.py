@@ -18,6 +18,7 @@ _COMMANDS = {
     "build": "Build one module for one kernel by hand, without a farm.",
     "fetch": "Fetch a published module from the bucket.",
     "index": "Make the index and the store's outcomes again, from the bucket.",
+    "bench": "Tell how well the last run used the machine.",
     "up": "Start a farm on this machine.",
 }
 

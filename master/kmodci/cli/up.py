@@ -13,6 +13,7 @@ from ..embedded import EmbeddedS3
 from ..errors import KmodciError
 from ..farm import Farm, open_farm
 from ..model import Status
+from ..runs import START_NOTE
 from ..where import embedded
 from .interrupts import Interrupts, interruptible
 from .options import config_option
@@ -130,6 +131,7 @@ class LocalFarm:
         if self.s3 is not None:
             self.s3.start()
         self.farm.engine.sweep()
+        self.farm.store.put_meta(START_NOTE, f"{since:.3f}")
         self.master.start(url=self.farm.settings.web.address)
         self.console.print(f"farm is up: {self.farm.settings.web.address}", highlight=False)
         return since
