@@ -11,10 +11,10 @@ from buildbot.process.buildstep import BuildStep, CommandMixin, ShellMixin
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
-from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
+from buildbot.process.results import EXCEPTION, FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
 
-from ..errors import Gone, VerifyError
+from ..errors import Gone, KmodciError, VerifyError
 from ..facts import Facts, read_facts
 from ..manifest import entry_of
 from ..model import Status
@@ -39,6 +39,20 @@ class KernelStep(BuildStep):
         assert self.build.job is not None  # else the build would have ended before its first step
         return self.build.job
 
+    async def run(self) -> int:
+        """Does the work. A fault of the farm (mirror, bucket, engine) is told, and tried again by the build."""
+        try:
+            return await self.work()
+        except KmodciError as error:
+            await self.write("fault", str(error))
+            self.say(error.brief.splitlines()[0][:120])
+            self.build.fault = error.brief
+            return EXCEPTION
+
+    async def work(self) -> int:
+        """Returns the step's result. A KmodciError that it raises is a fault of the farm."""
+        raise NotImplementedError
+
     def say(self, text: str) -> None:
         self.descriptionDone = [text]
 
@@ -59,7 +73,7 @@ class Headers(KernelStep):
 
     name = "headers"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         job, farm = self.job, self.build.farm
         if not await self.build.is_asked_again() and await threads.deferToThread(farm.is_built, job):
             self.build.nothing_to_do()
@@ -84,7 +98,7 @@ class Source(KernelStep):
 
     name = "source"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         job, farm = self.job, self.build.farm
         try:
             path = await threads.deferToThread(farm.supply.source, job.module)
@@ -120,7 +134,7 @@ class Compile(ShellMixin, KernelStep):
         self.observer = _LastError()
         self.addLogObserver("stdio", self.observer)
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         job, limits = self.job, self.build.farm.limits(self.job.entry.build_id.module)
         command = await self.makeRemoteShellCommand(
             command=[f"{BUNDLE_MOUNT}/build-module"],
@@ -154,7 +168,7 @@ class Verify(CommandMixin, KernelStep):
 
     name = "verify"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         with TemporaryDirectory(prefix="verify-", dir=self.build.farm.paths.scratch) as name:
             folder = Path(name)
             try:
@@ -201,7 +215,7 @@ class Publish(KernelStep):
 
     name = "publish"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         build = self.build
         assert build.facts is not None  # `verify` came before
         made = built(
