@@ -1,6 +1,7 @@
 """One build without a master: the same image, inputs, sandbox and judgement, on this terminal."""
 
 import io
+import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from .manifest import Artifact
 from .paths import Paths
 from .products import Job, judge
 from .sandbox import BUNDLE_MOUNT, Limits, host_config, volumes
-from .supply import Supply
+from .supply import Bundle, Supply
 
 _OUTPUT_LIMIT = 512 << 20
+_LINE_LIMIT = 2000
+# 128 + SIGKILL
+_KILLED = 137
 # what the build says goes to one stream, what it made comes back on the other: its tmpfs ends with it
 _SCRIPT = f"{BUNDLE_MOUNT}/build-module >&2 || exit $?; tar -C /build/out -cf - ."
 
@@ -26,6 +30,7 @@ class Result:
 
     artifacts: tuple[Artifact, ...]
     facts: Facts
+    headers: Bundle
 
 
 def build_by_hand(
@@ -49,11 +54,28 @@ def build_by_hand(
     headers = supply.bundle(job.entry.kernel)
     say(f"source {job.module.origin}")
     source = supply.source(job.module)
-    worker = f"by-hand-{job.entry.build_id.module}-{job.entry.kernel.target}"
-    paths.empty_inputs(worker)
-    paths.put_input(worker, headers.path, "headers.tar.zst")
-    paths.put_input(worker, source, "source.tar.zst")
-    made = io.BytesIO()
+    worker = f"by-hand-{os.getpid()}"
+    try:
+        paths.empty_inputs(worker)
+        paths.put_input(worker, headers.path, "headers.tar.zst")
+        paths.put_input(worker, source, "source.tar.zst")
+        made = _run(job, engine=engine, bundle=bundle, inputs=paths.inputs(worker), limits=limits, output=output)
+    finally:
+        paths.drop_inputs(worker)
+    files = _files(made)
+    facts = read_facts(files.get("facts.json", b""))
+    lacking = [name for name in facts.artifacts if name not in files]
+    if lacking:
+        raise VerifyError([f"{name} was promised but not written" for name in lacking])
+    artifacts = judge(job, headers, {name: files[name] for name in facts.artifacts})
+    return Result(artifacts=artifacts, facts=facts, headers=headers)
+
+
+def _run(
+    job: Job, *, engine: Engine, bundle: Path, inputs: Path, limits: Limits, output: Callable[[bytes], None]
+) -> io.BytesIO:
+    """The container. Returns the archive of what it wrote."""
+    made, words = io.BytesIO(), _Words(output)
 
     def keep(data: bytes) -> None:
         if made.tell() + len(data) > _OUTPUT_LIMIT:
@@ -64,24 +86,39 @@ def build_by_hand(
         image=job.image,
         command=["/bin/sh", "-c", _SCRIPT],
         environment=dict(job.environment),
-        volumes=volumes(bundle=bundle, inputs=paths.inputs(worker)),
+        volumes=volumes(bundle=bundle, inputs=inputs),
         host_config=host_config(limits),
         on_output=keep,
-        on_error=output,
+        on_error=words.hear,
         seconds=limits.seconds,
     )
-    if status != 0:
-        raise BuildImpossible(
-            f"{job.entry.build_id}: the build ended with status {status}", hint="its last lines say why"
-        )
-    made.seek(0)
-    files = _files(made)
-    facts = read_facts(files.get("facts.json", b""))
-    lacking = [name for name in facts.artifacts if name not in files]
-    if lacking:
-        raise VerifyError([f"{name} was promised but not written" for name in lacking])
-    artifacts = judge(job, headers, {name: files[name] for name in facts.artifacts})
-    return Result(artifacts=artifacts, facts=facts)
+    if status == 0:
+        made.seek(0)
+        return made
+    if status is None:
+        cause = f"stopped by its limit: {limits.seconds} s of time"
+    elif status == _KILLED:
+        cause = f"killed, as a rule for memory: the limit is {limits.memory >> 20} MiB"
+    else:
+        cause = words.cause or f"ended with status {status} and no error line"
+    raise BuildImpossible(f"{job.entry.build_id}: {cause}")
+
+
+class _Words:
+    """Passes on what the build says, and keeps what `build-module` says at its end (`error: ...`, `excluded: ...`)."""
+
+    def __init__(self, output: Callable[[bytes], None]) -> None:
+        self._output = output
+        self._rest = b""
+        self.cause = ""
+
+    def hear(self, data: bytes) -> None:
+        self._output(data)
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[-_LINE_LIMIT:]
+        for line in lines:
+            if line.startswith((b"error: ", b"excluded: ")):
+                self.cause = line[:_LINE_LIMIT].decode(errors="replace")
 
 
 def _files(archive: io.BytesIO) -> dict[str, bytes]:

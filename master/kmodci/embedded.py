@@ -12,7 +12,8 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -88,8 +89,24 @@ class EmbeddedS3:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        # a farm that started meanwhile has ended ours, and written down its own
+        if self._noted_pid() == self._process.pid:
+            self._pid.unlink(missing_ok=True)
         self._process = None
-        self._pid.unlink(missing_ok=True)
+
+    @contextmanager
+    def available(self) -> Iterator[Bucket]:
+        """The server answers in this block: the one that runs already, or else one that runs for its length.
+
+        Raises StoreError.
+        """
+        running = self._open_running()
+        if running is None:
+            with self as bucket:
+                yield bucket
+        else:
+            os.close(running)
+            yield self.bucket()
 
     def __enter__(self) -> Bucket:
         return self.start()
@@ -110,21 +127,37 @@ class EmbeddedS3:
                     return
             time.sleep(0.02)
 
-    def _end_leftover(self) -> None:
+    def _noted_pid(self) -> int | None:
+        with suppress(FileNotFoundError, ValueError):
+            return int(self._pid.read_text())
+        return None
+
+    def _open_running(self) -> int | None:
+        """A pidfd of the server that runs on the folder, whoever started it."""
+        pid = self._noted_pid()
+        if pid is None:
+            return None
         try:
-            pid = int(self._pid.read_text())
             descriptor = os.pidfd_open(pid)
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            return
-        try:
+        except ProcessLookupError:
+            return None
+        with suppress(FileNotFoundError, ProcessLookupError):
             # the number may belong to another program by now
             if os.fsencode(self._folder) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                return descriptor
+        os.close(descriptor)
+        return None
+
+    def _end_leftover(self) -> None:
+        descriptor = self._open_running()
+        if descriptor is not None:
+            try:
                 signal.pidfd_send_signal(descriptor, signal.SIGTERM)
                 _await_end(descriptor)
-        except (FileNotFoundError, ProcessLookupError):
-            pass  # it ended by itself meanwhile
-        finally:
-            os.close(descriptor)
+            except ProcessLookupError:
+                pass  # it ended by itself meanwhile
+            finally:
+                os.close(descriptor)
         self._pid.unlink(missing_ok=True)
 
 

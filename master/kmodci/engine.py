@@ -1,6 +1,7 @@
 """The Docker engine: is it there, which images has it, load one, run one build, sweep what is ours."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from docker.errors import APIError, DockerException, NotFound
 from .errors import EngineError
 from .sandbox import LABEL, USER
 
+# seconds without a byte from the engine
+_PATIENCE = 120
 _FAULTS = (DockerException, requests.exceptions.RequestException)
 
 
@@ -39,15 +42,15 @@ class Engine:
 
     def client(self, **arguments: object) -> SandboxClient:
         """A connection of its own, to be closed by the caller."""
-        client = SandboxClient(**{"base_url": self.docker_host, "timeout": 120, **arguments})
+        client = SandboxClient(**{"base_url": self.docker_host, "timeout": _PATIENCE, **arguments})
         client.farm = self.farm
         return client
 
     @contextlib.contextmanager
-    def _ask(self, what: str) -> Iterator[SandboxClient]:
+    def _ask(self, what: str, *, timeout: int = _PATIENCE) -> Iterator[SandboxClient]:
         client = None
         try:
-            client = self.client()
+            client = self.client(timeout=timeout)
             yield client
         except _FAULTS as error:
             raise EngineError(
@@ -113,12 +116,14 @@ class Engine:
         on_output: Callable[[bytes], None],
         on_error: Callable[[bytes], None],
         seconds: int,
-    ) -> int:
-        """Runs one container to its end and removes it. Returns its exit status.
+    ) -> int | None:
+        """Runs one container to its end and removes it. Returns its exit status; None if it took too long.
 
         on_output, on_error: called with what it prints, as it comes. seconds: wall time, then killed.
         """
-        with self._ask(f"run {image}") as client:
+        late = threading.Event()
+        # a build may be silent for as long as it may run
+        with self._ask(f"run {image}", timeout=seconds + _PATIENCE) as client:
             container = client.create_container(
                 image,
                 list(command),
@@ -126,15 +131,24 @@ class Engine:
                 volumes=[volume.split(":")[1] for volume in volumes],
                 host_config=client.create_host_config(binds=volumes, **host_config),
             )["Id"]
+            timer = threading.Timer(seconds, self._end_late, (container, late))
             try:
                 output = client.attach(container, stream=True, demux=True)
+                timer.start()
                 client.start(container)
                 for out, err in output:
                     if out:
                         on_output(out)
                     if err:
                         on_error(err)
-                return int(client.wait(container, timeout=seconds)["StatusCode"])
+                status = int(client.wait(container)["StatusCode"])
+                return None if late.is_set() else status
             finally:
+                timer.cancel()
                 with contextlib.suppress(APIError):
                     client.remove_container(container, v=True, force=True)
+
+    def _end_late(self, container: str, late: threading.Event) -> None:
+        late.set()
+        with contextlib.suppress(EngineError), self._ask("end a container") as client:
+            client.kill(container)

@@ -1,18 +1,15 @@
 """Why a build is what it is, and all that it is made of. Decides, and does nothing."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from .coverage import Standing, standings
-from .errors import NotFound
 from .images import Recipe
 from .matrix import Entry, keys, plan
 from .model import BuildId, Kernel, ModuleVersion, Outcome, Status
 from .modulefile import Module
 from .selectors import matches
-from .yamlfile import suggestion
 
 
 class Outside(StrEnum):
@@ -51,22 +48,8 @@ class Known:
     recipes: Mapping[str, Recipe]
 
 
-def find(text: str, known: Known) -> BuildId:
-    """The build of that id. Raises BadName for what is no build id, NotFound with the nearest for an unknown one."""
-    build_id = BuildId.parse(text)
-    if build_id.module not in known.modules:
-        hint = f"there are: {', '.join(known.modules)}"
-        raise NotFound(f"no module {build_id.module!r}{suggestion(build_id.module, known.modules)}", hint=hint)
-    kernel = f"{build_id.target}/{build_id.release}"
-    if kernel not in known.kernels:
-        raise NotFound(
-            f"no kernel {kernel} is listed by any repository that was looked at", hint=_nearest(kernel, known)
-        )
-    return build_id
-
-
 def explain(build_id: BuildId, known: Known) -> Explanation:
-    """What is known about a build. build_id: one that `find` returned."""
+    """What is known about a build. build_id: of a module and a kernel that are known."""
     kernel = known.kernels[f"{build_id.target}/{build_id.release}"]
     entry = next((entry for entry in known.entries if entry.build_id == build_id), None)
     found = keys([entry], known.versions, known.recipes, known.modules) if entry else {}
@@ -103,11 +86,3 @@ def _outside(build_id: BuildId, kernel: Kernel, known: Known) -> str:
     choice = known.modules[build_id.module].kernels
     taken = matches(str(kernel), choice.include) and not matches(str(kernel), choice.exclude)
     return Outside.SCOPE if taken else Outside.MODULE
-
-
-def _nearest(wrong: str, known: Known) -> str:
-    """Of the same target first: a release is mistyped more often than a target."""
-    target = wrong.partition("/")[0]
-    same = [name for name in known.kernels if name.startswith(f"{target}/")]
-    near = difflib.get_close_matches(wrong, same or known.kernels, 4, 0.6)
-    return f"the nearest are: {', '.join(near)}" if near else "`kmodci kernels` lists those there are"

@@ -3,7 +3,6 @@
 Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 """
 
-import difflib
 import secrets
 import time
 from collections.abc import Mapping
@@ -15,21 +14,22 @@ from . import sandbox
 from .bucket import Bucket
 from .coverage import Standing, standings
 from .engine import Engine
-from .errors import BuildImpossible, NotFound
+from .errors import BuildImpossible
 from .fetch import Fetcher
-from .images import Recipe, recipe
+from .images import Recipe
 from .matrix import Entry, Planned, keys, plan, select
 from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .products import Job, Publisher, publisher_of
 from .schema import Scope
+from .search import find_kernel, find_module
 from .selectors import matches
 from .settings import Settings, load
 from .sources import GitSource, resolve
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, packages, repositories, source_of, suites_of
+from .where import bucket_of, packages, recipes_of, repositories, source_of, suites_of
 from .workerbundle import make_bundle
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
@@ -192,31 +192,22 @@ class Farm:
 
     def entry(self, module: str, kernel: str) -> Entry:
         """The entry for a module and a kernel (`release` or `target/release`). Raises NotFound with the nearest."""
-        if module not in self.settings.modules:
-            raise NotFound(f"no module {module!r}", hint=f"there are: {', '.join(sorted(self.settings.modules))}")
-        entries = [entry for entry in self.entries() if entry.build_id.module == module]
-        found = [e for e in entries if kernel in (e.kernel.release, str(e.kernel))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            choice = ", ".join(str(e.kernel) for e in found)
-            raise NotFound(f"{kernel} is more than one kernel", hint=f"say which: {choice}")
-        names = [str(e.kernel) if "/" in kernel else e.kernel.release for e in entries]
-        near = difflib.get_close_matches(kernel, names, 4, 0.5)
-        hint = f"the nearest are: {', '.join(near)}" if near else "no kernel like it is listed by any repository"
-        raise NotFound(f"no kernel {kernel[:80]!r} for {module}", hint=hint)
+        find_module(module, self.settings.modules)
+        entries = {str(entry.kernel): entry for entry in self.entries() if entry.build_id.module == module}
+        return find_kernel(kernel, entries, among=f"is in the matrix of {module}")
 
     def job(self, build_id: str, ref: str = "") -> Job:
         """All that a build is made of. ref: a tag, branch or commit of a git module to build instead."""
         wanted = BuildId.parse(build_id)
         entry = self.entry(wanted.module, f"{wanted.target}/{wanted.release}")
-        module = self.store.module_version(wanted.module)
-        settings = self.settings.modules[wanted.module]
-        is_current = not ref
-        if ref:
-            module = self._at_ref(wanted.module, ref)
+        module = self._at_ref(wanted.module, ref) if ref else self.store.module_version(wanted.module)
         if module is None:
             raise BuildImpossible(f"the source of {wanted.module} has not been read yet", hint="its poller says why")
+        return self.job_of(entry, module, is_current=not ref)
+
+    def job_of(self, entry: Entry, module: ModuleVersion, *, is_current: bool) -> Job:
+        """The same for a kernel that need not be in scope, and a version that need not be the module's own."""
+        settings = self.settings.modules[module.module]
         made = self.recipes.get(entry.kernel.toolchain)
         if made is None:
             raise BuildImpossible(f"no toolchain {entry.kernel.toolchain} in targets.yml")
@@ -236,10 +227,10 @@ class Farm:
                 release=entry.kernel.release,
                 arch=entry.kernel.target.arch,
                 toolchain=entry.kernel.toolchain,
-                module=wanted.module,
+                module=module.module,
                 version=module.version,
                 recipe={name: value for name, value in recipe_variables.items() if value},
-                limits=self.limits(wanted.module),
+                limits=self.limits(module.module),
             ),
             is_current=is_current,
         )
@@ -272,10 +263,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
     store.create()
     bucket = bucket_of(settings)
     engine = Engine(settings.engine.docker_host, farm=farm_id(paths))
-    recipes = {
-        name: recipe(name, distro=toolchain.distro, series=toolchain.series)
-        for name, toolchain in settings.toolchains.items()
-    }
+    recipes = recipes_of(settings)
     fetcher = Fetcher()
     watch = Watch(
         settings=settings,

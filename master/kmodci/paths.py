@@ -72,6 +72,10 @@ class Paths:
         for path in self.inputs(worker).iterdir():
             path.unlink()
 
+    def drop_inputs(self, worker: str) -> None:
+        """After the last build of a worker that will not come again."""
+        shutil.rmtree(self.inputs(worker))
+
     def put_input(self, worker: str, path: Path, name: str) -> None:
         """Puts a cached file into a worker's inputs, without a copy where the disk allows."""
         place = self.inputs(worker) / name

@@ -2,6 +2,8 @@
 
 import configparser
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from . import sources
 from .bootstrap import SuiteSource
@@ -9,7 +11,7 @@ from .bucket import Bucket, Credentials
 from .discovery import Repository
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
-from .images import Recipe
+from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .schema import Following, RepositoryAt, Scope
@@ -92,6 +94,14 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
     raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
 
 
+def recipes_of(settings: Settings) -> dict[str, Recipe]:
+    """The images, by toolchain."""
+    return {
+        name: recipe(name, distro=toolchain.distro, series=toolchain.series)
+        for name, toolchain in settings.toolchains.items()
+    }
+
+
 def bucket_of(settings: Settings) -> Bucket:
     """The configured bucket, or the embedded one. Raises StoreError if its credentials cannot be read."""
     if settings.bucket is None:
@@ -114,6 +124,16 @@ def bucket_of(settings: Settings) -> Bucket:
 def embedded(settings: Settings) -> EmbeddedS3:
     """The embedded S3 server; it listens one port above the web interface."""
     return EmbeddedS3(settings.state, port=settings.web.port + 1)
+
+
+@contextmanager
+def open_bucket(settings: Settings) -> Iterator[Bucket]:
+    """The bucket, answering, for a command that needs no farm to run. Raises StoreError."""
+    if settings.bucket is not None:
+        yield bucket_of(settings)
+    else:
+        with embedded(settings).available() as bucket:
+            yield bucket
 
 
 def buildbot_database(settings: Settings) -> str:

@@ -15,6 +15,7 @@ _COMMANDS = {
     "images": "List the toolchain images, and who needs them.",
     "coverage": "Count what is built, failed, unavailable, skipped and pending.",
     "explain": "Say why a build is what it is, and what it is made of.",
+    "build": "Build one module for one kernel by hand, without a farm.",
     "up": "Start a farm on this machine.",
 }
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from ..explanation import Explanation, find
+from ..explanation import Explanation
 from ..explanation import explain as explained
 from ..keys import headers_key
 from ..model import Outcome
 from ..quantities import duration_text
-from ..watch import bundle_note
+from ..search import find_build
 from .options import config_option, json_option, look_option, scope_option
 from .output import print_facts, print_json
 from .view import end, open_view
@@ -30,8 +30,8 @@ def explain(build_id: str, config: Path, scope: str, fresh: bool, as_json: bool)
     """
     view = open_view(config, scope, fresh=fresh, whole=True)
     known = view.known()
-    found = explained(find(build_id, known), known)
-    bundle = view.store.meta(bundle_note(found.kernel.headers_digest))
+    found = explained(find_build(build_id, known.modules, known.kernels), known)
+    bundle = view.bundle(found.kernel)
     facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle)}
     if as_json:
         print_json(facts)

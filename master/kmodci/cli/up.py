@@ -3,11 +3,8 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
@@ -17,6 +14,7 @@ from ..errors import KmodciError
 from ..farm import Farm, open_farm
 from ..model import Status
 from ..where import embedded
+from .interrupts import Interrupts, interruptible
 from .options import config_option
 from .processes import MasterProcess
 from .progress import Display, Run, causes, run_of, table
@@ -63,7 +61,7 @@ def up(
 
 def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> int:
     keep = False
-    with local.interruptible():
+    with interruptible() as local.interrupts:
         try:
             since = local.start()
             end = _follow(local, console, since)
@@ -114,7 +112,7 @@ class LocalFarm:
     farm: Farm
     master: MasterProcess
     console: Console
-    _interrupts: int = field(default=0, init=False)
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     @property
     def s3(self) -> EmbeddedS3 | None:
@@ -152,7 +150,7 @@ class LocalFarm:
         try:
             self.master.signal(signal.SIGUSR1)
             while not self.master.wait(0.5):
-                if self._interrupts > 1:
+                if self.interrupts.count > 1:
                     self.master.signal(signal.SIGTERM)
                     break
             if not self.master.wait(30):
@@ -162,20 +160,3 @@ class LocalFarm:
         finally:
             if self.s3 is not None:
                 self.s3.stop()
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt; later ones make the stop a quick one."""
-
-        def interrupt(number: int, frame: FrameType | None) -> None:
-            self._interrupts += 1
-            if self._interrupts == 1:
-                raise KeyboardInterrupt
-
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, interrupt) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -16,14 +16,16 @@ from ..coverage import Standing, standings
 from ..errors import KmodciError
 from ..explanation import Known
 from ..fetch import Fetcher
-from ..images import Recipe, recipe
+from ..images import Recipe
 from ..matrix import Entry, Planned, keys, plan, select
+from ..model import BuildId, Kernel, Outcome
 from ..schema import Scope
+from ..search import find_build, find_module, find_target
 from ..selectors import matches
 from ..settings import Settings, load
 from ..store import Store
-from ..watch import Watch
-from ..where import packages, repositories
+from ..watch import Watch, bundle_note
+from ..where import packages, recipes_of, repositories
 from .output import note
 
 
@@ -34,6 +36,9 @@ class View:
     settings: Settings
     scope: Scope
     store: Store
+    """for kernels and module versions"""
+    farm: Store | None
+    """for how builds ended: a farm's; None where none has run"""
     recipes: Mapping[str, Recipe]
     faults: Mapping[str, str]
     """source -> why it could not be read, when it was last tried"""
@@ -51,13 +56,20 @@ class View:
         )
 
     def planned(self) -> tuple[Planned, ...]:
-        versions, outcomes = self.store.module_versions(), self.store.outcomes()
-        return plan(self.entries(), versions, outcomes, self.recipes, self.settings.modules)
+        return plan(self.entries(), self.store.module_versions(), self.outcomes(), self.recipes, self.settings.modules)
 
     def standings(self) -> tuple[Standing, ...]:
         entries = self.entries()
         known = keys(entries, self.store.module_versions(), self.recipes, self.settings.modules)
-        return standings(entries, self.store.outcomes(), known)
+        return standings(entries, self.outcomes(), known)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """By build id."""
+        return self.farm.outcomes() if self.farm else {}
+
+    def bundle(self, kernel: Kernel) -> str:
+        """SHA256 of a kernel's header bundle; empty if none was made."""
+        return self.farm.meta(bundle_note(kernel.headers_digest)) if self.farm else ""
 
     def known(self) -> Known:
         """For explanations."""
@@ -66,7 +78,7 @@ class View:
             modules=self.settings.modules,
             entries=self.entries(),
             versions=self.store.module_versions(),
-            outcomes=self.store.outcomes(),
+            outcomes=self.outcomes(),
             recipes=self.recipes,
         )
 
@@ -78,31 +90,80 @@ def open_view(config: Path, scope: str = "", *, fresh: bool = False, whole: bool
     Raises SettingsError, NotFound, StoreError; a source that cannot be read is in `faults`.
     """
     settings = load(config)
-    wanted = settings.find_scope(scope)
-    remembered = None if fresh else _remembered(settings)
-    store = remembered or Store("sqlite://")
-    if remembered is None:
-        store.create()
-        faults = _look(settings, Scope() if whole else wanted, store)
-    else:
-        faults = {name: state.error for name, state in store.repository_states().items() if state.error}
-    recipes = {name: recipe(name, distro=each.distro, series=each.series) for name, each in settings.toolchains.items()}
-    return View(settings=settings, scope=wanted, store=store, recipes=recipes, faults=faults, looked=remembered is None)
+    wanted, farm = settings.find_scope(scope), _farm(settings)
+    if farm is not None and not fresh and farm.kernels():
+        return _remembered(settings, wanted, farm)
+    return _looked(settings, wanted, farm, Scope() if whole else wanted)
+
+
+def open_view_of(config: Path, build_id: str, *, fresh: bool = False) -> tuple[View, BuildId]:
+    """For one build, of whatever scope: where a farm does not know it, the repositories that may are looked at now.
+
+    Raises SettingsError, StoreError, BadName; NotFound with the nearest.
+    """
+    settings = load(config)
+    wanted, farm = BuildId.parse(build_id), _farm(settings)
+    find_module(wanted.module, settings.modules)
+    find_target(str(wanted.target), [str(target) for entry in settings.targets for target in entry.targets])
+    if farm is not None and not fresh and _knows(farm, wanted):
+        return _remembered(settings, Scope(), farm), wanted
+    scope = Scope(modules=(wanted.module,), kernels=(f"{wanted.target}/*",))
+    view = _looked(settings, scope, farm, scope)
+    tell_faults(view)
+    return view, find_build(build_id, settings.modules, view.store.kernels())
+
+
+def tell_faults(view: View) -> None:
+    """What could not be read, so that it is not taken for empty."""
+    for name, fault in view.faults.items():
+        note(f"could not read {name}: {fault}")
 
 
 def end(view: View) -> NoReturn:
-    """Ends a command: tells what could not be read, so that it is not taken for empty; that failed if it was now."""
-    for name, fault in view.faults.items():
-        note(f"could not read {name}: {fault}")
+    """Ends a command: tells what could not be read; that failed if it was now."""
+    tell_faults(view)
     sys.exit(1 if view.looked and view.faults else 0)
 
 
-def _remembered(settings: Settings) -> Store | None:
-    """The farm's store, or None if no farm has found a kernel yet."""
+def _farm(settings: Settings) -> Store | None:
+    """The farm's store, or None if none was made yet."""
     if settings.database is None and not (settings.state / "kmodci.sqlite").exists():
         return None
-    store = Store(settings.database_url)
-    return store if store.kernels() else None
+    return Store(settings.database_url)
+
+
+def _knows(farm: Store, build_id: BuildId) -> bool:
+    is_listed = f"{build_id.target}/{build_id.release}" in farm.kernels()
+    return is_listed and farm.module_version(build_id.module) is not None
+
+
+def _remembered(settings: Settings, scope: Scope, farm: Store) -> View:
+    faults = {name: state.error for name, state in farm.repository_states().items() if state.error}
+    return View(
+        settings=settings,
+        scope=scope,
+        store=farm,
+        farm=farm,
+        recipes=recipes_of(settings),
+        faults=faults,
+        looked=False,
+    )
+
+
+def _looked(settings: Settings, scope: Scope, farm: Store | None, at: Scope) -> View:
+    """at: what is looked at, which may be more than is in scope."""
+    store = Store("sqlite://")
+    store.create()
+    faults = _look(settings, at, store)
+    return View(
+        settings=settings,
+        scope=scope,
+        store=store,
+        farm=farm,
+        recipes=recipes_of(settings),
+        faults=faults,
+        looked=True,
+    )
 
 
 def _look(settings: Settings, scope: Scope, store: Store) -> dict[str, str]:
