@@ -26,8 +26,8 @@ dkms_read() ( # dkms.conf
     module=$KMODCI_MODULE module_version=$KMODCI_MODULE_VERSION
     identity=$(dkms_source "$1"; printf '%s\n%s\n' "$PACKAGE_NAME" "$PACKAGE_VERSION")
     { read -r package_name && read -r package_version; } <<<"$identity"
-    [[ -n $package_name ]] || problem="no PACKAGE_NAME"
-    [[ -n $package_version ]] || problem="no PACKAGE_VERSION"
+    [[ -n $package_name ]] || dkms_problem "no PACKAGE_NAME"
+    [[ -n $package_version ]] || dkms_problem "no PACKAGE_VERSION"
     # In a source repository the version may still be a placeholder, such as #MODULE_VERSION#.
     [[ $package_name =~ ^[A-Za-z0-9][A-Za-z0-9.+_-]*$ ]] || package_name=$KMODCI_MODULE
     [[ $package_version =~ ^[A-Za-z0-9][A-Za-z0-9.+~:_-]*$ ]] || package_version=$KMODCI_MODULE_VERSION
@@ -38,22 +38,34 @@ dkms_read() ( # dkms.conf
     dkms_make_command
     dkms_patches
     dkms_exclusion
-    [[ ${#BUILD_DEPENDS[@]} == 0 ]] || problem="BUILD_DEPENDS is not supported: ${BUILD_DEPENDS[*]}"
+    [[ ${#BUILD_DEPENDS[@]} == 0 ]] || dkms_problem "BUILD_DEPENDS is not supported: ${BUILD_DEPENDS[*]}"
     pre_build=$PRE_BUILD post_build=$POST_BUILD
     declare -p package_name package_version names locations destinations make_command patches pre_build post_build problem excluded
 )
 
 dkms_source() { # dkms.conf
-    local name index
+    local said name index
+    said=$(dkms_declarations "$1")
     unset "${DKMS_VARIABLES[@]}"
-    # shellcheck disable=SC1090
-    . "$1" >/dev/null
+    eval "$said"
     for name in "${DKMS_VARIABLES[@]}"; do
         local -n variable=$name
         for index in "${!variable[@]}"; do
             variable[index]=$(dkms_expand "${variable[index]}")
         done
     done
+}
+
+# Only DKMS's own variables get out of a dkms.conf; -g, because a declaration within a function is local otherwise.
+dkms_declarations() { # dkms.conf
+    local name
+    unset "${DKMS_VARIABLES[@]}"
+    # shellcheck disable=SC1090
+    . "$1" >/dev/null
+    PATH=/usr/bin:/bin
+    for name in "${DKMS_VARIABLES[@]}"; do
+        declare -p "$name" 2>/dev/null
+    done | sed 's/^declare /declare -g /'
 }
 
 # DKMS writes what it read to a file, between double quotes, and reads that again. So a value in single quotes has its
@@ -67,6 +79,10 @@ dkms_expand() { # value
     printf '%s' "$again"
 }
 
+dkms_problem() { # what is wrong; the first one is told
+    problem=${problem:-$1}
+}
+
 dkms_modules() {
     local index last=-1
     names=() locations=() destinations=()
@@ -76,12 +92,12 @@ dkms_modules() {
     for ((index = 0; index <= last; index++)); do
         names[index]=${BUILT_MODULE_NAME[index]}
         [[ -n ${names[index]} || $last != 0 ]] || names[index]=$PACKAGE_NAME
-        [[ -n ${names[index]} ]] || problem="no BUILT_MODULE_NAME[$index]"
-        [[ ${names[index]} != *.o && ${names[index]} != *.ko ]] || problem="BUILT_MODULE_NAME[$index] ends in .o or .ko"
+        [[ -n ${names[index]} ]] || dkms_problem "no BUILT_MODULE_NAME[$index]"
+        [[ ${names[index]} != *.o && ${names[index]} != *.ko ]] || dkms_problem "BUILT_MODULE_NAME[$index] ends in .o or .ko"
         destinations[index]=${DEST_MODULE_NAME[index]:-${names[index]}}
         locations[index]=${BUILT_MODULE_LOCATION[index]:+${BUILT_MODULE_LOCATION[index]%/}/}
         [[ ${DEST_MODULE_LOCATION[index]} =~ ^/(kernel|updates|extra) ]] ||
-            problem="DEST_MODULE_LOCATION[$index] does not begin with /kernel, /updates or /extra"
+            dkms_problem "DEST_MODULE_LOCATION[$index] does not begin with /kernel, /updates or /extra"
     done
 }
 

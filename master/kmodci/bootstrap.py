@@ -118,7 +118,9 @@ def _run(arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         except BaseException:
+            # it unmounts and removes what it made, which takes a moment
             process.terminate()
+            process.communicate()
             raise
 
 

@@ -100,6 +100,7 @@ class Supply:
         self.bucket.put_file(headers_key(sha256), path)
         self.store.put_meta(bundle_note(kernel.headers_digest), sha256)
         self._prune(cache)
+        self._prune(self.paths.cache("pieces"))
         return Bundle(path, sha256)
 
     def source(self, module: ModuleVersion) -> Path:
@@ -168,7 +169,7 @@ class Supply:
 
     def _prune(self, cache: Path) -> None:
         with self._once("prune"):
-            files = sorted(cache.glob("*.tar.zst"), key=lambda path: path.stat().st_mtime)
+            files = sorted(cache.glob("*.zst"), key=lambda path: path.stat().st_mtime)
             room = sum(path.stat().st_size for path in files) - _CACHE_LIMIT
             for path in files[:-64]:
                 if room <= 0:

@@ -49,7 +49,7 @@ def make_bundle(target: Path, *, scripts: Path = SCRIPTS) -> Path:
     The digest names what goes in; so an update makes another folder, and containers that run keep theirs.
     Raises EngineError when the running Python cannot be bundled.
     """
-    bundle = target / f"worker-{_digest(scripts)}"
+    bundle = target / bundle_name(scripts)
     if bundle.exists():
         return bundle
     target.mkdir(parents=True, exist_ok=True)
@@ -58,6 +58,11 @@ def make_bundle(target: Path, *, scripts: Path = SCRIPTS) -> Path:
         _fill(root, scripts)
         root.replace(bundle)
     return bundle
+
+
+def bundle_name(scripts: Path = SCRIPTS) -> str:
+    """`worker-<digest>`: names what goes in. Costs a hash of the interpreter, and no more."""
+    return f"worker-{_digest(scripts)}"
 
 
 def python_command(mount: str) -> list[str]:
@@ -90,8 +95,9 @@ def _fill(root: Path, scripts: Path) -> None:
         # Unchecked: the bundle never changes, and a read-only mount could not be told so by times.
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         compileall.compile_dir(compiled, quiet=2, invalidation_mode=mode, stripdir=root, prependdir="/kmodci")
-    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
-        folder.chmod(0o755)
+    for path in (root, *root.rglob("*")):
+        # whatever the umask is: a build's user must be able to read it
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _interpreter() -> Path:
@@ -138,10 +144,10 @@ def _copy_tree(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies content, never owners or modes: whatever this installation's are, a build's user must be able to read."""
+    """Copies content, and of the mode only whether it may be run."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    target.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
+    target.chmod(0o700 if source.stat().st_mode & 0o100 else 0o600)
 
 
 def _unused(parts: Iterable[str]) -> bool:

@@ -1,0 +1,71 @@
+"""The real Docker engine, toolchain images and header bundles, for tests that need them."""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from kmodci.bootstrap import SuiteSource, bootstrap
+from kmodci.discovery import Repository, look
+from kmodci.engine import Engine
+from kmodci.errors import Gone
+from kmodci.fetch import Fetcher
+from kmodci.headers import make_bundle
+from kmodci.images import recipe
+from kmodci.mirrors import system_keyrings, system_mirrors
+from kmodci.model import Kernel
+
+
+@cache
+def engine() -> Engine:
+    return Engine(docker_host=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"), farm="tests")
+
+
+@cache
+def toolchain_image(toolchain: str, series: str) -> str:
+    """The image's tag. Made from the mirror, unless the engine has it already: a tag has one content for ever."""
+    wanted = recipe(toolchain, distro="debian", series=series)
+    if wanted.tag not in engine().tags():
+        source = SuiteSource(url=system_mirrors()["debian"], suite=series, keyring=system_keyrings()[0])
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "root.tar.zst"
+            bootstrap(wanted, mirrors=[source], target=archive, log=lambda _: None)
+            engine().load(archive, wanted.tag)
+    return wanted.tag
+
+
+@cache
+def bookworm_kernels() -> tuple[Kernel, ...]:
+    """What bookworm-security lists today, the newest first."""
+    repository = Repository(
+        name="bookworm-security main",
+        distro="debian",
+        series="bookworm",
+        suite="bookworm-security",
+        component="main",
+        arches=("amd64", "arm64"),
+        mirror=system_mirrors()["debian-security"],
+        keyrings=system_keyrings(),
+        check_valid_until=False,
+    )
+    found = look(repository, Fetcher(), now=datetime.now(UTC)).kernels
+    return tuple(sorted(found, key=lambda kernel: kernel.version, reverse=True))
+
+
+def header_bundle(arch: str, folder: Path) -> Kernel:
+    """Puts a real kernel's `headers.tar.zst` into the folder: the newest whose packages the mirror still has."""
+    for kernel in bookworm_kernels():
+        if (kernel.target.arch, kernel.flavour) != (arch, arch):
+            continue
+        packages = [(package, folder / f"{package.name}_{package.arch}.deb") for package in kernel.headers]
+        try:
+            for package, path in packages:
+                Fetcher().download(package.url, path, size=package.size, sha256=package.sha256)
+        except Gone:
+            continue
+        make_bundle(packages, folder / "headers.tar.zst")
+        for _, path in packages:
+            path.unlink()
+        return kernel
+    raise AssertionError(f"the mirror has no kernel headers for {arch}")
