@@ -112,10 +112,9 @@ class TestChangeSource:
         assert farm.builder(name) is None
         publish(repo, "old-cloud")
         published = repo_polls(repo)
-        builder = farm.until(lambda: farm.builder(name))
+        builder = farm.until(lambda: shown(farm, name))
         assert repo_polls(repo) - published <= 2
         assert set(builder["tags"]) >= {"hello", "debian", "test", "amd64", "cloud-amd64", kernel.toolchain}
-        assert builder["masterids"], "the web interface shows only builders of a running master"
         farm.await_built(name)
         changes = farm.get("changes?order=-changeid&limit=20")["changes"]
         assert any(kernel.release in change["comments"] for change in changes)
@@ -139,6 +138,12 @@ class TestChangeSource:
         assert any("../../etc" in problem for problem in problems)
         names = [builder["name"] for builder in farm.get("builders")["builders"]]
         assert not [name for name in names if "$" in name or ".." in name]
+
+
+def shown(farm: LiveFarm, name: str) -> dict[str, object] | None:
+    """A builder, if the web interface shows it: those of no running master are hidden there."""
+    builder = farm.builder(name)
+    return builder if builder and builder["masterids"] else None
 
 
 def repo_polls(repo: AptRepo) -> int:
@@ -356,8 +361,7 @@ class TestReconfig:
         said = farm.reconfigure()
         assert "modules.yml:3" in said
         farm.write_modules(modules)
-        builder = farm.builder(f"hello/{old}")
-        assert builder and builder["masterids"]
+        assert shown(farm, f"hello/{old}")
 
     def test_a_new_module_is_built_and_no_builder_is_lost(
         self, farm: LiveFarm, modules: dict[str, object], kernels: dict[str, RealKernel], old: str

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import yaml
 import zstandard
 from kmodci.bucket import Bucket
 from kmodci.cli.processes import MasterProcess
@@ -136,7 +135,8 @@ class LiveFarm:
     # the configuration
 
     def write(self, name: str, content: object) -> None:
-        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        # JSON is YAML
+        text = content if isinstance(content, str) else json.dumps(content, indent=1)
         (self.config / name).write_text(text)
 
     def write_modules(self, modules: Mapping[str, object]) -> None:
