@@ -55,7 +55,9 @@ def modules(git: Path, kernels: dict[str, RealKernel]) -> dict[str, object]:
     """`hello` is for every kernel; the others have one or two, since each build takes seconds."""
     one = {"include": [f"{TARGET}/{kernels['old'].release}"]}
     two = {"include": [f"{TARGET}/{kernels[name].release}" for name in ("old", "new")]}
-    odd = {name: source(name, kernels=one) for name in ("broken", "silent", "hungry", "flood", "picky", "spy")}
+    odd = {name: source(name, kernels=one) for name in ("broken", "silent", "hungry", "flood", "drown", "picky", "spy")}
+    odd["chatty"] = source("hello", build="yes", artifacts=["*.ko"], limits={"output": "64KiB"}, kernels=one)
+    odd["endless"] = source("hello", build="sleep inf", artifacts=["*.ko"], limits={"time": "3s"}, kernels=one)
     gitty = {
         "source": {"git": git.as_uri(), "ref": "main"},
         "build": 'make -C "$KERNEL_DIR" M="$PWD" modules',
@@ -159,8 +161,7 @@ class TestForce:
         again = farm.await_built(name, after=first.finished)
         assert again.build_url != first.build_url
         assert again.key == first.key
-        builds = farm.builds(name)
-        assert [build["properties"]["scheduler"][0] for build in builds][-1] == "force"
+        assert farm.builds(name)[-1]["properties"]["owner"][1] == "Force Build Form"
 
     def test_on_the_kernels_own_page_its_builder_says_which(self, farm: LiveFarm, old: str) -> None:
         name = f"hello/{old}"
@@ -234,11 +235,21 @@ class TestFailures:
         assert "silent.ko" in outcome.cause
         assert not list(farm.bucket.list("modules/silent/"))
 
-    @pytest.mark.parametrize("module", ["hungry", "flood"])
-    def test_a_module_that_takes_all_memory_fails_once(self, farm: LiveFarm, old: str, module: str) -> None:
+    @pytest.mark.parametrize(
+        ("module", "cause"),
+        [
+            ("hungry", "killed for memory: the limit is 768 MiB"),
+            ("drown", "killed for memory, most likely: the limit is 768 MiB"),
+            ("flood", "disk full: the limit is 512 MiB in /build"),
+            ("chatty", "stopped: its log is longer than the limit of 64 KiB"),
+            ("endless", "stopped after 3 s, the limit of its time"),
+        ],
+    )
+    def test_a_module_that_takes_too_much_fails_once(
+        self, farm: LiveFarm, old: str, module: str, cause: str
+    ) -> None:
         outcome = farm.await_outcome(f"{module}/{old}")
-        assert outcome.status is Status.FAILED
-        assert outcome.cause == "killed for memory: the limit is 768 MiB"
+        assert (outcome.status, outcome.cause) == (Status.FAILED, cause)
         assert len(farm.builds(f"{module}/{old}")) == 1
 
     def test_what_dkms_conf_excludes_is_skipped_with_the_reason(self, farm: LiveFarm, old: str) -> None:
