@@ -11,7 +11,11 @@ from buildbot.process.buildstep import BuildStep, CommandMixin, ShellMixin
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
+<<<<<<< HEAD
 from buildbot.process.results import EXCEPTION, FAILURE, SKIPPED, SUCCESS
+=======
+from buildbot.process.results import CANCELLED, FAILURE, SKIPPED, SUCCESS
+>>>>>>> part-f
 from twisted.internet import threads
 
 from ..errors import Gone, KmodciError, VerifyError
@@ -19,7 +23,7 @@ from ..facts import Facts, read_facts
 from ..manifest import entry_of
 from ..model import Status
 from ..products import Job, built, judge
-from ..sandbox import BUNDLE_MOUNT
+from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
 
 OUT = "/build/out"
@@ -62,6 +66,9 @@ class KernelStep(BuildStep):
 
     async def end(self, status: Status, cause: str) -> int:
         """Ends the build here, with a cause for the log, the page and the store."""
+        if self.stopped:
+            # what was running was stopped with the build, so its failure says nothing of the module
+            return CANCELLED
         await self.write("why", f"{self.build.build_id}: {status}: {cause}")
         self.say(f"{status}: {cause.splitlines()[0][:120]}")
         await self.build.conclude(status, cause)
@@ -150,16 +157,22 @@ class Compile(ShellMixin, KernelStep):
         if command.rc == EXCLUDED:
             return await self.end(Status.SKIPPED, self.observer.text or "excluded by its dkms.conf")
         if command.didFail():
-            return await self.end(Status.FAILED, self._cause(command, limits.seconds))
+            return await self.end(Status.FAILED, self._cause(command, limits))
         return SUCCESS
 
-    def _cause(self, command: RemoteCommand, seconds: int) -> str:
+    def _cause(self, command: RemoteCommand, limits: Limits) -> str:
         if self.observer.text:
             return self.observer.text
         if command.rc == NOTHING_PRODUCED:
             return "the build produced no module"
+        match command.remote_failure_reason:
+            case "timeout":
+                return f"stopped after {limits.seconds} s, the limit of its time"
+            case "max_lines_failure":
+                return f"stopped: its log is longer than the limit of {limits.output >> 10} KiB"
         if command.rc == -1:
-            return f"stopped by its limits: {seconds} s of time, or too long a log"
+            # by a signal that nobody here has sent; a build can also do this to itself
+            return f"killed for memory, most likely: the limit is {limits.memory >> 20} MiB"
         return f"the build ended with status {command.rc} and no error line"
 
 
