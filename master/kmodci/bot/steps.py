@@ -11,11 +11,7 @@ from buildbot.process.buildstep import BuildStep, CommandMixin, ShellMixin
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
-<<<<<<< HEAD
-from buildbot.process.results import EXCEPTION, FAILURE, SKIPPED, SUCCESS
-=======
-from buildbot.process.results import CANCELLED, FAILURE, SKIPPED, SUCCESS
->>>>>>> part-f
+from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
 
 from ..errors import Gone, KmodciError, VerifyError
