@@ -36,6 +36,8 @@ class KernelBuild(Build):
     job: Job | None = None
     ended: Status | None = None
     impossible = ""
+    fault = ""
+    """what of the farm was at fault, as the step that met it says"""
     bundle: Bundle
     facts: Facts | None = None
     artifacts: tuple[Artifact, ...] = ()
@@ -103,6 +105,9 @@ class KernelBuild(Build):
             text = ["failed:", cause] if cause else text
             if cause:
                 await self.conclude(Status.FAILED, cause)
+            else:
+                # pauses this slot, longer each time: what is down is not helped by being asked at once
+                self.workerforbuilder.worker.putInQuarantine()
         elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN:
             # or it would be planned again at once
             await self.conclude(Status.FAILED, f"cancelled: {self.stopped_reason or 'no reason'}")
@@ -118,5 +123,5 @@ class KernelBuild(Build):
             return f"killed for memory: the limit is {self.farm.limits().memory >> 20} MiB"
         tries = await self.master.data.get(("buildrequests", self.requests[0].id, "builds"))
         if len(tries) >= TRIES:
-            return f"{FARM_FAULT} gave up after {len(tries)} tries: {' '.join(text)}"
+            return f"{FARM_FAULT} gave up after {len(tries)} tries: {self.fault or ' '.join(text)}"
         return ""

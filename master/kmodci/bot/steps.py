@@ -11,15 +11,15 @@ from buildbot.process.buildstep import BuildStep, CommandMixin, ShellMixin
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
-from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
+from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
 
-from ..errors import Gone, VerifyError
+from ..errors import Gone, KmodciError, VerifyError
 from ..facts import Facts, read_facts
 from ..manifest import entry_of
 from ..model import Status
 from ..products import Job, built, judge
-from ..sandbox import BUNDLE_MOUNT
+from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
 
 OUT = "/build/out"
@@ -39,6 +39,20 @@ class KernelStep(BuildStep):
         assert self.build.job is not None  # else the build would have ended before its first step
         return self.build.job
 
+    async def run(self) -> int:
+        """Does the work. A fault of the farm (mirror, bucket, engine) is told, and tried again by the build."""
+        try:
+            return await self.work()
+        except KmodciError as error:
+            await self.write("fault", str(error))
+            self.say(error.brief.splitlines()[0][:120])
+            self.build.fault = error.brief
+            return EXCEPTION
+
+    async def work(self) -> int:
+        """Returns the step's result. A KmodciError that it raises is a fault of the farm."""
+        raise NotImplementedError
+
     def say(self, text: str) -> None:
         self.descriptionDone = [text]
 
@@ -48,6 +62,9 @@ class KernelStep(BuildStep):
 
     async def end(self, status: Status, cause: str) -> int:
         """Ends the build here, with a cause for the log, the page and the store."""
+        if self.stopped:
+            # what was running was stopped with the build, so its failure says nothing of the module
+            return CANCELLED
         await self.write("why", f"{self.build.build_id}: {status}: {cause}")
         self.say(f"{status}: {cause.splitlines()[0][:120]}")
         await self.build.conclude(status, cause)
@@ -59,7 +76,7 @@ class Headers(KernelStep):
 
     name = "headers"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         job, farm = self.job, self.build.farm
         if not await self.build.is_asked_again() and await threads.deferToThread(farm.is_built, job):
             self.build.nothing_to_do()
@@ -84,7 +101,7 @@ class Source(KernelStep):
 
     name = "source"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         job, farm = self.job, self.build.farm
         try:
             path = await threads.deferToThread(farm.supply.source, job.module)
@@ -120,7 +137,7 @@ class Compile(ShellMixin, KernelStep):
         self.observer = _LastError()
         self.addLogObserver("stdio", self.observer)
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         job, limits = self.job, self.build.farm.limits(self.job.entry.build_id.module)
         command = await self.makeRemoteShellCommand(
             command=[f"{BUNDLE_MOUNT}/build-module"],
@@ -136,16 +153,22 @@ class Compile(ShellMixin, KernelStep):
         if command.rc == EXCLUDED:
             return await self.end(Status.SKIPPED, self.observer.text or "excluded by its dkms.conf")
         if command.didFail():
-            return await self.end(Status.FAILED, self._cause(command, limits.seconds))
+            return await self.end(Status.FAILED, self._cause(command, limits))
         return SUCCESS
 
-    def _cause(self, command: RemoteCommand, seconds: int) -> str:
+    def _cause(self, command: RemoteCommand, limits: Limits) -> str:
         if self.observer.text:
             return self.observer.text
         if command.rc == NOTHING_PRODUCED:
             return "the build produced no module"
+        match command.remote_failure_reason:
+            case "timeout":
+                return f"stopped after {limits.seconds} s, the limit of its time"
+            case "max_lines_failure":
+                return f"stopped: its log is longer than the limit of {limits.output >> 10} KiB"
         if command.rc == -1:
-            return f"stopped by its limits: {seconds} s of time, or too long a log"
+            # by a signal that nobody here has sent; a build can also do this to itself
+            return f"killed for memory, most likely: the limit is {limits.memory >> 20} MiB"
         return f"the build ended with status {command.rc} and no error line"
 
 
@@ -154,7 +177,7 @@ class Verify(CommandMixin, KernelStep):
 
     name = "verify"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         with TemporaryDirectory(prefix="verify-", dir=self.build.farm.paths.scratch) as name:
             folder = Path(name)
             try:
@@ -201,7 +224,7 @@ class Publish(KernelStep):
 
     name = "publish"
 
-    async def run(self) -> int:
+    async def work(self) -> int:
         build = self.build
         assert build.facts is not None  # `verify` came before
         made = built(

@@ -68,6 +68,11 @@ class VirtualBuilders(BuildbotService):
         self._rows: dict[str, _Row] = {}
         self._lock = defer.DeferredLock()
 
+    def reconfigServiceWithSibling(self, sibling: BuildbotService) -> defer.Deferred[None]:
+        # Nothing of this is configured, so Buildbot sees no difference and would not tell of a reconfig.
+        self.configured = False
+        return super().reconfigServiceWithSibling(sibling)
+
     def __contains__(self, name: object) -> bool:
         return name in self._rows
 

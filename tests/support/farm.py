@@ -1,0 +1,372 @@
+"""A whole farm for a test, as a user has it: a configuration, `kmodci up`, Docker, S3, the master, and REST to ask it.
+
+Every wait is for something that can be seen (an outcome in the store, an answer of the web interface, the end of a
+process), with a deadline, at which the farm's own log is told.
+"""
+
+import functools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import zstandard
+from kmodci.bucket import Bucket
+from kmodci.cli.processes import MasterProcess
+from kmodci.engine import Engine
+from kmodci.farm import farm_id
+from kmodci.manifest import Manifest
+from kmodci.model import BuildId, Outcome, Status
+from kmodci.paths import Paths
+from kmodci.publishing import read_manifest
+from kmodci.settings import load
+from kmodci.store import Store
+from kmodci.where import embedded
+from support.aptrepo import AptRepo
+
+T = TypeVar("T")
+
+SOURCES = Path(__file__).parent.parent / "data" / "farm"
+ENGINE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+TARGET = "debian-test-amd64"
+_LOOK_EVERY = 0.1
+
+
+def source(name: str, **more: object) -> dict[str, object]:
+    """The settings of a module of tests/data/farm."""
+    return {"source": {"path": str(SOURCES / name)}, "version": "1.0", **more}
+
+
+def until(what: Callable[[], T | None], *, seconds: float = 90, told: Callable[[], str] = str) -> T:
+    """What is waited for, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {told()}"
+        time.sleep(_LOOK_EVERY)
+    return found
+
+
+class Command:
+    """A `kmodci` that runs."""
+
+    def __init__(self, arguments: Sequence[str], output: Path) -> None:
+        self._output = output
+        with output.open("wb") as file:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("kmodci")), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                # a terminal's Ctrl-C would reach this, and the test itself
+                start_new_session=True,
+                env={**os.environ, "COLUMNS": "200"},
+            )
+
+    @property
+    def said(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def await_words(self, words: str, *, seconds: float = 60) -> None:
+        """Until it has said so."""
+        until(lambda: words in self.said or not self.running, seconds=seconds, told=lambda: self.said)
+        assert words in self.said, self.said
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self, *, seconds: float = 120) -> int:
+        """Its exit status, once it has ended."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {seconds:.0f} s:\n{self.said}") from None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class LiveFarm:
+    """A farm in a folder of its own, that follows the series `test` as a test's repository has it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        repo: AptRepo,
+        modules: Mapping[str, object],
+        *,
+        limits: Mapping[str, object] | None = None,
+        poll: Mapping[str, object] | None = None,
+    ) -> None:
+        self.folder, self.config, self.state = folder, folder / "config", folder / "state"
+        self.config.mkdir(parents=True)
+        self.repo = repo
+        self.port = free_ports()
+        settings = {
+            "state": str(self.state),
+            "web": {"port": self.port},
+            "engine": {"docker_host": ENGINE, "workers": 2},
+            "limits": {"memory": "768MiB", "disk": "512MiB", "time": "5m", **(limits or {})},
+            "poll": {"interval": "1s", "jitter": "0s", **(poll or {})},
+            "scopes": {"all": {"kernels": [f"{TARGET}/*"]}},
+        }
+        self.write("kmodci.yml", settings)
+        self.write("targets.yml", _targets(repo))
+        self.write("known-failures.yml", {"known_failures": []})
+        self.write_modules(modules)
+        self._runs = 0
+        self._commands: list[Command] = []
+
+    # the configuration
+
+    def write(self, name: str, content: object) -> None:
+        # JSON is YAML
+        text = content if isinstance(content, str) else json.dumps(content, indent=1)
+        (self.config / name).write_text(text)
+
+    def write_modules(self, modules: Mapping[str, object]) -> None:
+        self.write("modules.yml", {"modules": dict(modules)})
+
+    # the processes
+
+    def kmodci(self, *arguments: str) -> Command:
+        """Starts a command on this farm's configuration."""
+        self._runs += 1
+        command = Command([*arguments, "--config", str(self.config)], self.folder / f"out-{self._runs}")
+        self._commands.append(command)
+        return command
+
+    def up(self, *arguments: str) -> Command:
+        """`kmodci up`; returns when the farm is up."""
+        command = self.kmodci("up", "--scope", "all", "--module", "*", *arguments)
+        command.await_words("farm is up")
+        return command
+
+    @property
+    def master(self) -> MasterProcess:
+        return MasterProcess(self.paths, self.config, "all", ("*",))
+
+    def master_pid(self) -> int:
+        pid = self.master.pid()
+        assert pid is not None, self.log
+        return pid
+
+    def reconfigure(self) -> str:
+        """SIGHUP. Returns what the master logged of it."""
+        seen = len(self.log)
+        os.kill(self.master_pid(), signal.SIGHUP)
+        ends = (
+            "configuration update complete",
+            "configuration update aborted",
+            "reconfig aborted",
+            "partially applied",
+        )
+        until(lambda: any(end in self.log[seen:] for end in ends), told=lambda: self.log[seen:])
+        return self.log[seen:]
+
+    def close(self) -> None:
+        """Ends whatever still runs, and removes every container."""
+        for command in self._commands:
+            if command.running:
+                command.kill()
+        pid = self.master.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            self.master.wait(10)
+        self.engine.sweep()
+        if (self.state / "s3.pid").exists():
+            self.s3_server.start()
+            self.s3_server.stop()
+
+    # what it says
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.state)
+
+    @property
+    def log(self) -> str:
+        """twistd.log, this far."""
+        path = self.state / "master" / "twistd.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def told(self) -> str:
+        """For a deadline that was missed."""
+        outcomes = "\n".join(f"{o.build_id}: {o.status}: {o.cause}" for o in self.store.outcomes().values())
+        said = "\n".join(command.said[-2000:] for command in self._commands)
+        return f"outcomes:\n{outcomes}\ncommands:\n{said}\nmaster:\n{self.log[-6000:]}"
+
+    def until(self, what: Callable[[], T | None], *, seconds: float = 90) -> T:
+        return until(what, seconds=seconds, told=self.told)
+
+    @functools.cached_property
+    def store(self) -> Store:
+        return Store(load(self.config).database_url)
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        return Engine(ENGINE, farm=farm_id(self.paths))
+
+    @functools.cached_property
+    def s3_server(self) -> Any:
+        return embedded(load(self.config))
+
+    @functools.cached_property
+    def bucket(self) -> Bucket:
+        return self.s3_server.bucket()
+
+    def containers(self) -> dict[str, str]:
+        """Name -> id, of this farm's, running or not."""
+        client = self.engine.client()
+        try:
+            found = client.containers(all=True, filters={"label": f"kmodci.farm={self.engine.farm}"})
+            return {container["Names"][0].lstrip("/"): container["Id"] for container in found}
+        finally:
+            client.close()
+
+    def kill_container(self, identity: str) -> None:
+        client = self.engine.client()
+        try:
+            client.kill(identity)
+        finally:
+            client.close()
+
+    # builds
+
+    def outcome(self, build_id: str) -> Outcome | None:
+        return self.store.outcome(BuildId.parse(build_id))
+
+    def await_outcome(self, build_id: str, *, after: float = 0, seconds: float = 120) -> Outcome:
+        """How a build ended, once it has. after: an outcome from before then does not count."""
+
+        def ended() -> Outcome | None:
+            outcome = self.outcome(build_id)
+            return outcome if outcome and outcome.finished > after else None
+
+        return self.until(ended, seconds=seconds)
+
+    def await_built(self, build_id: str, *, after: float = 0, seconds: float = 120) -> Outcome:
+        outcome = self.await_outcome(build_id, after=after, seconds=seconds)
+        assert outcome.status is Status.BUILT, f"{outcome.cause}\n{self.told()}"
+        return outcome
+
+    def manifest(self, outcome: Outcome) -> Manifest:
+        return read_manifest(self.bucket, outcome.manifest)
+
+    def build_log(self, outcome: Outcome) -> str:
+        """As published."""
+        data = self.bucket.get(self.manifest(outcome).log)
+        assert data is not None
+        return zstandard.ZstdDecompressor().stream_reader(data).read().decode()
+
+    # the web interface
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> Any:
+        """What REST answers below /api/v2."""
+        status, answer = self._ask(urllib.request.Request(f"{self.url}/api/v2/{path}"))
+        assert status == 200, answer
+        return answer
+
+    def status(self, path: str) -> int:
+        """The HTTP status of any page."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/{path}", timeout=30) as answer:
+                status: int = answer.status
+                return status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def builder(self, name: str) -> dict[str, Any] | None:
+        found = self.get(f"builders?name={quote(name, safe='')}")["builders"]
+        return found[0] if found else None
+
+    def builds(self, name: str) -> list[dict[str, Any]]:
+        """Of one builder, each with its properties, the oldest first."""
+        builder = self.builder(name)
+        if builder is None:
+            return []
+        found: list[dict[str, Any]] = self.get(f"builders/{builder['builderid']}/builds?property=*")["builds"]
+        return sorted(found, key=lambda build: build["number"])
+
+    def step_log(self, build: Mapping[str, Any], step: str, log: str = "stdio") -> str:
+        """A log of a build as the web interface shows it."""
+        steps = self.get(f"builds/{build['buildid']}/steps")["steps"]
+        number = next(s["number"] for s in steps if s["name"] == step)
+        chunk = self.get(f"builds/{build['buildid']}/steps/{number}/logs/{log}/contents")["logchunks"][0]
+        return "\n".join(line[1:] for line in chunk["content"].splitlines())
+
+    def force(self, **form: object) -> tuple[int, Any]:
+        """Presses the force button. Returns the HTTP status and REST's answer."""
+        call = {"jsonrpc": "2.0", "method": "force", "id": 1, "params": form}
+        request = urllib.request.Request(
+            f"{self.url}/api/v2/forceschedulers/force",
+            data=json.dumps(call).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        return self._ask(request)
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+
+@contextmanager
+def live_farm(folder: Path, repo: AptRepo, modules: Mapping[str, object], **more: Any) -> Iterator[LiveFarm]:
+    """A farm that is not started yet; nothing of it is left afterwards."""
+    farm = LiveFarm(folder, repo, modules, **more)
+    try:
+        yield farm
+    finally:
+        farm.close()
+
+
+def _targets(repo: AptRepo) -> dict[str, object]:
+    """The kernels are the test's, the toolchain images are made of the real Debian."""
+    followed = {"suite": repo.suite, "mirror": "test", "keyring": str(repo.keyring)}
+    real = [
+        {"distro": "debian", "series": series, "arches": ["amd64"], "repositories": [{"suite": series}]}
+        for series in ("bookworm", "trixie")
+    ]
+    test = {"distro": "debian", "series": "test", "arches": ["amd64"], "repositories": [followed]}
+    return {
+        "mirrors": {"test": repo.url},
+        "toolchains": {
+            "gcc-12": {"distro": "debian", "series": "bookworm"},
+            "gcc-14": {"distro": "debian", "series": "trixie"},
+        },
+        "targets": [*real, test],
+    }
+
+
+def free_ports() -> int:
+    """The first of two neighbours that nothing listens on now: the web interface, and S3 above it."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port

@@ -1,0 +1,62 @@
+"""Real header packages of Debian, downloaded once from the machine's own mirror and kept for later runs."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cmp_to_key
+from pathlib import Path
+
+from kmodci.discovery import look
+from kmodci.distros import DISTROS
+from kmodci.errors import Gone
+from kmodci.fetch import Fetcher
+from kmodci.model import Kernel, Package
+from kmodci.paths import checkout
+from kmodci.schema import Scope
+from kmodci.settings import load
+from kmodci.where import repositories
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealKernel:
+    """A kernel of Debian with its header packages, for an `AptRepo`."""
+
+    release: str
+    version: str
+    toolchain: str
+    debs: tuple[Path, ...]
+
+
+def newest(series: str, *flavours: str) -> dict[str, RealKernel]:
+    """The newest amd64 kernel of each flavour that a stable series has, by flavour."""
+    scope = Scope(kernels=(f"debian-{series}-amd64/*",))
+    repository = repositories(load(checkout() / "config"), scope)[f"{series} main"]
+    fetcher = Fetcher()
+    listed = look(repository, fetcher, now=datetime.now(UTC)).kernels
+    compare = cmp_to_key(DISTROS["debian"].compare)
+    ordered = sorted(listed, key=lambda kernel: compare(kernel.version), reverse=True)
+    return {flavour: next(_had(ordered, flavour, fetcher)) for flavour in flavours}
+
+
+def _had(kernels: Sequence[Kernel], flavour: str, fetcher: Fetcher) -> Iterator[RealKernel]:
+    """Of those of a flavour, the ones whose packages the mirror still has: an index may list more."""
+    for kernel in kernels:
+        if kernel.flavour == flavour:
+            with suppress(Gone):
+                yield RealKernel(
+                    release=kernel.release,
+                    version=kernel.version,
+                    toolchain=kernel.toolchain,
+                    debs=tuple(_kept(package, fetcher) for package in kernel.headers),
+                )
+
+
+def _kept(package: Package, fetcher: Fetcher) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kmodci-tests" / package.sha256
+    path = cache / package.url.rpartition("/")[2]
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        fetcher.download(package.url, path, size=package.size, sha256=package.sha256)
+    return path
