@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from kmodci.coverage import Standing, Tally, coverage, standings
+from kmodci.coverage import Standing, Tally, causes, coverage, standings
 from kmodci.matrix import Entry
 from kmodci.model import BuildId, Outcome, Status
 from support.kernels import kernels
