@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import zstandard
-from kmodci.bucket import Bucket, Object
+from kmodci.bucket import Bucket
 from kmodci.errors import StoreError, VerifyError
 from kmodci.manifest import entry_of
+from kmodci.objects import Object
 from kmodci.publishing import (
     manifests,
     publish,

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote
 
 import boto3
@@ -21,6 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .errors import StoreError
+from .objects import Object
 from .tarzst import replacing
 
 _MIB = 1 << 20
@@ -37,24 +37,6 @@ class Credentials:
 
     access_key: str
     secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
-    """An object in the bucket, as a listing tells."""
-
-    key: str
-    size: int
-    """bytes"""
-
-
-class Objects(Protocol):
-    """What `publishing` asks of a bucket."""
-
-    def put(self, key: str, data: bytes) -> None: ...
-    def get(self, key: str) -> bytes | None: ...
-    def list(self, prefix: str = "") -> Iterator[Object]: ...
-    def delete(self, keys: Iterable[str]) -> None: ...
 
 
 class Bucket:

@@ -12,11 +12,11 @@ from typing import TypeVar
 import zstandard
 from pydantic import ValidationError
 
-from .bucket import Objects
 from .errors import StoreError
 from .keys import MANIFEST, index_key, version_index_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, Record, VersionIndex, entry_of, manifest_of
 from .model import BuildId
+from .objects import Objects
 from .release import check_name, version_key
 from .verify import ModuleFacts, compress
 

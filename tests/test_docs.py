@@ -1,0 +1,32 @@
+"""What the README says of the command line is true, and all of it."""
+
+import re
+from pathlib import Path
+
+import click
+from kmodci.cli import kmodci
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def commands(group: click.Group, *path: str) -> list[str]:
+    """`check`, `index rebuild` and so on."""
+    context = click.Context(group)
+    found: list[str] = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found += commands(command, *path, name) if isinstance(command, click.Group) else [" ".join((*path, name))]
+    return found
+
+
+def test_every_command_is_in_the_table_of_the_readme_and_no_other() -> None:
+    table = README.partition("## The command line")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `([a-z ]+?)(?: [A-Z_]+)?` \|", table, re.MULTILINE)
+    assert sorted(named) == sorted(commands(kmodci))
+
+
+def test_every_option_of_the_first_start_exists() -> None:
+    up = kmodci.get_command(click.Context(kmodci), "up")
+    assert up is not None
+    named = re.findall(r"^\| `(--[a-z]+)", README.partition("## Try it")[2].partition("\n## ")[0], re.MULTILINE)
+    assert {"--all", "--once"} <= set(named) <= {option for parameter in up.params for option in parameter.opts}
