@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from kmodci.coverage import Standing, Tally, coverage, standings
+from kmodci.coverage import Standing, Tally, causes, coverage, standings
 from kmodci.matrix import Entry
 from kmodci.model import BuildId, Outcome, Status
 from support.kernels import kernels
@@ -78,3 +78,17 @@ def test_rows_add_up_to_the_whole() -> None:
 )
 def test_percent_is_of_what_should_be_built(counts: dict[Status, int], percent: float) -> None:
     assert Tally(counts=counts).percent == percent
+
+
+def test_what_is_stuck_has_a_cause_and_what_waits_for_its_turn_has_none() -> None:
+    builds = standings(ENTRIES[:3], {}, keys(ENTRIES))
+    stuck = {str(entry.build_id): "no image for gcc-12" for entry in ENTRIES[:2]}
+    assert causes(builds) == ()
+    (found,) = causes(builds, stuck)
+    assert (found.status, found.cause, found.builds) == (Status.PENDING, "no image for gcc-12", tuple(stuck))
+
+
+def test_flavours_may_be_counted_together() -> None:
+    found = coverage(standings(ENTRIES, {}, keys(ENTRIES)), by_flavour=False)
+    assert len(found.rows) == 10
+    assert {row.flavour for row in found.rows} == {""}

@@ -84,3 +84,34 @@ def test_a_pid_that_is_another_programs_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "s3.pid").write_text(f"{os.getpid()}\n")
     with serving(tmp_path) as server:
         assert server.running()
+
+
+def test_a_command_uses_the_one_that_runs_and_leaves_it_running(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        other = EmbeddedS3(tmp_path, port=int(server.endpoint.rpartition(":")[2]))
+        with other.available() as bucket:
+            bucket.put("a", b"x")
+        assert server.running()
+        assert server.bucket().get("a") == b"x"
+
+
+def test_where_none_runs_a_command_has_one_for_as_long_as_it_needs_it(tmp_path: Path) -> None:
+    server = EmbeddedS3(tmp_path, port=free_port())
+    with server.available() as bucket:
+        bucket.put("a", b"x")
+        assert server.running()
+    assert not server.running()
+    assert not (tmp_path / "s3.pid").exists()
+
+
+def test_a_farm_that_starts_meanwhile_takes_over(tmp_path: Path) -> None:
+    port = free_port()
+    farm = EmbeddedS3(tmp_path, port=port)
+    with EmbeddedS3(tmp_path, port=port).available() as bucket:
+        farm.start()
+        bucket.put("a", b"x")
+    assert farm.running()
+    with EmbeddedS3(tmp_path, port=port).available() as bucket:
+        assert bucket.get("a") == b"x"
+    farm.stop()
+    assert not (tmp_path / "s3.pid").exists()

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from .matrix import Entry
 from .model import Outcome, Status
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +44,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The builds of one module for one flavour of a target."""
+    """The builds of one module for one target, or for one flavour of it."""
 
     module: str
     target: str
     flavour: str
+    """empty where flavours are counted together"""
     tally: Tally
 
 
@@ -79,12 +83,12 @@ def standings(
     )
 
 
-def coverage(standing: Sequence[Standing]) -> Coverage:
+def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Coverage:
     """The statuses, counted per module, target and flavour, and altogether."""
     groups: dict[tuple[str, str, str], Counter[Status]] = {}
     for each in standing:
         kernel = each.entry.kernel
-        group = (each.entry.build_id.module, str(kernel.target), kernel.flavour)
+        group = (each.entry.build_id.module, str(kernel.target), kernel.flavour if by_flavour else "")
         groups.setdefault(group, Counter())[each.status] += 1
     return Coverage(
         rows=tuple(
@@ -95,12 +99,17 @@ def coverage(standing: Sequence[Standing]) -> Coverage:
     )
 
 
-def causes(standing: Iterable[Standing]) -> tuple[Cause, ...]:
-    """Why what is not built is not built: each cause once, the most frequent first. Pending ones have none."""
+def causes(standing: Iterable[Standing], stuck: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
+    """Why what is not built is not built: each cause once, the most frequent first.
+
+    stuck: build id -> what a pending build waits for; one that waits for its turn only has no cause.
+    """
     groups: dict[tuple[Status, str], list[str]] = {}
     for each in standing:
-        if each.status not in (Status.BUILT, Status.PENDING):
-            groups.setdefault((each.status, each.cause), []).append(str(each.entry.build_id))
+        build_id = str(each.entry.build_id)
+        cause = stuck.get(build_id) if each.status is Status.PENDING else each.cause
+        if cause is not None and each.status is not Status.BUILT:
+            groups.setdefault((each.status, cause), []).append(build_id)
     found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]
     return tuple(sorted(found, key=lambda cause: (-len(cause.builds), cause.status, cause.cause)))
 

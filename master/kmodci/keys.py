@@ -41,6 +41,14 @@ def headers_key(sha256: str) -> str:
     return f"headers/{sha256}.tar.zst"
 
 
+def sha256_of_headers(key: str) -> str:
+    """The other way round. Raises BadName."""
+    sha256 = key.removeprefix("headers/").removesuffix(".tar.zst")
+    if headers_key(sha256) != key:
+        raise BadName(f"not a header bundle's key: {key[:120]!r}")
+    return sha256
+
+
 def run_key(run: str, part: str) -> str:
     """One object of a run's state: `matrix`, `chunk-001`, `summary`. Raises BadName."""
     return f"state/runs/{check_name(run, 'run id')}/{check_name(part, 'part of a run')}.json"

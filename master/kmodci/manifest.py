@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .errors import VerifyError
 from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key
@@ -23,8 +24,8 @@ class Record(BaseModel):
 class PublishedFile(Record):
     """A module in the bucket."""
 
-    name: str
-    """with the suffix of its compression"""
+    name: Annotated[str, StringConstraints(pattern=f"^{_FILE.pattern}$")]
+    """with the suffix of its compression; becomes a path where it is fetched to"""
     key: str
     sha256: str
     size: int

@@ -6,7 +6,7 @@ of these objects is safe in a path, a key and a builder's name.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -103,7 +103,7 @@ class Kernel:
     @property
     def headers_digest(self) -> str:
         """Names the set of header packages: hex SHA256 over their SHA256s."""
-        return hashlib.sha256("\n".join(p.sha256 for p in self.headers).encode()).hexdigest()
+        return headers_digest(package.sha256 for package in self.headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +150,11 @@ class Outcome:
     build_url: str = ""
     manifest: str = ""
     """the manifest's key in the bucket, for built"""
+
+
+def headers_digest(packages: Iterable[str]) -> str:
+    """Names a set of header packages, given their SHA256s in their order."""
+    return hashlib.sha256("\n".join(packages).encode()).hexdigest()
 
 
 def input_key(*, build_id: BuildId, module: ModuleVersion, recipe: str, kernel: Kernel, image: str) -> str:

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from .bucket import Objects
 from .errors import StoreError
-from .keys import MANIFEST, version_index_key
+from .keys import MANIFEST, index_key, version_index_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, Record, VersionIndex, entry_of, manifest_of
+from .model import BuildId
+from .release import check_name, version_key
 from .verify import ModuleFacts, compress
 
 _Kind = TypeVar("_Kind", bound=Record)
@@ -45,7 +47,7 @@ def publish(bucket: Objects, built: Built) -> Manifest:
 
 def put_version_index(bucket: Objects, module: str, version: str, entries: Iterable[IndexEntry]) -> None:
     """Writes the index of one version whole. It grows with the kernels: once per run, or every so often, will do."""
-    ordered = sorted(entries, key=lambda entry: (entry.distro, entry.arch, entry.release))
+    ordered = sorted(entries, key=lambda entry: (entry.distro, entry.arch, entry.release, entry.series))
     bucket.put(
         version_index_key(module, version),
         _json(VersionIndex(module=module, version=version, kernels=tuple(ordered))),
@@ -60,11 +62,24 @@ def version_index(bucket: Objects, module: str, version: str) -> VersionIndex:
     return _read(VersionIndex, version_index_key(module, version), data)
 
 
+def index_entry(bucket: Objects, build: BuildId, version: str) -> IndexEntry | None:
+    """What a node reads of one version; None if that is not built. Raises StoreError, BadName."""
+    key = index_key(build.module, version, build.target.distro, build.target.arch, build.release)
+    data = bucket.get(key)
+    return None if data is None else _read(IndexEntry, key, data)
+
+
+def versions_of(bucket: Objects, module: str) -> list[str]:
+    """The versions of a module that the index has, the newest last. Raises StoreError."""
+    keys = (found.key.split("/") for found in bucket.list(f"index/{check_name(module, 'module')}/"))
+    return sorted({key[2] for key in keys if len(key) > 3}, key=version_key)
+
+
 def read_manifest(bucket: Objects, key: str) -> Manifest:
     """One manifest by its key. Raises StoreError if it is not there, or not one."""
     data = bucket.get(key)
     if data is None:
-        raise StoreError(f"{key} is not in the bucket", hint="build it again with --rebuild")
+        raise StoreError(f"{key} is not in the bucket", hint="force its build, with rebuild")
     return _read(Manifest, key, data)
 
 
@@ -85,27 +100,27 @@ def manifests(bucket: Objects) -> Iterator[Manifest]:
 class Rebuilt:
     """What rebuilding the index did."""
 
-    builds: int
+    manifests: tuple[Manifest, ...]
+    """what it was made from"""
     removed: tuple[str, ...]
     """keys of index objects that named nothing any more"""
 
 
 def rebuild_index(bucket: Objects) -> Rebuilt:
     """Makes the whole index anew from the manifests. Raises StoreError."""
-    versions: dict[tuple[str, str], dict[str, IndexEntry]] = {}
+    found = sorted(manifests(bucket), key=lambda manifest: manifest.finished)
+    entries = [entry_of(manifest) for manifest in found]
     # of two series that have the same release, the newer build counts, as it did when it was published
-    for manifest in sorted(manifests(bucket), key=lambda manifest: manifest.finished):
-        entry = entry_of(manifest)
-        versions.setdefault((entry.module, entry.version), {})[entry.key] = entry
-    written: set[str] = set()
-    for (module, version), entries in versions.items():
-        for key, entry in entries.items():
-            bucket.put(key, _json(entry))
-        put_version_index(bucket, module, version, entries.values())
-        written |= {*entries, version_index_key(module, version)}
+    objects = {entry.key: entry for entry in entries}
+    for key, entry in objects.items():
+        bucket.put(key, _json(entry))
+    versions = {(entry.module, entry.version) for entry in entries}
+    for version in versions:
+        put_version_index(bucket, *version, [each for each in entries if (each.module, each.version) == version])
+    written = {*objects, *(version_index_key(*version) for version in versions)}
     removed = tuple(found.key for found in bucket.list("index/") if found.key not in written)
     bucket.delete(removed)
-    return Rebuilt(builds=sum(len(entries) for entries in versions.values()), removed=removed)
+    return Rebuilt(manifests=tuple(found), removed=removed)
 
 
 def _json(record: Record) -> bytes:

@@ -110,8 +110,12 @@ class Store:
         return next((_outcome(row) for row in self._rows("read an outcome", query)), None)
 
     def put_outcome(self, outcome: Outcome) -> None:
-        row = {name: getattr(outcome, name) for name in [column.name for column in OUTCOMES.c]}
-        self._replace("write an outcome", OUTCOMES, [{**row, "build_id": str(outcome.build_id)}])
+        self.put_outcomes([outcome])
+
+    def put_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+        names = [column.name for column in OUTCOMES.c]
+        rows = [{**{name: getattr(each, name) for name in names}, "build_id": str(each.build_id)} for each in outcomes]
+        self._replace("write outcomes", OUTCOMES, rows)
 
     def forget_outcomes(self, build_ids: Iterable[BuildId]) -> None:
         """As if these had never been built; what is in the bucket stays."""
@@ -123,7 +127,10 @@ class Store:
         return next((str(row["value"]) for row in rows), "")
 
     def put_meta(self, key: str, value: str) -> None:
-        self._replace("write a note", META, [{"key": key, "value": value}])
+        self.put_metas({key: value})
+
+    def put_metas(self, notes: Mapping[str, str]) -> None:
+        self._replace("write notes", META, [{"key": key, "value": value} for key, value in notes.items()])
 
     @contextmanager
     def _transaction(self, what: str) -> Iterator[sa.Connection]:

@@ -1,10 +1,11 @@
 """`kmodci coverage`: how much of the matrix is built."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from ..coverage import Cause, Tally, causes
+from ..coverage import Cause, Coverage, Tally, causes
 from ..coverage import coverage as count
 from ..model import Status
 from ..selectors import check_selector, matches
@@ -46,14 +47,25 @@ def coverage(
         reasons = [{"status": each.status, "cause": each.cause, "builds": each.builds} for each in why]
         print_json({"rows": rows, "all": _plain(found.tally), "causes": reasons, "faults": dict(view.faults)})
         end(view)
-    cells = [[row.module, row.target, row.flavour, *_cells(row.tally)] for row in found.rows]
-    columns = ("module", "target", "flavour", *_STATUSES, "%")
-    print_table(columns, [*cells, ["all", "", "", *_cells(found.tally)]], right=columns[3:])
-    for each in why if every_cause else why[:_MOST]:
-        click.echo(_told(each, whole=every_cause))
-    if len(why) > _MOST and not every_cause:
-        note(f"and {len(why) - _MOST} more causes: --causes")
+    print_coverage(found)
+    print_causes(why, whole=every_cause)
     end(view)
+
+
+def print_coverage(found: Coverage) -> None:
+    """A line for each row, and for all."""
+    names = ("module", "target", "flavour") if any(row.flavour for row in found.rows) else ("module", "target")
+    cells = [[*(getattr(row, name) for name in names), *_cells(row.tally)] for row in found.rows]
+    whole = ["all", *("" for _ in names[1:]), *_cells(found.tally)]
+    print_table((*names, *_STATUSES, "%"), [*cells, whole], right=(*_STATUSES, "%"))
+
+
+def print_causes(why: Sequence[Cause], *, whole: bool = False) -> None:
+    """The most frequent causes, each with one build; or, whole, every one with every build."""
+    for each in why if whole else why[:_MOST]:
+        click.echo(_told(each, whole=whole))
+    if len(why) > _MOST and not whole:
+        note(f"and {len(why) - _MOST} more causes: `kmodci coverage --causes`")
 
 
 def _told(cause: Cause, *, whole: bool) -> str:

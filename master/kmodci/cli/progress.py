@@ -1,14 +1,13 @@
-"""How a run goes: a live bar in a terminal, plain lines elsewhere, a table at the end."""
+"""How a run goes: a live bar in a terminal, plain lines elsewhere."""
 
 import statistics
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from ..coverage import Standing
 from ..farm import Farm
@@ -112,34 +111,3 @@ class Display:
         elif text != self._said[0] and time.monotonic() - self._said[1] >= _PLAIN_EVERY:
             self._console.print(text, highlight=False, markup=False)
             self._said = (text, time.monotonic())
-
-
-def table(now: Run) -> Table:
-    """A row per module and target."""
-    rows: dict[tuple[str, str], Counter[Status]] = defaultdict(Counter)
-    for build in now.builds:
-        rows[build.entry.build_id.module, str(build.entry.kernel.target)][build.status] += 1
-    sheet = Table("module", "target", *[str(status) for status in Status], title="Coverage")
-    for (module, target), counts in sorted(rows.items()):
-        sheet.add_row(module, target, *[str(counts[status] or "") for status in Status])
-    if len(rows) > 1:
-        total = sum(rows.values(), Counter())
-        sheet.add_section()
-        sheet.add_row("", "all", *[str(total[status] or "") for status in Status])
-    return sheet
-
-
-def causes(now: Run, *, most: int = 10) -> list[str]:
-    """Why what is not built is not built, the most frequent first: one line a cause."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for build in now.builds:
-        name = str(build.entry.build_id)
-        if build.status in (Status.FAILED, Status.UNAVAILABLE):
-            groups[f"{build.status}: {build.cause}"].append(name)
-        elif build.status is Status.PENDING and name in now.stuck:
-            groups[f"stuck: {now.stuck[name]}"].append(name)
-    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    lines = [f"{len(names)} x {cause} (as {names[0]})" for cause, names in ranked[:most]]
-    if len(ranked) > most:
-        lines.append(f"and {len(ranked) - most} more causes: see `kmodci coverage`")
-    return lines

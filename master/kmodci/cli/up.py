@@ -9,15 +9,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..coverage import causes
+from ..coverage import coverage as count
 from ..embedded import EmbeddedS3
 from ..errors import KmodciError
 from ..farm import Farm, open_farm
 from ..model import Status
+from ..runs import START_NOTE
 from ..where import embedded
+from .coverage import print_causes, print_coverage
 from .interrupts import Interrupts, interruptible
 from .options import config_option
 from .processes import MasterProcess
-from .progress import Display, Run, causes, run_of, table
+from .progress import Display, Run, run_of
 
 _LOOK_EVERY = 1.0
 _FIRST_LOOK = "first-look"
@@ -91,9 +95,8 @@ def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
 
 
 def _tell(local: "LocalFarm", console: Console, now: Run, *, keeps_running: bool) -> None:
-    console.print(table(now))
-    for cause in causes(now):
-        console.print(f"  {cause}", highlight=False, markup=False, soft_wrap=True)
+    print_coverage(count(now.builds, by_flavour=False))
+    print_causes(causes(now.builds, now.stuck))
     for source, fault in now.faults.items():
         console.print(f"  could not read {source}: {fault}", highlight=False, markup=False, soft_wrap=True)
     farm = local.farm
@@ -130,6 +133,7 @@ class LocalFarm:
         if self.s3 is not None:
             self.s3.start()
         self.farm.engine.sweep()
+        self.farm.store.put_meta(START_NOTE, f"{since:.3f}")
         self.master.start(url=self.farm.settings.web.address)
         self.console.print(f"farm is up: {self.farm.settings.web.address}", highlight=False)
         return since

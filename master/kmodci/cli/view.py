@@ -90,7 +90,7 @@ def open_view(config: Path, scope: str = "", *, fresh: bool = False, whole: bool
     Raises SettingsError, NotFound, StoreError; a source that cannot be read is in `faults`.
     """
     settings = load(config)
-    wanted, farm = settings.find_scope(scope), _farm(settings)
+    wanted, farm = settings.find_scope(scope), farm_store(settings)
     if farm is not None and not fresh and farm.kernels():
         return _remembered(settings, wanted, farm)
     return _looked(settings, wanted, farm, Scope() if whole else wanted)
@@ -102,7 +102,7 @@ def open_view_of(config: Path, build_id: str, *, fresh: bool = False) -> tuple[V
     Raises SettingsError, StoreError, BadName; NotFound with the nearest.
     """
     settings = load(config)
-    wanted, farm = BuildId.parse(build_id), _farm(settings)
+    wanted, farm = BuildId.parse(build_id), farm_store(settings)
     find_module(wanted.module, settings.modules)
     find_target(str(wanted.target), [str(target) for entry in settings.targets for target in entry.targets])
     if farm is not None and not fresh and _knows(farm, wanted):
@@ -125,7 +125,7 @@ def end(view: View) -> NoReturn:
     sys.exit(1 if view.looked and view.faults else 0)
 
 
-def _farm(settings: Settings) -> Store | None:
+def farm_store(settings: Settings) -> Store | None:
     """The farm's store, or None if none was made yet."""
     if settings.database is None and not (settings.state / "kmodci.sqlite").exists():
         return None

@@ -1,0 +1,73 @@
+"""`kmodci index`: the index in the bucket."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import StoreError
+from ..paths import Paths
+from ..recovery import Recovered, recover
+from ..settings import load
+from ..store import Store
+from ..where import open_bucket
+from .options import config_option, json_option
+from .output import note, print_json
+from .processes import MasterProcess
+
+
+@click.group()
+def index() -> None:
+    """The index in the bucket, by which nodes find their modules."""
+
+
+@index.command()
+@config_option
+@json_option
+def rebuild(config: Path, as_json: bool) -> None:
+    """Make the index and the store's outcomes again, from the manifests in the bucket.
+
+    After the database was lost, what is published need not be built again; what had failed or was skipped is tried
+    again. What the store takes for built, but the bucket has no more, is forgotten, and so built again. No farm may
+    run meanwhile.
+
+    \b
+    kmodci index rebuild
+    """
+    settings = load(config)
+    paths = Paths(settings.state)
+    pid = MasterProcess(paths, config, "", ()).pid()
+    if pid is not None:
+        raise StoreError(
+            f"a farm is running on {paths.state} (process {pid}), and writes the index itself",
+            hint="stop it first: scripts/quickstart --stop",
+        )
+    store = Store(settings.database_url)
+    store.create()
+    with open_bucket(settings) as bucket:
+        done = recover(bucket, store)
+    if as_json:
+        print_json(
+            {
+                "published": done.published,
+                "index_removed": done.index_removed,
+                "learned": done.learned,
+                "forgotten": done.forgotten,
+                "bundles": done.bundles,
+            }
+        )
+    else:
+        _tell(done)
+
+
+def _tell(done: Recovered) -> None:
+    click.echo(f"builds in the bucket, and in its index: {done.published}")
+    for what, count in (
+        ("index objects removed, since they named nothing any more", len(done.index_removed)),
+        ("builds that the store knows again", len(done.learned)),
+        ("header bundles that the store knows again", done.bundles),
+        ("builds forgotten, since the bucket has them no more", len(done.forgotten)),
+    ):
+        if count:
+            click.echo(f"{what}: {count}")
+    for name in (*done.index_removed, *done.forgotten):
+        note(f"  {name}")

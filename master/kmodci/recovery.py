@@ -1,0 +1,82 @@
+"""What can be learned again from the bucket alone: the index, and what the store knew of builds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .bucket import Bucket
+from .keys import sha256_of_headers
+from .manifest import Manifest, entry_of
+from .model import BuildId, Outcome, Status, headers_digest
+from .publishing import rebuild_index
+from .store import Store
+from .watch import bundle_note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What was done. Build ids, but for index_removed: keys."""
+
+    published: int
+    """builds whose manifest and files are in the bucket; the index names them"""
+    index_removed: tuple[str, ...]
+    learned: tuple[str, ...]
+    """builds that the store knows again"""
+    forgotten: tuple[str, ...]
+    """builds that the store took for built, and that are not in the bucket any more"""
+    bundles: int
+    """header bundles that the store knows again"""
+
+
+def recover(bucket: Bucket, store: Store) -> Recovered:
+    """Makes the index anew, and tells the store what is built. No farm may run on either. Raises StoreError."""
+    index = rebuild_index(bucket)
+    known = store.outcomes()
+    there = {entry_of(manifest).manifest for manifest in index.manifests}
+    gone = {name for name, last in known.items() if last.status is Status.BUILT and last.manifest not in there}
+    # what else the store knows is newer than the bucket, or as new
+    stays = known.keys() - gone
+    learned = {name: made for name, made in outcomes_of(index.manifests).items() if name not in stays}
+    forgotten = sorted(gone - learned.keys())
+    store.forget_outcomes(known[name].build_id for name in forgotten)
+    store.put_outcomes(learned.values())
+    bundles = _bundles(index.manifests, {found.key for found in bucket.list("headers/")})
+    lost = {note: sha256 for note, sha256 in bundles.items() if not store.meta(note)}
+    store.put_metas(lost)
+    return Recovered(
+        published=len(index.manifests),
+        index_removed=index.removed,
+        learned=tuple(sorted(learned)),
+        forgotten=tuple(forgotten),
+        bundles=len(lost),
+    )
+
+
+def outcomes_of(manifests: Iterable[Manifest]) -> dict[str, Outcome]:
+    """By build id; of several versions of a module the one that was built last."""
+    newest = {manifest.build_id: manifest for manifest in sorted(manifests, key=lambda each: each.finished)}
+    return {build_id: _outcome(manifest) for build_id, manifest in newest.items()}
+
+
+def _outcome(manifest: Manifest) -> Outcome:
+    return Outcome(
+        build_id=BuildId.parse(manifest.build_id),
+        key=manifest.inputs,
+        status=Status.BUILT,
+        module_version=manifest.version,
+        kernel_version=manifest.kernel_version,
+        finished=manifest.finished,
+        seconds=manifest.finished - manifest.started,
+        make_seconds=manifest.make_seconds,
+        build_url=manifest.build_url,
+        manifest=entry_of(manifest).manifest,
+    )
+
+
+def _bundles(manifests: Iterable[Manifest], keys: Iterable[str]) -> Mapping[str, str]:
+    """The store's notes of the bundles that are there."""
+    there = set(keys)
+    made = [manifest for manifest in manifests if manifest.headers in there]
+    return {
+        bundle_note(headers_digest(package.sha256 for package in each.packages)): sha256_of_headers(each.headers)
+        for each in made
+    }
