@@ -92,3 +92,17 @@ def test_flavours_may_be_counted_together() -> None:
     found = coverage(standings(ENTRIES, {}, keys(ENTRIES)), by_flavour=False)
     assert len(found.rows) == 10
     assert {row.flavour for row in found.rows} == {""}
+
+
+def test_a_cause_that_names_its_kernel_or_its_package_is_one_cause_for_all() -> None:
+    first, second = ENTRIES[:2]
+    builds = [
+        Standing(entry=each, status=Status.UNAVAILABLE, cause=f"gone: http://mirror/pool/l/{each.kernel.release}.deb")
+        for each in (first, second)
+    ] + [
+        Standing(entry=each, status=Status.SKIPPED, cause=f"not for {each.kernel.release}") for each in (first, second)
+    ]
+    assert {(found.status, found.cause, len(found.builds)) for found in causes(builds)} == {
+        (Status.UNAVAILABLE, "gone: http://mirror/pool/l/...", 2),
+        (Status.SKIPPED, "not for ...", 2),
+    }

@@ -1,5 +1,6 @@
 """Coverage: the statuses over the matrix, counted. Decides, and does nothing."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from .matrix import Entry
 from .model import Outcome, Status
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+
+
+_FILE_OF_URL = re.compile(r"(https?://\S*/)[^\s/]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +113,14 @@ def causes(standing: Iterable[Standing], stuck: Mapping[str, str] = _NONE) -> tu
         build_id = str(each.entry.build_id)
         cause = stuck.get(build_id) if each.status is Status.PENDING else each.cause
         if cause is not None and each.status is not Status.BUILT:
-            groups.setdefault((each.status, cause), []).append(build_id)
+            groups.setdefault((each.status, _general(cause, each.entry.kernel.release)), []).append(build_id)
     found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]
     return tuple(sorted(found, key=lambda cause: (-len(cause.builds), cause.status, cause.cause)))
+
+
+def _general(cause: str, release: str) -> str:
+    """Without what is this one kernel's alone, so that equal causes of many kernels are one."""
+    return _FILE_OF_URL.sub(r"\1...", cause).replace(release, "...")
 
 
 def _standing(entry: Entry, last: Outcome | None, key: str | None) -> Standing:

@@ -6,11 +6,12 @@ good kernels; that it could not be read is written down for all to see.
 """
 
 import time
+import zlib
 from collections.abc import Sequence
 
 from buildbot.changes.base import ReconfigurablePollingChangeSource
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import defer, threads
+from twisted.internet import threads
 from twisted.python import log
 
 from ..errors import KmodciError
@@ -32,11 +33,21 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         super().__init__(name=name, farm=farm)
 
     def checkConfig(self, farm: Farm) -> None:
-        super().checkConfig(name=self.name, **_times(farm))
+        super().checkConfig(name=self.name, **self._times(farm))
 
-    def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
+    @async_to_deferred
+    async def reconfigService(self, farm: Farm) -> None:
         self.farm = farm
-        return super().reconfigService(name=self.name, **_times(farm))
+        await super().reconfigService(name=self.name, **self._times(farm))
+        if self.doPoll.running:
+            # what is looked for may be new: not in five minutes, but now
+            self.force()
+
+    def _times(self, farm: Farm) -> dict[str, object]:
+        # Buildbot's own jitter also delays the first poll, which somebody is waiting for. An interval that is
+        # each poller's own does as well, and is the same after a restart.
+        jitter = zlib.crc32(self.name.encode()) % (farm.settings.poll.jitter + 1)
+        return {"pollInterval": farm.settings.poll.interval + jitter, "pollAtLaunch": True}
 
     @async_to_deferred
     async def poll(self) -> None:
@@ -68,15 +79,6 @@ class FarmPoller(ReconfigurablePollingChangeSource):
             files=list(lines[:_ONE_BY_ONE]),
             properties={},
         )
-
-
-def _times(farm: Farm) -> dict[str, object]:
-    interval = farm.settings.poll.interval
-    return {
-        "pollInterval": interval,
-        "pollAtLaunch": True,
-        "pollRandomDelayMax": min(farm.settings.poll.jitter, interval - 1),
-    }
 
 
 class RepositoryPoller(FarmPoller):

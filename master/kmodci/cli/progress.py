@@ -42,6 +42,11 @@ class Run:
         pending = [str(build.entry.build_id) for build in self.builds if build.status is Status.PENDING]
         return not self.unread and all(name in self.stuck for name in pending)
 
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing failed: no build, and no source. What is unavailable is nobody's failure here."""
+        return not self.faults and not self.counts[Status.FAILED] and not self.left
+
 
 def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""

@@ -74,7 +74,7 @@ def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> i
                 keep = True
             elif not once:
                 local.watch_until_interrupted()
-            return 0 if set(end.counts) <= {Status.BUILT, Status.SKIPPED, Status.UNAVAILABLE} else 1
+            return 0 if end.is_good else 1
         except KeyboardInterrupt:
             console.print("stopping: running builds may end, the rest is kept for the next start (Ctrl-C again: now)")
             return 130
