@@ -32,7 +32,6 @@ from kmodci.publishing import read_manifest
 from kmodci.settings import load
 from kmodci.store import Store
 from kmodci.where import embedded
-
 from support.aptrepo import AptRepo
 
 T = TypeVar("T")
