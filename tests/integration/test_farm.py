@@ -57,6 +57,9 @@ def modules(git: Path, kernels: dict[str, RealKernel]) -> dict[str, object]:
     two = {"include": [f"{TARGET}/{kernels[name].release}" for name in ("old", "new")]}
     odd = {name: source(name, kernels=one) for name in ("broken", "silent", "hungry", "flood", "drown", "picky", "spy")}
     odd["chatty"] = source("hello", build="yes", artifacts=["*.ko"], limits={"output": "64KiB"}, kernels=one)
+    odd["oneline"] = source(
+        "hello", build="tr '\\0' x </dev/zero", artifacts=["*.ko"], limits={"output": "64KiB"}, kernels=one
+    )
     odd["endless"] = source("hello", build="sleep inf", artifacts=["*.ko"], limits={"time": "3s"}, kernels=one)
     gitty = {
         "source": {"git": git.as_uri(), "ref": "main"},
@@ -242,6 +245,7 @@ class TestFailures:
             ("drown", "killed for memory, most likely: the limit is 768 MiB"),
             ("flood", "disk full: the limit is 512 MiB in /build"),
             ("chatty", "stopped: its log is longer than the limit of 64 KiB"),
+            ("oneline", "stopped: its log is longer than the limit of 64 KiB"),
             ("endless", "stopped after 3 s, the limit of its time"),
         ],
     )

@@ -47,6 +47,12 @@ def source(name: str, **more: object) -> dict[str, object]:
     return {"source": {"path": str(SOURCES / name)}, "version": "1.0", **more}
 
 
+def gated(**more: object) -> dict[str, object]:
+    """The settings of a module whose builds wait until `LiveFarm.open_gates`."""
+    build = 'until [ -e /in/go ]; do sleep 0.1; done; make -C "$KERNEL_DIR" M="$PWD" modules'
+    return source("hello", build=build, artifacts=["hello.ko"], **more)
+
+
 def until(what: Callable[[], T | None], *, seconds: float = 90, told: Callable[[], str] = str) -> T:
     """What is waited for, once it is true."""
     deadline = time.monotonic() + seconds
@@ -264,6 +270,35 @@ class LiveFarm:
         assert outcome.status is Status.BUILT, f"{outcome.cause}\n{self.told()}"
         return outcome
 
+    def await_running(self, count: int, *, seconds: float = 60) -> dict[str, dict[str, Any]]:
+        """So many builds whose containers run the module's own code, by build id."""
+
+        def running() -> dict[str, dict[str, Any]]:
+            found = {}
+            for build in self.get("builds?complete=false&property=*")["builds"]:
+                steps = self.get(f"builds/{build['buildid']}/steps")["steps"]
+                if any(step["name"] == "build" and step["started_at"] for step in steps):
+                    found[build["properties"]["virtual_builder_name"][0]] = build
+            return found
+
+        return self.until(lambda: found if len(found := running()) >= count else None, seconds=seconds)
+
+    def open_gates(self) -> None:
+        """Lets the `gated` builds that run now go on: what is put among their inputs is seen in their containers."""
+        for number in (1, 2):
+            (self.paths.inputs(f"sandbox-{number}") / "go").touch()
+
+    def container_of(self, build: Mapping[str, Any]) -> str:
+        """The id of the container that a running build is in."""
+        worker = build["properties"]["workername"][0]
+        [found] = [identity for name, identity in self.containers().items() if f"-{worker}-" in name]
+        return found
+
+    def stop_build(self, build: Mapping[str, Any]) -> None:
+        """As the stop button does."""
+        status, answer = self._call(f"builds/{build['buildid']}", "stop", {"reason": "enough"})
+        assert status == 200, answer
+
     def manifest(self, outcome: Outcome) -> Manifest:
         return read_manifest(self.bucket, outcome.manifest)
 
@@ -315,9 +350,12 @@ class LiveFarm:
 
     def force(self, **form: object) -> tuple[int, Any]:
         """Presses the force button. Returns the HTTP status and REST's answer."""
-        call = {"jsonrpc": "2.0", "method": "force", "id": 1, "params": form}
+        return self._call("forceschedulers/force", "force", form)
+
+    def _call(self, path: str, method: str, parameters: Mapping[str, object]) -> tuple[int, Any]:
+        call = {"jsonrpc": "2.0", "method": method, "id": 1, "params": parameters}
         request = urllib.request.Request(
-            f"{self.url}/api/v2/forceschedulers/force",
+            f"{self.url}/api/v2/{path}",
             data=json.dumps(call).encode(),
             headers={"Content-Type": "application/json"},
         )

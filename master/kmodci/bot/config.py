@@ -70,7 +70,6 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,
         "logCompressionMethod": "zstd",
-        "logMaxSize": farm.limits().output,
         "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {}},
     }
 

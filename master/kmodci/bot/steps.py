@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from buildbot.process.buildstep import BuildStep, CommandMixin, ShellMixin
+from buildbot.process.buildstep import BuildStep, CommandMixin
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
@@ -21,8 +21,9 @@ from ..model import Status
 from ..products import Job, built, judge
 from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
+from .command import BoundedCommand
 
-OUT = "/build/out"
+HOME, OUT = "/build", "/build/out"
 _FACTS_LIMIT = 1 << 20
 _ARTIFACT_LIMIT = 256 << 20
 EXCLUDED, NOTHING_PRODUCED = 3, 4
@@ -126,46 +127,46 @@ class _LastError(LogLineObserver):
     errLineReceived = outLineReceived
 
 
-class Compile(ShellMixin, KernelStep):
+class Compile(KernelStep):
     """Runs the container's `build-module`: unpack, compile, strip, note facts."""
 
     name = "build"
 
     def __init__(self, **kwargs: object) -> None:
-        kwargs = self.setupShellMixin(kwargs, prohibitArgs=["command", "env"])
         super().__init__(**kwargs)
         self.observer = _LastError()
         self.addLogObserver("stdio", self.observer)
 
     async def work(self) -> int:
         job, limits = self.job, self.build.farm.limits(self.job.entry.build_id.module)
-        command = await self.makeRemoteShellCommand(
+        command = BoundedCommand(
+            workdir=HOME,
             command=[f"{BUNDLE_MOUNT}/build-module"],
-            env=job.environment,
+            env=dict(job.environment),
             logEnviron=False,
             timeout=None,
             maxTime=limits.seconds,
-            max_lines=limits.output // 80,
+            output=limits.output,
         )
+        log = await self.addLog("stdio")
+        command.useLog(log, False)
         await self.runCommand(command)
-        log = self.getLog("stdio")
         await log.addHeader(f"\nto build this by hand: kmodci build {self.build.build_id}\n")
         if command.rc == EXCLUDED:
             return await self.end(Status.SKIPPED, self.observer.text or "excluded by its dkms.conf")
-        if command.didFail():
+        if command.results() != SUCCESS:
             return await self.end(Status.FAILED, self._cause(command, limits))
         return SUCCESS
 
-    def _cause(self, command: RemoteCommand, limits: Limits) -> str:
+    def _cause(self, command: BoundedCommand, limits: Limits) -> str:
+        if command.is_too_long:
+            return f"stopped: its log is longer than the limit of {limits.output >> 10} KiB"
+        if command.remote_failure_reason == "timeout":
+            return f"stopped after {limits.seconds} s, the limit of its time"
         if self.observer.text:
             return self.observer.text
         if command.rc == NOTHING_PRODUCED:
             return "the build produced no module"
-        match command.remote_failure_reason:
-            case "timeout":
-                return f"stopped after {limits.seconds} s, the limit of its time"
-            case "max_lines_failure":
-                return f"stopped: its log is longer than the limit of {limits.output >> 10} KiB"
         if command.rc == -1:
             # by a signal that nobody here has sent; a build can also do this to itself
             return f"killed for memory, most likely: the limit is {limits.memory >> 20} MiB"
