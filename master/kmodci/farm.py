@@ -3,7 +3,6 @@
 Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 """
 
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,21 +14,20 @@ from .bucket import Bucket
 from .coverage import Standing, standings
 from .engine import Engine
 from .errors import BuildImpossible
-from .fetch import Fetcher
 from .images import Recipe
 from .matrix import Entry, Planned, keys, plan, select
 from .model import BuildId, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
-from .products import Job, Publisher, publisher_of
+from .products import Job, Publisher
 from .schema import Scope
 from .search import find_kernel, find_module
 from .selectors import matches
-from .settings import Settings, load
+from .settings import Settings
 from .sources import GitSource, resolve
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, packages, recipes_of, repositories, source_of, suites_of
+from .where import source_of
 from .workerbundle import make_bundle
 
 # Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
@@ -56,7 +54,7 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class Farm:
-    """Opened once per configuration; see `open_farm`."""
+    """Opened once per configuration; see `opening`."""
 
     settings: Settings
     scope: Scope
@@ -245,59 +243,3 @@ class Farm:
         """Whether this very build is in the bucket."""
         outcome = self.store.outcome(job.entry.build_id)
         return outcome is not None and outcome.status is Status.BUILT and outcome.key == job.key
-
-
-def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
-    """Opens all that the configuration names; makes the tables and folders that are missing.
-
-    scope: a name of kmodci.yml; modules: patterns, instead of the scope's own.
-    Raises SettingsError for mistakes, other KmodciErrors for what cannot be opened.
-    """
-    settings = load(config_dir)
-    wanted = settings.find_scope(scope)
-    if modules:
-        wanted = wanted.model_copy(update={"modules": modules})
-    paths = Paths(settings.state)
-    paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = Store(settings.database_url)
-    store.create()
-    bucket = bucket_of(settings)
-    engine = Engine(settings.engine.docker_host, farm=farm_id(paths))
-    recipes = recipes_of(settings)
-    fetcher = Fetcher()
-    watch = Watch(
-        settings=settings,
-        store=store,
-        fetcher=fetcher,
-        repositories=repositories(settings, wanted),
-        packages=packages(settings, wanted),
-    )
-    supply = Supply(
-        paths=paths,
-        store=store,
-        bucket=bucket,
-        fetcher=fetcher,
-        engine=engine,
-        recipes=recipes,
-        suites=lambda made: suites_of(settings, made),
-    )
-    return Farm(
-        settings=settings,
-        scope=wanted,
-        paths=paths,
-        store=store,
-        bucket=bucket,
-        engine=engine,
-        supply=supply,
-        publisher=publisher_of(bucket),
-        watch=watch,
-        recipes=recipes,
-    )
-
-
-def farm_id(paths: Paths) -> str:
-    """Names the farm of a state folder, on its containers; made once."""
-    place = paths.master / "farm-id"
-    if not place.exists():
-        place.write_text(secrets.token_hex(8))
-    return place.read_text()

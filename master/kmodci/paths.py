@@ -1,6 +1,7 @@
 """Where the farm keeps things on the master's disk. All of it can be lost but `bucket` and the databases."""
 
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,13 @@ class Paths:
     @property
     def master(self) -> Path:
         return self._made("master")
+
+    def farm_id(self) -> str:
+        """Names the farm of this state, on its containers; made once."""
+        place = self.master / "farm-id"
+        if not place.exists():
+            place.write_text(secrets.token_hex(8))
+        return place.read_text()
 
     @property
     def logs(self) -> Path:

@@ -24,7 +24,6 @@ import zstandard
 from kmodci.bucket import Bucket
 from kmodci.cli.processes import MasterProcess
 from kmodci.engine import Engine
-from kmodci.farm import farm_id
 from kmodci.manifest import Manifest
 from kmodci.model import BuildId, Outcome, Status
 from kmodci.paths import Paths
@@ -225,7 +224,7 @@ class LiveFarm:
 
     @functools.cached_property
     def engine(self) -> Engine:
-        return Engine(ENGINE, farm=farm_id(self.paths))
+        return Engine(ENGINE, farm=self.paths.farm_id())
 
     @functools.cached_property
     def s3_server(self) -> Any:

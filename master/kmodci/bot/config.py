@@ -12,7 +12,8 @@ from buildbot.worker.local import LocalWorker
 from twisted.internet import reactor
 
 from ..errors import KmodciError, SettingsError
-from ..farm import Farm, open_farm
+from ..farm import Farm
+from ..opening import open_farm
 from ..where import buildbot_database
 from .build import KernelBuild
 from .builders import build_steps, image_steps

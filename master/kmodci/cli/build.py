@@ -10,9 +10,10 @@ import click
 
 from ..byhand import Result, build_by_hand
 from ..errors import BuildImpossible
-from ..farm import Farm, open_farm
+from ..farm import Farm
 from ..keys import headers_key
 from ..matrix import Entry
+from ..opening import open_farm
 from ..products import Job
 from ..tarzst import replacing
 from ..where import open_bucket

@@ -13,8 +13,9 @@ from ..coverage import causes
 from ..coverage import coverage as count
 from ..embedded import EmbeddedS3
 from ..errors import KmodciError
-from ..farm import Farm, open_farm
+from ..farm import Farm
 from ..model import Status
+from ..opening import open_farm
 from ..runs import START_NOTE
 from ..where import embedded
 from .coverage import print_causes, print_coverage

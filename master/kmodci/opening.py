@@ -1,0 +1,62 @@
+"""Opens a farm: everything that the configuration names, connected."""
+
+from pathlib import Path
+
+from .engine import Engine
+from .farm import Farm
+from .fetch import Fetcher
+from .paths import Paths
+from .products import publisher_of
+from .settings import load
+from .store import Store
+from .supply import Supply
+from .watch import Watch
+from .where import bucket_of, packages, recipes_of, repositories, suites_of
+
+
+def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
+    """Opens all that the configuration names; makes the tables and folders that are missing.
+
+    scope: a name of kmodci.yml; modules: patterns, instead of the scope's own.
+    Raises SettingsError for mistakes, other KmodciErrors for what cannot be opened.
+    """
+    settings = load(config_dir)
+    wanted = settings.find_scope(scope)
+    if modules:
+        wanted = wanted.model_copy(update={"modules": modules})
+    paths = Paths(settings.state)
+    paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store(settings.database_url)
+    store.create()
+    bucket = bucket_of(settings)
+    engine = Engine(settings.engine.docker_host, farm=paths.farm_id())
+    recipes = recipes_of(settings)
+    fetcher = Fetcher()
+    watch = Watch(
+        settings=settings,
+        store=store,
+        fetcher=fetcher,
+        repositories=repositories(settings, wanted),
+        packages=packages(settings, wanted),
+    )
+    supply = Supply(
+        paths=paths,
+        store=store,
+        bucket=bucket,
+        fetcher=fetcher,
+        engine=engine,
+        recipes=recipes,
+        suites=lambda made: suites_of(settings, made),
+    )
+    return Farm(
+        settings=settings,
+        scope=wanted,
+        paths=paths,
+        store=store,
+        bucket=bucket,
+        engine=engine,
+        supply=supply,
+        publisher=publisher_of(bucket),
+        watch=watch,
+        recipes=recipes,
+    )
