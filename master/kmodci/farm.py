@@ -114,6 +114,9 @@ class Farm:
 
     def plan(self) -> Plan:
         """What is still to be built, and why."""
+        # until all sources were read once, which kernels are the newest is not known;
+        # asked first, because what is read after the entries were taken is not among them
+        is_first_look = bool(self.unread())
         entries = self.entries()
         versions, outcomes, modules = self.store.module_versions(), self.store.outcomes(), self.settings.modules
         planned = plan(entries, versions, outcomes, self.recipes, modules)
@@ -124,8 +127,6 @@ class Farm:
         stuck |= {str(p.entry.build_id): f for p in planned if (f := faults.get(p.entry.kernel.toolchain))}
         can = [p for p in planned if str(p.entry.build_id) not in stuck]
         needed = dict.fromkeys(p.entry.kernel.toolchain for p in can)
-        # until all sources were read once, which kernels are the newest is not known
-        is_first_look = bool(self.unread())
         self._last = Plan(
             builds=standings(entries, outcomes, keys(entries, versions, self.recipes, modules)),
             ready=tuple(p for p in can if p.entry.kernel.toolchain not in lacking and not is_first_look),

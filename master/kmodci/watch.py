@@ -103,11 +103,22 @@ class Watch:
 
     def look_at_module(self, name: str) -> ModuleVersion | None:
         """The version that a module's source is at now, if it is another than the known one."""
-        now = time.time()
         module = self.settings.modules[name]
         version = resolve(name, source_of(module), version=module.version)
-        self.store.put_repository(RepositoryState(name=name, digest=version.digest, last_ok=now, last_try=now))
-        return None if version == self.store.module_version(name) else version
+        if version != self.store.module_version(name):
+            return version
+        self._note_module(version)
+        return None
+
+    def remember_module(self, version: ModuleVersion) -> None:
+        """After this, the same version is no news."""
+        self.store.put_module_version(version)
+        self._note_module(version)
+
+    def _note_module(self, version: ModuleVersion) -> None:
+        now = time.time()
+        name, digest = version.module, version.digest
+        self.store.put_repository(RepositoryState(name=name, digest=digest, last_ok=now, last_try=now))
 
 
 def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:

@@ -269,18 +269,20 @@ class LiveFarm:
         assert outcome.status is Status.BUILT, f"{outcome.cause}\n{self.told()}"
         return outcome
 
+    def running(self) -> dict[str, dict[str, Any]]:
+        """The builds whose containers run the module's own code, by build id."""
+        found = {}
+        for build in self.get("builds?complete=false&property=*")["builds"]:
+            steps = self.get(f"builds/{build['buildid']}/steps")["steps"]
+            if any(step["name"] == "build" and step["started_at"] for step in steps):
+                found[build["properties"]["virtual_builder_name"][0]] = build
+        return found
+
     def await_running(self, count: int, *, seconds: float = 60) -> dict[str, dict[str, Any]]:
-        """So many builds whose containers run the module's own code, by build id."""
+        return self.until(lambda: found if len(found := self.running()) >= count else None, seconds=seconds)
 
-        def running() -> dict[str, dict[str, Any]]:
-            found = {}
-            for build in self.get("builds?complete=false&property=*")["builds"]:
-                steps = self.get(f"builds/{build['buildid']}/steps")["steps"]
-                if any(step["name"] == "build" and step["started_at"] for step in steps):
-                    found[build["properties"]["virtual_builder_name"][0]] = build
-            return found
-
-        return self.until(lambda: found if len(found := running()) >= count else None, seconds=seconds)
+    def is_complete(self, build: Mapping[str, Any]) -> bool:
+        return bool(self.get(f"builds/{build['buildid']}")["builds"][0]["complete"])
 
     def open_gates(self) -> None:
         """Lets the `gated` builds that run now go on: what is put among their inputs is seen in their containers."""

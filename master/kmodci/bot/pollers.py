@@ -111,5 +111,5 @@ class ModulePoller(FarmPoller):
         if module is None:
             return
         await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, module.origin)
-        await threads.deferToThread(self.farm.store.put_module_version, module)
+        await threads.deferToThread(self.farm.watch.remember_module, module)
         self.master.mq.produce(CHANGED, {"module": self.name})

@@ -50,12 +50,14 @@ class Run:
 
 def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""
+    # before the plan: what is read after the plan was made is not in it
+    unread = farm.unread(since=since)
     plan = farm.plan()
     states = farm.store.repository_states()
     return Run(
         builds=plan.builds,
         stuck=plan.stuck,
-        unread=farm.unread(since=since),
+        unread=unread,
         faults={name: state.error for name, state in states.items() if state.error and state.last_try >= since},
     )
 

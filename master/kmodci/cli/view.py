@@ -190,7 +190,7 @@ def _look(settings: Settings, scope: Scope, store: Store) -> dict[str, str]:
                 status.update(f"looking at the source of {name}")
                 try:
                     if version := watch.look_at_module(name):
-                        store.put_module_version(version)
+                        watch.remember_module(version)
                 except KmodciError as error:
                     faults[name] = error.brief
     return faults
