@@ -26,6 +26,7 @@ from .progress import Display, Run, run_of
 
 _LOOK_EVERY = 1.0
 _FIRST_LOOK = "first-look"
+_STOPPING = "stopping: running builds may end, the rest is kept for the next start (Ctrl-C again: now)"
 
 
 @click.command()
@@ -77,7 +78,7 @@ def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> i
                 local.watch_until_interrupted()
             return 0 if end.is_good else 1
         except KeyboardInterrupt:
-            console.print("stopping: running builds may end, the rest is kept for the next start (Ctrl-C again: now)")
+            console.print(_STOPPING, soft_wrap=True)
             return 130
         finally:
             if not keep:
