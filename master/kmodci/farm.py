@@ -159,7 +159,8 @@ class Farm:
                 build_id=job.entry.build_id,
                 key=job.key,
                 status=status,
-                cause=cause[:500],
+                # it may be a module's own words, and is printed on terminals
+                cause="".join(c if c.isprintable() else "?" for c in cause[:500]),
                 module_version=job.module.version,
                 kernel_version=job.entry.kernel.version,
                 finished=now,
