@@ -41,6 +41,16 @@ def outcomes(farm: LiveFarm) -> dict[str, Outcome]:
     return farm.store.outcomes()
 
 
+def results(farm: LiveFarm, build_id: str) -> list[int]:
+    """How the builds of one builder ended, in Buildbot's numbers, once all have."""
+
+    def all_ended() -> list[int] | None:
+        found = [build["results"] for build in farm.builds(build_id)]
+        return None if None in found else found
+
+    return farm.until(all_ended)
+
+
 def is_left(farm: LiveFarm) -> list[str]:
     """What of a farm still runs."""
     left = [f"container {name}" for name in farm.containers()]
@@ -115,7 +125,7 @@ def test_kill_9_of_everything_loses_nothing(farm: LiveFarm, all_builds: set[str]
     assert {outcome.status for outcome in after.values()} == {Status.BUILT}
     assert {name: after[name] for name in before} == before
     for name in sorted(all_builds):
-        complete = [build["results"] for build in farm.builds(name) if build["complete"]]
+        complete = results(farm, name)
         assert complete.count(0) == 1, (name, complete)
         module, _, release = name.split("/")
         assert farm.bucket.get(f"index/{module}/1.0/debian/amd64/{release}.json")
@@ -164,7 +174,7 @@ class TestContainers:
         farm.until(lambda: len(farm.builds(name)) > 1)
         farm.until(lambda: farm.open_gates() or farm.outcome(name))
         farm.await_built(name)
-        assert [build["results"] for build in farm.builds(name)] == [5, 0], "retry, then success"
+        assert results(farm, name) == [5, 0], "retry, then success"
 
     def test_containers_that_always_die_are_given_up(self, farm: LiveFarm) -> None:
         farm.write_modules({"first": gated(kernels={"include": ["*/*-cloud-amd64"]})})
@@ -195,3 +205,20 @@ class TestContainers:
         assert outcome.cause == "cancelled: enough"
         up.await_words("watching for new kernels")
         assert len(farm.builds(name)) == 1
+
+
+def test_a_reconfig_leaves_running_builds_alone(farm: LiveFarm) -> None:
+    modules = {"first": gated(kernels={"include": ["*/*-cloud-amd64"]})}
+    farm.write_modules(modules)
+    farm.up()
+    [(name, build)] = farm.await_running(1).items()
+    farm.write_modules({**modules, "hello": source("hello", kernels={"include": ["*/*-cloud-amd64"]})})
+    farm.reconfigure()
+    other = name.replace("first/", "hello/")
+    farm.await_built(other)
+    assert not farm.is_complete(build)
+    farm.open_gates()
+    farm.await_built(name)
+    assert results(farm, name) == [0]
+    for module in ("first", "hello"):
+        farm.until(lambda module=module: version_index(farm.bucket, module, "1.0").kernels)

@@ -4,13 +4,16 @@ Every wait is for something that can be seen (an outcome in the store, an answer
 process), with a deadline, at which the farm's own log is told.
 """
 
+import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +34,7 @@ from kmodci.publishing import read_manifest
 from kmodci.settings import load
 from kmodci.store import Store
 from kmodci.where import embedded
+from kmodci.workerbundle import make_bundle
 from support.aptrepo import AptRepo
 
 T = TypeVar("T")
@@ -133,6 +137,8 @@ class LiveFarm:
         self.write("targets.yml", _targets(repo))
         self.write("known-failures.yml", {"known_failures": []})
         self.write_modules(modules)
+        # made once for all farms: 3 s each
+        shutil.copytree(_worker_bundle(), self.paths.workers, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
         self._runs = 0
         self._commands: list[Command] = []
 
@@ -378,6 +384,14 @@ def live_farm(folder: Path, repo: AptRepo, modules: Mapping[str, object], **more
         yield farm
     finally:
         farm.close()
+
+
+@functools.cache
+def _worker_bundle() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="kmodci-worker-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    make_bundle(folder)
+    return folder
 
 
 def _targets(repo: AptRepo) -> dict[str, object]:
