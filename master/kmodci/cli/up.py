@@ -56,7 +56,8 @@ def up(
     if once and detach:
         raise click.UsageError("--once stops the farm at its end, --detach leaves it running: say one of them")
     console = Console()
-    scope = scope or ("all" if everything else _FIRST_LOOK)
+    # to stop a farm, any scope will do: the one that the configuration names is there
+    scope = scope or ("" if stopping else "all" if everything else _FIRST_LOOK)
     farm = open_farm(config, scope=scope, modules=modules or ("v4l2loopback",))
     local = LocalFarm(farm, MasterProcess(farm.paths, config, scope, modules or ("v4l2loopback",)), console)
     if stopping:
@@ -67,6 +68,7 @@ def up(
 
 def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> int:
     keep = False
+    local.refuse_second()
     with interruptible() as local.interrupts:
         try:
             since = local.start()
@@ -82,6 +84,8 @@ def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> i
             return 130
         finally:
             if not keep:
+                # a Ctrl-C from here on hurries the stop, and does not break it off
+                local.interrupts.count = max(local.interrupts.count, 1)
                 local.stop()
 
 
@@ -123,14 +127,17 @@ class LocalFarm:
     def s3(self) -> EmbeddedS3 | None:
         return None if self.farm.settings.bucket else embedded(self.farm.settings)
 
-    def start(self) -> float:
-        """Starts what is not running. Returns when it was started, in seconds since the epoch."""
-        since = time.time()
+    def refuse_second(self) -> None:
+        """Raises KmodciError if a farm runs on this state: that one is not to be touched."""
         if self.master.pid() is not None:
             raise KmodciError(
                 f"a farm is running on {self.farm.paths.state} already: {self.farm.settings.web.address}",
                 hint="look at it there, or stop it with --stop",
             )
+
+    def start(self) -> float:
+        """Starts what is not running. Returns when it was started, in seconds since the epoch."""
+        since = time.time()
         self.farm.engine.cores()  # says at once when no engine answers
         if self.s3 is not None:
             self.s3.start()
