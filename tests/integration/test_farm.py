@@ -56,6 +56,9 @@ def modules(git: Path, kernels: dict[str, RealKernel]) -> dict[str, object]:
     one = {"include": [f"{TARGET}/{kernels['old'].release}"]}
     two = {"include": [f"{TARGET}/{kernels[name].release}" for name in ("old", "new")]}
     odd = {name: source(name, kernels=one) for name in ("broken", "silent", "hungry", "flood", "drown", "picky", "spy")}
+    # more than its own limit, and less than the farm's
+    takes = "head -c 300M /dev/zero | tail -c 290M >/dev/null"
+    odd["modest"] = source("hello", build=takes, artifacts=["*.ko"], limits={"memory": "256MiB"}, kernels=one)
     odd["chatty"] = source("hello", build="yes", artifacts=["*.ko"], limits={"output": "64KiB"}, kernels=one)
     odd["oneline"] = source(
         "hello", build="tr '\\0' x </dev/zero", artifacts=["*.ko"], limits={"output": "64KiB"}, kernels=one
@@ -242,6 +245,7 @@ class TestFailures:
         ("module", "cause"),
         [
             ("hungry", "killed for memory: the limit is 768 MiB"),
+            ("modest", "killed for memory: the limit is 256 MiB"),
             ("drown", "killed for memory, most likely: the limit is 768 MiB"),
             ("flood", "disk full: the limit is 512 MiB in /build"),
             ("chatty", "stopped: its log is longer than the limit of 64 KiB"),
@@ -316,16 +320,17 @@ def done(farm: LiveFarm, build_id: str) -> list[object]:
     return [build for build in farm.builds(build_id) if build["complete"]]
 
 
-class TestIsolation:
-    @pytest.fixture(scope="class")
-    def answers(self, farm: LiveFarm, old: str) -> dict[str, list[str]]:
-        """What the module `spy` saw from inside its build."""
-        found: dict[str, list[str]] = {}
-        for line in farm.build_log(farm.await_built(f"spy/{old}")).splitlines():
-            if answer := re.match(r"probe (\w+): (.*)", line):
-                found.setdefault(answer[1], []).append(answer[2].strip())
-        return found
+@pytest.fixture(scope="module")
+def answers(farm: LiveFarm, old: str) -> dict[str, list[str]]:
+    """What the module `spy` saw from inside its build."""
+    found: dict[str, list[str]] = {}
+    for line in farm.build_log(farm.await_built(f"spy/{old}")).splitlines():
+        if answer := re.match(r"probe (\w+): (.*)", line):
+            found.setdefault(answer[1], []).append(answer[2].strip())
+    return found
 
+
+class TestIsolation:
     def test_it_has_no_rights(self, answers: dict[str, list[str]]) -> None:
         assert answers["user"] == ["65534 65534"]
         status = dict(word.split(":=") for word in answers["status"][0].split())
@@ -336,6 +341,9 @@ class TestIsolation:
     def test_it_has_no_network(self, answers: dict[str, list[str]]) -> None:
         assert answers["interfaces"] == ["lo"]
         assert answers["routes"] == [""]
+
+    def test_its_memory_is_limited(self, answers: dict[str, list[str]]) -> None:
+        assert answers["memory"] == [str(768 << 20)]
 
     def test_it_finds_no_secret(self, answers: dict[str, list[str]]) -> None:
         assert answers["secrets"] == [""]

@@ -120,7 +120,8 @@ class KernelBuild(Build):
             return self.impossible
         worker = self.workerforbuilder.worker
         if isinstance(worker, SandboxWorker) and await worker.was_killed_for_memory():
-            return f"killed for memory: the limit is {self.farm.limits().memory >> 20} MiB"
+            limits = self.farm.limits(self.build_id.partition("/")[0])
+            return f"killed for memory: the limit is {limits.memory >> 20} MiB"
         tries = await self.master.data.get(("buildrequests", self.requests[0].id, "builds"))
         if len(tries) >= TRIES:
             return f"{FARM_FAULT} gave up after {len(tries)} tries: {self.fault or ' '.join(text)}"

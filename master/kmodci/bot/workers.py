@@ -10,7 +10,7 @@ import secrets
 
 from buildbot.interfaces import IRenderable, LatentWorkerFailedToSubstantiate
 from buildbot.process.build import Build
-from buildbot.process.properties import Properties, Property
+from buildbot.process.properties import Properties, Property, renderer
 from buildbot.process.workerforbuilder import LatentWorkerForBuilder
 from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.base import AbstractWorker
@@ -43,12 +43,17 @@ class OneTimePassword:
 
 
 def _settings(name: str, farm: Farm) -> dict[str, object]:
+    @renderer
+    def limits(properties: Properties) -> dict[str, object]:
+        module, _, _ = str(properties.getProperty("virtual_builder_name")).partition("/")
+        return host_config(farm.limits(module))
+
     return {
         "docker_host": farm.settings.engine.docker_host,
         "image": Property("image"),
         "command": worker_command(BUNDLE_MOUNT),
         "volumes": volumes(bundle=farm.worker_bundle, inputs=farm.paths.inputs(name), sockets=farm.paths.sockets),
-        "hostconfig": host_config(farm.limits()),
+        "hostconfig": limits,
         "masterFQDN": "unix",
         "build_wait_timeout": 0,
         "check_instance_interval": 5,
