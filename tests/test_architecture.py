@@ -18,7 +18,7 @@ RANKS = {
     "repos": "repos",
     "distros": "distros",
     "decisions": "coverage discovery elf explanation facts fields headers images keys manifest matrix modulefile"
-    " objects publishing runs sandbox schema search selectors settings verify",
+    " objects overdue publishing runs sandbox schema search selectors settings verify",
     "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths sources store tables workerbundle",
     "farm": "byhand farm opening products recovery supply watch where",
     "top": "bot cli",
