@@ -78,6 +78,17 @@ def await_all_built(farm: LiveFarm, build_ids: set[str], *, seconds: float = 400
     assert not bad, bad
 
 
+def let_go(farm: LiveFarm, build_ids: set[str], *, seconds: float = 240) -> None:
+    """Opens the gates of `gated` builds again and again, until all of these are built."""
+
+    def ended() -> bool:
+        farm.open_gates()
+        return build_ids <= farm.store.outcomes().keys()
+
+    farm.until(ended, seconds=seconds)
+    await_all_built(farm, build_ids)
+
+
 def await_rest(farm: LiveFarm, *, seconds: float = 60) -> None:
     """Until no request is open, no container is left and the index is written."""
     farm.until(lambda: not farm.get("buildrequests?complete=false&limit=1")["buildrequests"], seconds=seconds)

@@ -144,7 +144,7 @@ class LiveFarm:
         self.write("known-failures.yml", {"known_failures": []})
         self.write_modules(modules)
         # made once for all farms: 3 s each
-        shutil.copytree(_worker_bundle(), self.paths.workers, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(_worker_bundle(), self.paths.workers, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         self._runs = 0
         self._commands: list[Command] = []
 
@@ -399,6 +399,14 @@ def _worker_bundle() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     make_bundle(folder)
     return folder
+
+
+def _link(source: str, target: str) -> None:
+    """A link, or a copy on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _targets(repo: AptRepo) -> dict[str, object]:
