@@ -31,6 +31,7 @@ from kmodci.manifest import Manifest
 from kmodci.model import BuildId, Outcome, Status
 from kmodci.paths import Paths
 from kmodci.publishing import read_manifest
+from kmodci.runstore import RunStore
 from kmodci.settings import load
 from kmodci.store import Store
 from kmodci.where import embedded
@@ -227,6 +228,10 @@ class LiveFarm:
     @functools.cached_property
     def store(self) -> Store:
         return Store(load(self.config).database_url)
+
+    @functools.cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self.store)
 
     @functools.cached_property
     def engine(self) -> Engine:
