@@ -75,6 +75,11 @@ class Farm:
         return self.engine.cores() if workers == "auto" else workers
 
     @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the slots."""
+        return tuple(f"sandbox-{number}" for number in range(1, self.slots + 1))
+
+    @property
     def queue_length(self) -> int:
         """How many builds may be in Buildbot's queue at once; it slows down with thousands."""
         return 4 * self.slots
