@@ -8,6 +8,7 @@ from .release import BadName, check_name, check_release
 MANIFEST = "manifest.json"
 LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
+RETIRED = "state/retired.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -21,6 +22,11 @@ def build_prefix(module: str, version: str, kernel: Kernel) -> str:
 def manifest_key(module: str, version: str, kernel: Kernel) -> str:
     """Raises BadName."""
     return build_prefix(module, version, kernel) + MANIFEST
+
+
+def log_key(manifest: str) -> str:
+    """The build log's, beside a manifest."""
+    return manifest.removesuffix(MANIFEST) + LOG
 
 
 def index_key(module: str, version: str, distro: str, arch: str, release: str) -> str:

@@ -49,6 +49,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         engine=engine,
         recipes=recipes,
         suites=lambda made: suites_of(settings, made),
+        cache_limit=settings.retention.cache,
     )
     runs = RunStore(store)
     planner = Planner(

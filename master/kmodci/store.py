@@ -127,6 +127,14 @@ class Store:
         rows = self.rows("read a note", sa.select(META).where(META.c.key == key))
         return next((str(row["value"]) for row in rows), "")
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        """The notes whose names start so, by name."""
+        query = sa.select(META).where(META.c.key.startswith(prefix, autoescape=True))
+        return {row["key"]: row["value"] for row in self.rows("read notes", query)}
+
+    def forget_metas(self, keys: Iterable[str]) -> None:
+        self.replace("forget notes", META, [], away=[{"key": key} for key in keys])
+
     def put_meta(self, key: str, value: str) -> None:
         self.put_metas({key: value})
 

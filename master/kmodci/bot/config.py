@@ -18,6 +18,7 @@ from ..where import buildbot_database
 from .build import KernelBuild
 from .builders import build_steps, image_steps
 from .force import KernelForce
+from .gc import gc_builder, gc_schedulers, janitor
 from .index import IndexWriter
 from .pollers import ModulePoller, RepositoryPoller
 from .queue import BoundedChooser, prioritize_builders
@@ -65,6 +66,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "schedulers": [
             MatrixScheduler(name=MATRIX, builderNames=[*toolchains, IMAGES], farm=farm),
             KernelForce(name="force", builderNames=toolchains, farm=farm),
+            *gc_schedulers(),
         ],
         "services": [VirtualBuilders(), IndexWriter(farm)],
         "prioritizeBuilders": prioritize_builders,
@@ -72,6 +74,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "collapseRequests": False,
         "logCompressionMethod": "zstd",
         "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {}},
+        "configurators": [janitor(farm)],
     }
 
 
@@ -93,3 +96,4 @@ def _builders(farm: Farm, toolchains: Iterable[str], sandboxes: list[str]) -> It
         factory=BuildFactory(image_steps(farm)),
         tags=["images"],
     )
+    yield gc_builder(farm, LOCAL_WORKER)

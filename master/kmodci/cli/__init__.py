@@ -18,6 +18,7 @@ _COMMANDS = {
     "explain": "Say why a build is what it is, and what it is made of.",
     "build": "Build one module for one kernel by hand, without a farm.",
     "fetch": "Fetch a published module from the bucket.",
+    "gc": "Tell what need not be kept any longer, or remove it.",
     "index": "Make the index and the store's outcomes again, from the bucket.",
     "bench": "Tell how well a run used the machine.",
     "up": "Start a farm on this machine.",
