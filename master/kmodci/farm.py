@@ -69,10 +69,15 @@ class Farm:
     _last: Plan = Plan()
 
     @property
-    def slots(self) -> int:
-        """Builds at once."""
+    def compiles(self) -> int:
+        """Builds that may compile at once."""
         workers = self.settings.engine.workers
         return self.engine.cores() if workers == "auto" else workers
+
+    @property
+    def slots(self) -> int:
+        """Builds at once, and so sandboxes. Those that do not compile wait for the disk, the engine, the bucket."""
+        return 2 * self.compiles if self.settings.engine.workers == "auto" else self.compiles
 
     @property
     def queue_length(self) -> int:

@@ -90,7 +90,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         planned.addErrback(log.err, "while planning; planned again within a minute")
 
     def _ended(self, key: tuple[str, ...], message: dict[str, object]) -> None:
-        if self._in_queue.pop(str(message.get("external_idstring")), None) is not None:
+        ended = self._in_queue.pop(str(message.get("external_idstring")), None) is not None
+        # a plan costs as much as there are kernels: so not one for each build that ends, but for each half a queue
+        if ended and len(self._in_queue) <= self.farm.queue_length // 2:
             self.wake()
 
     @async_to_deferred
