@@ -67,12 +67,17 @@ class Farm:
     watch: Watch
     recipes: Mapping[str, Recipe]
     _last: Plan = Plan()
+    _cores: int = 0
 
     @property
     def compiles(self) -> int:
         """Builds that may compile at once."""
         workers = self.settings.engine.workers
-        return self.engine.cores() if workers == "auto" else workers
+        if workers == "auto":
+            # asked once: this is read where nothing may wait for an engine
+            self._cores = self._cores or self.engine.cores()
+            return self._cores
+        return workers
 
     @property
     def slots(self) -> int:
