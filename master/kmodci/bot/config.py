@@ -22,6 +22,7 @@ from .database import engine_arguments
 from .force import KernelForce
 from .index import IndexWriter
 from .pollers import ModulePoller, RepositoryPoller
+from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
 from .schedulers import MatrixScheduler
 from .virtual import VirtualBuilders
@@ -68,7 +69,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             MatrixScheduler(name="matrix", builderNames=[*toolchains, IMAGES], farm=farm),
             KernelForce(name="force", builderNames=toolchains, farm=farm),
         ],
-        "services": [VirtualBuilders(), IndexWriter(farm)],
+        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm)],
         "prioritizeBuilders": prioritize_builders,
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,

@@ -20,6 +20,7 @@ from ..errors import KmodciError
 from ..farm import Farm
 from ..matrix import Entry, Planned
 from ..model import Status
+from .prefetch import Prefetch
 from .virtual import VirtualBuilders, properties
 
 # Told by pollers when the store has something new; anybody may.
@@ -129,6 +130,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     async def _request_build(self, planned: Planned) -> bool:
         entry: Entry = planned.entry
+        prefetch: Prefetch = self.master.service_manager.namedServices[Prefetch.name]
+        prefetch.want(entry.kernel)
         return await self._request(str(entry.build_id), entry.kernel.toolchain, properties(entry), planned.why)
 
     async def _request(
