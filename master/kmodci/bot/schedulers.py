@@ -21,6 +21,7 @@ from ..ledger import Ledger
 from ..matrix import Entry, Planned, Why
 from ..model import BuildId
 from ..planning import Plan
+from .prefetch import Prefetch
 from .requests import FORCED, FORCED_PRIORITY, IMAGE_PRIORITY, Requests
 from .virtual import VirtualBuilders, properties
 
@@ -158,6 +159,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             await self.requests.ask(
                 f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=IMAGE_PRIORITY
             )
+        prefetch: Prefetch = self.master.service_manager.namedServices[Prefetch.name]
         ready = self._plan.ready
         room = self.farm.chunk_length - len(self.requests)
         for entry in self.ledger.left():
@@ -167,7 +169,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             if entry.why is Why.FORCED:
                 room -= await self._ask_again(name)
             elif (planned := ready.get(name)) and planned.key == entry.key:
-                room -= await self.requests.ask(name, *_request(planned.entry), str(entry.why))
+                if await self.requests.ask(name, *_request(planned.entry), str(entry.why)):
+                    prefetch.want(planned.entry.kernel)
+                    room -= 1
 
     async def _ask_again(self, name: str) -> bool:
         """A forced build whose request was lost with a master that was killed."""
