@@ -105,15 +105,15 @@ def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Covera
     )
 
 
-def causes(standing: Iterable[Standing], stuck: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
+def causes(standing: Iterable[Standing], waiting: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
     """Why what is not built is not built: equal causes together, that of the most builds first.
 
-    stuck: build id -> what a pending build waits for; one that waits for its turn only has no cause.
+    waiting: build id -> what a pending build waits for; one that waits for its turn only has no cause.
     """
     groups: dict[tuple[Status, str], list[str]] = {}
     for each in standing:
         build_id = str(each.entry.build_id)
-        cause = stuck.get(build_id) if each.status is Status.PENDING else each.cause
+        cause = waiting.get(build_id) if each.status is Status.PENDING else each.cause
         if cause is not None and each.status is not Status.BUILT:
             groups.setdefault((each.status, group_name(cause, each.entry.kernel.release)), []).append(build_id)
     found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]

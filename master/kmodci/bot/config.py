@@ -22,7 +22,7 @@ from .gc import gc_builder, gc_schedulers, janitor
 from .index import IndexWriter
 from .pollers import ModulePoller, RepositoryPoller
 from .queue import BoundedChooser, prioritize_builders
-from .schedulers import MatrixScheduler
+from .schedulers import MATRIX, MatrixScheduler
 from .virtual import VirtualBuilders
 from .web import close_event_stream
 from .workers import SandboxWorker
@@ -61,10 +61,10 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "builders": list(_builders(farm, toolchains, [worker.name for worker in workers])),
         "change_source": [
             *(RepositoryPoller(name, farm) for name in farm.watch.repositories),
-            *(ModulePoller(name, farm) for name in farm.polled_modules),
+            *(ModulePoller(name, farm) for name in farm.planner.polled_modules),
         ],
         "schedulers": [
-            MatrixScheduler(name="matrix", builderNames=[*toolchains, IMAGES], farm=farm),
+            MatrixScheduler(name=MATRIX, builderNames=[*toolchains, IMAGES], farm=farm),
             KernelForce(name="force", builderNames=toolchains, farm=farm),
             *gc_schedulers(),
         ],

@@ -16,7 +16,6 @@ from ..errors import KmodciError
 from ..farm import Farm
 from ..model import Status
 from ..opening import open_farm
-from ..runs import START_NOTE
 from ..where import embedded
 from .coverage import print_causes, print_coverage
 from .interrupts import Interrupts, interruptible
@@ -102,7 +101,7 @@ def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
 
 def _tell(local: "LocalFarm", console: Console, now: Run, *, keeps_running: bool) -> None:
     print_coverage(count(now.builds, by_flavour=False))
-    print_causes(causes(now.builds, now.stuck))
+    print_causes(causes(now.builds, now.waiting))
     for source, fault in now.faults.items():
         console.print(f"  could not read {source}: {fault}", highlight=False, markup=False, soft_wrap=True)
     farm = local.farm
@@ -142,7 +141,6 @@ class LocalFarm:
         if self.s3 is not None:
             self.s3.start()
         self.farm.engine.sweep()
-        self.farm.store.put_meta(START_NOTE, f"{since:.3f}")
         self.master.start(url=self.farm.settings.web.address)
         self.console.print(f"farm is up: {self.farm.settings.web.address}", highlight=False)
         return since
