@@ -219,6 +219,8 @@ def test_logs_and_runs_go_by_age_and_the_last_run_stays() -> None:
     world.put("state/kernels.json", at=NOW - 200 * DAY)
     found = sweep(world.contents, Needed(bundles=frozenset(BUNDLES)), KEEP, now=NOW)
     assert going(found) == [old.log, "state/runs/a/matrix.json", "state/runs/a/summary.json"]
+    needed = Needed(bundles=frozenset(BUNDLES), runs=frozenset({"a"}))
+    assert going(sweep(world.contents, needed, KEEP, now=NOW)) == [old.log]
     world.put("state/runs/a/summary.json", at=NOW - 89 * DAY)
     assert "state/runs/b/matrix.json" in going(sweep(world.contents, Needed(), KEEP, now=NOW))
 

@@ -16,7 +16,7 @@ from .bucket import Bucket
 from .errors import EngineError, StoreError
 from .farm import Farm
 from .images import tag_of_key
-from .keys import MANIFEST, RETIRED, sha256_of_headers
+from .keys import MANIFEST, RETIRED, run_of_key, sha256_of_headers
 from .manifest import Manifest
 from .model import BuildId, Status, Target
 from .objects import Object
@@ -119,6 +119,8 @@ class Cleanup:
                 if not self.farm.supply.drop_bundle(found, digests[sha256_of_headers(found.key)]):
                     say(f"{found.key} stays: it has been made again")
         else:
+            # the database knows them too
+            self.farm.runs.forget_runs({run for key in _keys(removal) if (run := run_of_key(key))})
             self.farm.bucket.delete(_keys(removal))
 
     def _needed(self) -> Needed:
@@ -129,6 +131,7 @@ class Cleanup:
             versions={name: found.version for name, found in store.module_versions().items()},
             bundles=frozenset(notes[note] for digest in kernels if (note := bundle_note(digest)) in notes),
             images=frozenset(recipe.key for recipe in self.farm.recipes.values()),
+            runs=frozenset(run.id for run in self.farm.runs.runs(is_open=True)),
         )
 
     def _images(self, found: Contents, sizes: Mapping[str, int], now: float) -> Iterator[Removal]:

@@ -69,11 +69,6 @@ class Farm:
         return 2 * self.compiles if self.settings.engine.workers == "auto" else self.compiles
 
     @property
-    def workers(self) -> tuple[str, ...]:
-        """The names of the slots."""
-        return tuple(f"sandbox-{number}" for number in range(1, self.slots + 1))
-
-    @property
     def chunk_length(self) -> int:
         """Builds of a chunk, and how many may be in Buildbot's queue at once: it slows down with thousands."""
         return 4 * self.slots

@@ -58,3 +58,10 @@ def sha256_of_headers(key: str) -> str:
 def run_key(run: str, part: str) -> str:
     """One object of a run's state: `matrix`, `chunk-001`, `summary`. Raises BadName."""
     return f"state/runs/{check_name(run, 'run id')}/{check_name(part, 'part of a run')}.json"
+
+
+def run_of_key(key: str) -> str:
+    """The id of the run that an object is of; empty if it is of none."""
+    head, _, rest = key.partition("state/runs/")
+    run, slash, _ = rest.partition("/")
+    return run if slash and not head else ""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from .images import tag_of_key
-from .keys import MANIFEST, headers_key, sha256_of_headers
+from .keys import MANIFEST, headers_key, run_of_key, sha256_of_headers
 from .manifest import Manifest, Record
 from .objects import Object
 from .quantities import duration_text
@@ -20,7 +20,6 @@ from .schema import Retention
 
 Version = tuple[str, str]
 """a module and a version of it"""
-_RUNS = "state/runs/"
 
 
 class Retired(Record):
@@ -41,6 +40,8 @@ class Needed:
     """SHA256s of the header bundles of kernels that are known"""
     images: frozenset[str] = frozenset()
     """keys of the images of today's recipes"""
+    runs: frozenset[str] = frozenset()
+    """ids of the runs that have not ended"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def sweep(found: Contents, needed: Needed, retention: Retention, *, now: float) 
                 *_logs(found, kept, retention, old, now),
                 *_bundles(found, kept, needed, old),
                 *_images(found, kept, needed, old),
-                *_runs(found, retention, old, now),
+                *_runs(found, needed, retention, old, now),
             )
             if removal.objects
         ),
@@ -256,14 +257,15 @@ def _images(found: Contents, kept: Mapping[str, Manifest], needed: Needed, old: 
     )
 
 
-def _runs(found: Contents, retention: Retention, old: _Old, now: float) -> Iterator[Removal]:
+def _runs(found: Contents, needed: Needed, retention: Retention, old: _Old, now: float) -> Iterator[Removal]:
     groups: defaultdict[str, list[Object]] = defaultdict(list)
     for each in found.objects:
-        if each.key.startswith(_RUNS):
-            groups[each.key.removeprefix(_RUNS).partition("/")[0]].append(each)
+        if run := run_of_key(each.key):
+            groups[run].append(each)
     written = {run: max(each.modified for each in objects) for run, objects in groups.items()}
     newest = max(written, key=lambda run: (written[run], run), default="")
-    past = [run for run in sorted(groups) if run != newest and written[run] <= now - retention.runs]
+    kept = {newest, *needed.runs}
+    past = [run for run in sorted(groups) if run not in kept and written[run] <= now - retention.runs]
     yield Removal(
         what="notes of runs",
         why=f"older than {duration_text(retention.runs)}",

@@ -308,7 +308,7 @@ class LiveFarm:
 
     def stop_build(self, build: Mapping[str, Any]) -> None:
         """As the stop button does."""
-        status, answer = self._call(f"builds/{build['buildid']}", "stop", {"reason": "enough"})
+        status, answer = self.call(f"builds/{build['buildid']}", "stop", {"reason": "enough"})
         assert status == 200, answer
 
     def manifest(self, outcome: Outcome) -> Manifest:
@@ -362,9 +362,9 @@ class LiveFarm:
 
     def force(self, **form: object) -> tuple[int, Any]:
         """Presses the force button. Returns the HTTP status and REST's answer."""
-        return self._call("forceschedulers/force", "force", form)
+        return self.call("forceschedulers/force", "force", form)
 
-    def _call(self, path: str, method: str, parameters: Mapping[str, object]) -> tuple[int, Any]:
+    def call(self, path: str, method: str, parameters: Mapping[str, object]) -> tuple[int, Any]:
         call = {"jsonrpc": "2.0", "method": method, "id": 1, "params": parameters}
         request = urllib.request.Request(
             f"{self.url}/api/v2/{path}",
