@@ -118,7 +118,7 @@ class Bucket:
         with self._doing(f"list {prefix}*"):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
-                    yield Object(key=found["Key"], size=found["Size"])
+                    yield Object(key=found["Key"], size=found["Size"], modified=found["LastModified"].timestamp())
 
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes objects; one that is not there is no error."""

@@ -2,18 +2,21 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .bucket import Bucket
 from .facts import Facts
-from .headers import kernel_config, symvers
+from .headers import kernel_facts
 from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
 from .matrix import Entry
 from .model import ModuleVersion, Outcome, Status
 from .publishing import artifact, publish, put_version_index, read_manifest, version_index
 from .supply import Bundle
 from .verify import verify
+
+# how many objects are deleted while who publishes has to wait
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +36,8 @@ class Job:
 def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
     """What may be published of a build's files, as it will be stored. Raises VerifyError with every reason why not."""
     kernel = job.entry.kernel
-    config = kernel_config(bundle.path, kernel.release)
-    facts = verify(
-        files,
-        release=kernel.release,
-        arch=kernel.target.arch,
-        symvers=symvers(bundle.path, kernel.release),
-        config=config,
-    )
+    symvers, config = kernel_facts(bundle.path, kernel.release)
+    facts = verify(files, release=kernel.release, arch=kernel.target.arch, symvers=symvers, config=config)
     return tuple(artifact(fact, files[fact.file], config) for fact in facts)
 
 
@@ -84,12 +81,41 @@ class Publisher:
     _changed: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
+    _published: set[tuple[str, str]] = field(default_factory=set)
+    """versions that builds were published of since `begin_removal`"""
 
     def publish(self, made: Built) -> Manifest:
         """Raises StoreError; may then be called again with the same."""
+        with self._lock:
+            self._published.add((made.module.module, made.module.version))
         manifest = publish(self.bucket, made)
         self._note(manifest)
         return manifest
+
+    def begin_removal(self) -> None:
+        """Before the bucket is listed for what may go."""
+        with self._lock:
+            self._published.clear()
+
+    def remove(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
+        """Deletes objects of a version, unless a build of it was published since they were listed: then it stops.
+
+        version: module and version. Returns whether all are gone. Raises StoreError.
+        """
+        for start in range(0, len(keys), _AT_ONCE):
+            with self._lock:
+                if version in self._published:
+                    return False
+                self.bucket.delete(keys[start : start + _AT_ONCE])
+        return True
+
+    def withdraw(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
+        """The same for a version's index objects, that of the whole version first."""
+        with self._lock:
+            if version not in self._published:
+                # read again when something of it is published
+                self._entries.pop(version, None)
+        return self.remove(version, keys)
 
     def _note(self, manifest: Manifest) -> None:
         with self._lock:

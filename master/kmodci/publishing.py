@@ -16,7 +16,7 @@ from .errors import StoreError
 from .keys import MANIFEST, index_key, version_index_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, PublishedFile, Record, VersionIndex, entry_of, manifest_of
 from .model import BuildId
-from .objects import Objects
+from .objects import Object, Objects
 from .release import check_name, version_key
 from .verify import ModuleFacts, compress
 
@@ -78,6 +78,15 @@ def index_entry(bucket: Objects, build: BuildId, version: str) -> IndexEntry | N
     key = index_key(build.module, version, build.target.distro, build.target.arch, build.release)
     data = bucket.get(key)
     return None if data is None else _read(IndexEntry, key, data)
+
+
+def named_by_index(bucket: Objects, objects: Iterable[Object]) -> Iterator[str]:
+    """The keys that the index of each version names. objects: a listing. Raises StoreError."""
+    for found in objects:
+        parts = found.key.split("/")
+        if parts[0] == "index" and len(parts) == 3:
+            for entry in version_index(bucket, parts[1], parts[2].removesuffix(".json")).kernels:
+                yield from (entry.manifest, *(file.key for file in entry.files))
 
 
 def versions_of(bucket: Objects, module: str) -> list[str]:

@@ -132,6 +132,9 @@ def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:
     return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
 
+BUNDLE_NOTES = "bundle/"
+
+
 def bundle_note(headers_digest: str) -> str:
     """Where the store notes the SHA256 of the bundle that was made of these header packages."""
-    return f"bundle/{headers_digest}"
+    return f"{BUNDLE_NOTES}{headers_digest}"

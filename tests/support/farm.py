@@ -31,6 +31,7 @@ from kmodci.manifest import Manifest
 from kmodci.model import BuildId, Outcome, Status
 from kmodci.paths import Paths
 from kmodci.publishing import read_manifest
+from kmodci.runstore import RunStore
 from kmodci.settings import load
 from kmodci.store import Store
 from kmodci.where import bucket_of, embedded
@@ -236,6 +237,10 @@ class LiveFarm:
         return Store(load(self.config).database_url)
 
     @functools.cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self.store)
+
+    @functools.cached_property
     def engine(self) -> Engine:
         return Engine(self._engine_at, farm=self.paths.farm_id())
 
@@ -310,7 +315,7 @@ class LiveFarm:
 
     def stop_build(self, build: Mapping[str, Any]) -> None:
         """As the stop button does."""
-        status, answer = self._call(f"builds/{build['buildid']}", "stop", {"reason": "enough"})
+        status, answer = self.call(f"builds/{build['buildid']}", "stop", {"reason": "enough"})
         assert status == 200, answer
 
     def manifest(self, outcome: Outcome) -> Manifest:
@@ -364,9 +369,9 @@ class LiveFarm:
 
     def force(self, **form: object) -> tuple[int, Any]:
         """Presses the force button. Returns the HTTP status and REST's answer."""
-        return self._call("forceschedulers/force", "force", form)
+        return self.call("forceschedulers/force", "force", form)
 
-    def _call(self, path: str, method: str, parameters: Mapping[str, object]) -> tuple[int, Any]:
+    def call(self, path: str, method: str, parameters: Mapping[str, object]) -> tuple[int, Any]:
         call = {"jsonrpc": "2.0", "method": method, "id": 1, "params": parameters}
         request = urllib.request.Request(
             f"{self.url}/api/v2/{path}",

@@ -21,8 +21,10 @@ class Run:
     """Where a run stands."""
 
     builds: tuple[Standing, ...]
-    stuck: Mapping[str, str]
+    waiting: Mapping[str, str]
     """build id -> what it waits for, of those that wait for more than their turn"""
+    stuck: frozenset[str]
+    """those of the waiting that nobody should wait for"""
     unread: tuple[str, ...]
     """sources that were not looked at since the start"""
     faults: Mapping[str, str]
@@ -51,11 +53,12 @@ class Run:
 def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""
     # before the plan: what is read after the plan was made is not in it
-    unread = farm.unread(since=since)
-    plan = farm.plan()
+    unread = farm.planner.unread(since=since)
+    plan = farm.planner.plan()
     states = farm.store.repository_states()
     return Run(
         builds=plan.builds,
+        waiting=plan.waiting,
         stuck=plan.stuck,
         unread=unread,
         faults={name: state.error for name, state in states.items() if state.error and state.last_try >= since},
