@@ -6,6 +6,7 @@ process), with a deadline, at which the farm's own log is told.
 
 import atexit
 import functools
+import http.client
 import json
 import os
 import shutil
@@ -386,6 +387,8 @@ class LiveFarm:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
+        except (http.client.HTTPException, OSError) as error:
+            raise AssertionError(f"{request.full_url}: {error!r}: {self.told()}") from error
 
 
 @contextmanager
