@@ -14,7 +14,7 @@ from support.farm import TARGET, LiveFarm, live_farm, source
 from support.faultys3 import FaultyS3
 from support.realkernels import RealKernel
 
-pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(900)]
 
 SEED = int(os.environ.get("KMODCI_CHAOS_SEED", "0")) or random.randrange(1, 10_000)
 KILLS, MODULES = 20, 10

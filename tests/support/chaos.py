@@ -67,7 +67,7 @@ def faults_of_bucket(bucket: Bucket) -> list[str]:
     return faults
 
 
-def await_all_built(farm: LiveFarm, build_ids: set[str], *, seconds: float = 400) -> None:
+def await_all_built(farm: LiveFarm, build_ids: set[str], *, seconds: float = 600) -> None:
     """Until each has an outcome, which must be `built`."""
 
     def ended() -> bool:
