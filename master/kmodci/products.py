@@ -82,6 +82,7 @@ class Publisher:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _published: set[tuple[str, str]] = field(default_factory=set)
     """versions that builds were published of since `begin_removal`"""
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def publish(self, made: Built) -> Manifest:
         """Raises StoreError; may then be called again with the same."""
@@ -144,17 +145,19 @@ class Publisher:
 
     def write_indices(self) -> int:
         """Writes the version indices that something was published for since. Returns how many."""
-        with self._lock:
-            changed, self._changed = self._changed, set()
-            snapshots = {version: list(self._entries[version].values()) for version in changed}
-        try:
-            for (module, version), entries in snapshots.items():
-                put_version_index(self.bucket, module, version, entries)
-        except BaseException:
+        # one at a time, from the look to the last byte: of two, the one that looked first may write last
+        with self._writing:
             with self._lock:
-                self._changed |= changed
-            raise
-        return len(snapshots)
+                changed, self._changed = self._changed, set()
+                snapshots = {version: list(self._entries[version].values()) for version in changed}
+            try:
+                for (module, version), entries in snapshots.items():
+                    put_version_index(self.bucket, module, version, entries)
+            except BaseException:
+                with self._lock:
+                    self._changed |= changed
+                raise
+            return len(snapshots)
 
     @property
     def is_behind(self) -> bool:
