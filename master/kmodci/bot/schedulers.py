@@ -171,6 +171,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         return plan
 
     async def _fill(self) -> None:
+        if shortage := self.farm.paths.shortage:
+            log.msg(f"no more builds for now, looked at again within a minute: {shortage}")
+            return
         for toolchain in self._plan.missing_images:
             await self.requests.ask(
                 f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=IMAGE_PRIORITY
