@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,13 +31,18 @@ def containers(cgroup: str = "docker") -> float | None:
     return None
 
 
-def process(pid: int) -> tuple[float, float]:
-    """Of one process: by itself, and by its children that have ended (proc(5), /proc/pid/stat). 0 when it is gone."""
+def process(pid: int, *, since: float = 0.0) -> tuple[float, float]:
+    """Of one process: by itself, and by its children that have ended (proc(5), /proc/pid/stat).
+
+    0 when it is gone, or was there before `since` (seconds since the machine's start): then it is another's.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0, 0.0
     user, system, child_user, child_system = map(int, fields[11:15])
+    if int(fields[19]) / _TICKS < since:
+        return 0.0, 0.0
     return (user + system) / _TICKS, (child_user + child_system) / _TICKS
 
 
@@ -48,6 +54,7 @@ class Watch:
     """name -> the file that its pid is in"""
     used: dict[str, float] = field(default_factory=dict)
     """seconds by name; `name's children` apart"""
+    _began: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     _end: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -68,6 +75,6 @@ class Watch:
     def _note(self, name: str, file: Path) -> None:
         text = file.read_text().strip() if file.exists() else ""
         if text.isdigit():
-            own, children = process(int(text))
+            own, children = process(int(text), since=self._began)
             self.used[name] = max(self.used.get(name, 0.0), own)
             self.used[f"{name}'s children"] = max(self.used.get(f"{name}'s children", 0.0), children)

@@ -1,4 +1,4 @@
-"""What grows with the number of kernels: a synthetic store of each size, and a real master on it that has nothing to do."""
+"""What grows with the number of kernels: a synthetic store of each size, and a real master on it with nothing to do."""
 
 import json
 import os
