@@ -17,10 +17,11 @@ RANKS = {
     "values": "errors release model digests quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "coverage discovery elf explanation facts fields headers images keys manifest matrix modulefile"
-    " objects publishing runs sandbox schema search selectors settings verify",
-    "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths sources store tables workerbundle",
-    "farm": "byhand farm opening products recovery supply watch where",
+    "decisions": "causes coverage discovery elf explanation facts fields headers images keys manifest matrix modulefile"
+    " objects overdue publishing retention runrecords runs sandbox schema search selectors settings verify",
+    "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store tables"
+    " workerbundle",
+    "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -1,13 +1,13 @@
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
-from kmodci.images import recipe
+from kmodci.images import Recipe, recipe
 from kmodci.matrix import Entry, Planned, Why, keys, newest_first, plan, select
-from kmodci.model import BuildId, Kernel, ModuleVersion, Outcome, Status
+from kmodci.model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status
 from kmodci.modulefile import KernelChoice, Module, PathSource
 from kmodci.schema import KnownFailure, Scope
 from kmodci.settings import load
@@ -20,6 +20,7 @@ MODULES = {"loop": MODULE, "scap": MODULE}
 EVERYTHING = Scope()
 VERSIONS = {name: ModuleVersion(module=name, version="1.0", origin="a folder", digest="d1") for name in MODULES}
 RECIPES = {toolchain: recipe(toolchain, distro="debian", series="sid") for toolchain in TOOLCHAINS}
+NOTHING: Mapping[str, Outcome] = {}
 SHIPPED = load(Path(__file__).parent.parent / "config")
 
 Chosen = Callable[..., tuple[Entry, ...]]
@@ -121,17 +122,32 @@ def outcome(planned: Planned, status: Status = Status.BUILT) -> Outcome:
         module_version="1.0",
         kernel_version=planned.entry.kernel.version,
         finished=1.0,
+        image=RECIPES[planned.entry.kernel.toolchain].digest,
     )
+
+
+def due(
+    entries: Sequence[Entry],
+    *,
+    versions: Mapping[str, ModuleVersion] = VERSIONS,
+    ended: Mapping[str, Outcome] = NOTHING,
+    recipes: Mapping[str, Recipe] = RECIPES,
+    modules: Mapping[str, Module] = MODULES,
+    **more: Mapping[str, Hold],
+) -> tuple[Planned, ...]:
+    """The plan, given what ended."""
+    return plan(entries, keys(entries, versions, recipes, modules), versions, ended, recipes, **more)
 
 
 @pytest.mark.parametrize("status", [Status.BUILT, Status.FAILED, Status.UNAVAILABLE, Status.SKIPPED])
 def test_what_has_ended_is_not_due_again(chosen: Chosen, status: Status) -> None:
     entries = chosen()
-    planned = plan(entries, VERSIONS, {}, RECIPES, MODULES)
+    planned = due(entries)
     assert [p.entry for p in planned] == list(entries)
-    assert {p.why for p in planned} == {Why.NEW_KERNEL}
+    assert {p.why for p in planned} == {Why.NEW_MODULE}
     ended = {str(p.entry.build_id): outcome(p, status) for p in planned[1:]}
-    assert plan(entries, VERSIONS, ended, RECIPES, MODULES) == planned[:1]
+    [left] = due(entries, ended=ended)
+    assert left == replace(planned[0], why=Why.NEW_KERNEL)
 
 
 class TestWhy:
@@ -143,36 +159,39 @@ class TestWhy:
 
     @pytest.fixture
     def ended(self, entry: Entry) -> dict[str, Outcome]:
-        return {str(p.entry.build_id): outcome(p) for p in plan([entry], VERSIONS, {}, RECIPES, MODULES)}
+        return {str(p.entry.build_id): outcome(p) for p in due([entry])}
 
     def test_another_version(self, entry: Entry, ended: dict[str, Outcome]) -> None:
         versions = {"loop": replace(VERSIONS["loop"], version="1.1")}
-        assert [p.why for p in plan([entry], versions, ended, RECIPES, MODULES)] == [Why.NEW_MODULE_VERSION]
+        assert [p.why for p in due([entry], versions=versions, ended=ended)] == [Why.NEW_MODULE_VERSION]
 
     def test_other_headers(self, entry: Entry, ended: dict[str, Outcome]) -> None:
         kernel = replace(entry.kernel, version="9", headers=(headers(entry.kernel.release, "9"),))
-        due = plan([replace(entry, kernel=kernel)], VERSIONS, ended, RECIPES, MODULES)
-        assert [p.why for p in due] == [Why.NEW_HEADERS]
+        other = replace(entry, kernel=kernel)
+        assert [p.why for p in due([other], ended=ended)] == [Why.NEW_HEADERS]
 
     def test_another_way_to_build(self, entry: Entry, ended: dict[str, Outcome]) -> None:
         modules = {"loop": MODULE.model_copy(update={"build": "make", "artifacts": ("a.ko",)})}
-        assert [p.why for p in plan([entry], VERSIONS, ended, RECIPES, modules)] == [Why.NEW_RECIPE]
+        assert [p.why for p in due([entry], ended=ended, modules=modules)] == [Why.NEW_RECIPE]
 
     def test_another_image(self, entry: Entry, ended: dict[str, Outcome]) -> None:
         recipes = {toolchain: replace(made, packages=("gcc",)) for toolchain, made in RECIPES.items()}
-        assert [p.why for p in plan([entry], VERSIONS, ended, recipes, MODULES)] == [Why.NEW_RECIPE]
+        assert [p.why for p in due([entry], ended=ended, recipes=recipes)] == [Why.NEW_TOOLCHAIN]
 
-    def test_forced(self, entry: Entry, ended: dict[str, Outcome]) -> None:
-        forced = {str(entry.build_id)}
-        assert [p.why for p in plan([entry], VERSIONS, ended, RECIPES, MODULES, forced=forced)] == [Why.FORCED]
+    def test_what_was_held_is_tried_again(self, entry: Entry) -> None:
+        [planned] = due([entry])
+        hold = Hold(build_id=entry.build_id, key=planned.key, reason="no engine", tries=1, noted=1.0)
+        assert [p.why for p in due([entry], holds={str(entry.build_id): hold})] == [Why.RETRY]
+        of_other_inputs = replace(hold, key="k")
+        assert [p.why for p in due([entry], holds={str(entry.build_id): of_other_inputs})] == [Why.NEW_MODULE]
 
     def test_nothing_else(self, entry: Entry, ended: dict[str, Outcome]) -> None:
-        assert plan([entry], VERSIONS, ended, RECIPES, MODULES) == ()
+        assert due([entry], ended=ended) == ()
 
 
 def test_a_module_whose_version_is_not_known_waits(chosen: Chosen) -> None:
     entries = chosen(**MODULES)
-    planned = plan(entries, {"loop": VERSIONS["loop"]}, {}, RECIPES, MODULES)
+    planned = due(entries, versions={"loop": VERSIONS["loop"]})
     assert {p.entry.build_id.module for p in planned} == {"loop"}
 
 

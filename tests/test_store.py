@@ -128,7 +128,7 @@ def test_many_threads_write_at_once(store: Store) -> None:
 def test_another_process_may_read_while_one_writes(store: Store, url: str) -> None:
     store.put_meta("a", "1")
     reader = Store(url)
-    with store._transaction("write") as connection:
+    with store.transaction("write") as connection:
         connection.exec_driver_sql("UPDATE kmodci_meta SET value = '2'")
         assert reader.meta("a") == "1"
     assert reader.meta("a") == "2"

@@ -174,7 +174,8 @@ dkms_build() {
     dkms_script PRE_BUILD "$pre_build"
     run_timed eval "$make_command" || build_failed
     for index in "${!names[@]}"; do
-        [[ -e ${locations[index]}${names[index]}.ko ]] || finish 4 "the build made no ${locations[index]}${names[index]}.ko"
+        [[ -e ${locations[index]}${names[index]}.ko ]] ||
+            made_too_little "the build made no ${locations[index]}${names[index]}.ko"
         cp "${locations[index]}${names[index]}.ko" "$base/$kernelver/$arch/module/${destinations[index]}.ko"
     done
     dkms_script POST_BUILD "$post_build"

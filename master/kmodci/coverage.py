@@ -1,18 +1,15 @@
 """Coverage: the statuses over the matrix, counted. Decides, and does nothing."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .causes import group_name
 from .matrix import Entry
 from .model import Outcome, Status
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-
-
-_FILE_OF_URL = re.compile(r"(https?://\S*/)[^\s/]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +64,16 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """What keeps builds from being built, in the words of their outcomes. builds: build ids."""
+    """What keeps builds from being built. cause: see `causes.group_name`; builds: build ids."""
 
     status: Status
     cause: str
     builds: tuple[str, ...]
+
+    @property
+    def kernels(self) -> int:
+        """How many kernels these builds are for."""
+        return len({build.partition("/")[2] for build in self.builds})
 
 
 def standings(
@@ -103,24 +105,19 @@ def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Covera
     )
 
 
-def causes(standing: Iterable[Standing], stuck: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
-    """Why what is not built is not built: each cause once, the most frequent first.
+def causes(standing: Iterable[Standing], waiting: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
+    """Why what is not built is not built: equal causes together, that of the most builds first.
 
-    stuck: build id -> what a pending build waits for; one that waits for its turn only has no cause.
+    waiting: build id -> what a pending build waits for; one that waits for its turn only has no cause.
     """
     groups: dict[tuple[Status, str], list[str]] = {}
     for each in standing:
         build_id = str(each.entry.build_id)
-        cause = stuck.get(build_id) if each.status is Status.PENDING else each.cause
+        cause = waiting.get(build_id) if each.status is Status.PENDING else each.cause
         if cause is not None and each.status is not Status.BUILT:
-            groups.setdefault((each.status, _general(cause, each.entry.kernel.release)), []).append(build_id)
+            groups.setdefault((each.status, group_name(cause, each.entry.kernel.release)), []).append(build_id)
     found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]
     return tuple(sorted(found, key=lambda cause: (-len(cause.builds), cause.status, cause.cause)))
-
-
-def _general(cause: str, release: str) -> str:
-    """Without what is this one kernel's alone, so that equal causes of many kernels are one."""
-    return _FILE_OF_URL.sub(r"\1...", cause).replace(release, "...")
 
 
 def _standing(entry: Entry, last: Outcome | None, key: str | None) -> Standing:

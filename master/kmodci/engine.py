@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import docker
@@ -68,8 +69,25 @@ class Engine:
 
     def tags(self) -> frozenset[str]:
         """Every `repository:tag` that the engine has."""
+        return frozenset(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """The same, with bytes."""
         with self._ask("list images") as client:
-            return frozenset(tag for image in client.images() for tag in image["RepoTags"] or [])
+            return {tag: int(image["Size"]) for image in client.images() for tag in image["RepoTags"] or []}
+
+    def remove_image(self, tag: str) -> bool:
+        """Takes an image away; one that is not there is no error. False if a container uses it."""
+        with self._ask(f"remove image {tag}") as client:
+            try:
+                client.remove_image(tag)
+            except NotFound:
+                return True
+            except APIError as error:
+                if error.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
 
     def image_id(self, tag: str) -> str:
         """The engine's own digest of an image (`sha256:...`)."""
@@ -86,15 +104,22 @@ class Engine:
             raise EngineError(f"Docker engine {self.docker_host}: load image {tag}: {str(answer)[:300]}")
 
     def sweep(self, *, keep: Callable[[str], bool] = lambda _: False) -> int:
-        """Removes this farm's containers, but for names to keep. Returns how many went."""
+        """Removes this farm's containers. Returns how many went.
+
+        keep: asked for the name of each container that there was, after all of them were looked up.
+        """
         gone = 0
         with self._ask("remove old containers") as client:
             for container in client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}):
                 if any(keep(name.lstrip("/")) for name in container["Names"] or []):
                     continue
-                with contextlib.suppress(NotFound):
+                try:
                     client.remove_container(container["Id"], v=True, force=True)
                     gone += 1
+                except APIError as error:
+                    # gone already, or somebody else is at it
+                    if error.status_code not in (404, 409):
+                        raise
         return gone
 
     def killed_for_memory(self, name: str) -> bool:

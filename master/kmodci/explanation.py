@@ -1,13 +1,15 @@
 """Why a build is what it is, and all that it is made of. Decides, and does nothing."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from .coverage import Standing, standings
 from .images import Recipe
 from .matrix import Entry, keys, plan
-from .model import BuildId, Kernel, ModuleVersion, Outcome, Status
+from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status
 from .modulefile import Module
 from .selectors import matches
 
@@ -46,6 +48,7 @@ class Known:
     versions: Mapping[str, ModuleVersion]
     outcomes: Mapping[str, Outcome]
     recipes: Mapping[str, Recipe]
+    holds: Mapping[str, Hold]
 
 
 def explain(build_id: BuildId, known: Known) -> Explanation:
@@ -58,14 +61,14 @@ def explain(build_id: BuildId, known: Known) -> Explanation:
         build_id=build_id,
         kernel=kernel,
         standing=standing,
-        why=_why(standing, known) if standing else _outside(build_id, kernel, known),
+        why=_why(standing, known, found) if standing else _outside(build_id, kernel, known),
         module=known.versions.get(build_id.module),
         recipe=known.recipes.get(kernel.toolchain),
         key=found.get(str(build_id), ""),
     )
 
 
-def _why(standing: Standing, known: Known) -> str:
+def _why(standing: Standing, known: Known, named: Mapping[str, str]) -> str:
     entry = standing.entry
     module = entry.build_id.module
     match standing.status:
@@ -74,12 +77,21 @@ def _why(standing: Standing, known: Known) -> str:
         case Status.PENDING if module not in known.versions:
             return f"the source of {module} has not been read yet"
         case Status.PENDING:
-            due = plan([entry], known.versions, known.outcomes, known.recipes, known.modules)
+            hold = known.holds.get(str(entry.build_id))
+            if hold and hold.key == named.get(str(entry.build_id)):
+                return f"{hold.reason}; {_again(hold)}"
+            due = plan([entry], named, known.versions, known.outcomes, known.recipes)
             return f"to be built: {due[0].why}" if due else "to be built"
         case Status.SKIPPED if entry.skipped:
             return f"not tried: {entry.skipped}"
         case _:
             return f"{standing.cause}; not tried again before something of it changes, or somebody asks"
+
+
+def _again(hold: Hold) -> str:
+    if math.isinf(hold.until):
+        return "built when somebody asks for it (force it), or something of it changes"
+    return f"tried again after {datetime.fromtimestamp(hold.until, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _outside(build_id: BuildId, kernel: Kernel, known: Known) -> str:

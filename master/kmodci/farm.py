@@ -3,25 +3,26 @@
 Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 """
 
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import sandbox
 from .bucket import Bucket
-from .coverage import Standing, standings
 from .engine import Engine
 from .errors import BuildImpossible
 from .images import Recipe
-from .matrix import Entry, Planned, keys, plan, select
-from .model import BuildId, ModuleVersion, Outcome, Status, input_key
+from .ledger import Ledger
+from .matrix import Entry
+from .model import BuildId, Hold, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
+from .planning import Planner
 from .products import Job, Publisher
+from .runstore import RunStore
 from .schema import Scope
 from .search import find_kernel, find_module
-from .selectors import matches
 from .settings import Settings
 from .sources import GitSource, resolve
 from .store import Store
@@ -30,26 +31,8 @@ from .watch import Watch
 from .where import source_of
 from .workerbundle import make_bundle
 
-# Marks a failure that is the farm's, not the module's; such a build is tried again at the next start.
-FARM_FAULT = "farm:"
-_IMAGE_RETRY = 600.0
-_UNREAD = "the module's source has not been read"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What there is, how it stands, what can be built now, and what has to be there before the rest can."""
-
-    builds: tuple[Standing, ...] = ()
-    ready: tuple[Planned, ...] = ()
-    missing_images: tuple[str, ...] = ()
-    """toolchains"""
-    stuck: Mapping[str, str] = field(default_factory=dict)
-    """build id -> what it waits for, of those that wait for more than their turn"""
-
-    @property
-    def entries(self) -> list[Entry]:
-        return [build.entry for build in self.builds]
+# seconds until a build that the farm failed is tried again: the first time, and at most
+_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +49,8 @@ class Farm:
     publisher: Publisher
     watch: Watch
     recipes: Mapping[str, Recipe]
-    _last: Plan = Plan()
+    runs: RunStore
+    planner: Planner
     _cores: int = 0
 
     @property
@@ -85,15 +69,15 @@ class Farm:
         return 2 * self.compiles if self.settings.engine.workers == "auto" else self.compiles
 
     @property
-    def queue_length(self) -> int:
-        """How many builds may be in Buildbot's queue at once; it slows down with thousands."""
+    def chunk_length(self) -> int:
+        """Builds of a chunk, and how many may be in Buildbot's queue at once: it slows down with thousands."""
         return 4 * self.slots
 
-    @property
-    def polled_modules(self) -> tuple[str, ...]:
-        """The modules in scope that no repository packages."""
-        packaged = {name for modules in self.watch.packages.values() for name in modules.values()}
-        return tuple(n for n in self.settings.modules if n not in packaged and matches(n, self.scope.modules))
+    def ledger(self) -> Ledger:
+        """A ledger of this farm's runs, for the master: one at a time."""
+        return Ledger(
+            store=self.store, runs=self.runs, bucket=self.bucket, slots=self.slots, chunk_length=self.chunk_length
+        )
 
     @property
     def worker_bundle(self) -> Path:
@@ -110,46 +94,6 @@ class Farm:
             seconds=int(limits.time),
             output=limits.output,
         )
-
-    def entries(self) -> tuple[Entry, ...]:
-        """The matrix as it is now."""
-        return select(
-            self.store.kernels().values(),
-            self.settings.modules,
-            self.scope,
-            self.settings.known_failures,
-            toolchains=self.recipes,
-            today=datetime.now(UTC).date(),
-        )
-
-    def plan(self) -> Plan:
-        """What is still to be built, and why."""
-        # until all sources were read once, which kernels are the newest is not known;
-        # asked first, because what is read after the entries were taken is not among them
-        is_first_look = bool(self.unread())
-        entries = self.entries()
-        versions, outcomes, modules = self.store.module_versions(), self.store.outcomes(), self.settings.modules
-        planned = plan(entries, versions, outcomes, self.recipes, modules)
-        tags = self.engine.tags()
-        lacking = {toolchain for toolchain, made in self.recipes.items() if made.tag not in tags}
-        faults = {toolchain: fault for toolchain in lacking if (fault := self._image_fault(toolchain))}
-        stuck = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
-        stuck |= {str(p.entry.build_id): f for p in planned if (f := faults.get(p.entry.kernel.toolchain))}
-        can = [p for p in planned if str(p.entry.build_id) not in stuck]
-        needed = dict.fromkeys(p.entry.kernel.toolchain for p in can)
-        self._last = Plan(
-            builds=standings(entries, outcomes, keys(entries, versions, self.recipes, modules)),
-            ready=tuple(p for p in can if p.entry.kernel.toolchain not in lacking and not is_first_look),
-            missing_images=tuple(toolchain for toolchain in needed if toolchain in lacking and not is_first_look),
-            stuck=stuck,
-        )
-        return self._last
-
-    def unread(self, *, since: float = 1.0) -> tuple[str, ...]:
-        """The sources in scope that were not looked at since (seconds since the epoch); at first, never."""
-        states = self.store.repository_states()
-        sources = (*self.watch.repositories, *self.polled_modules)
-        return tuple(name for name in sources if name not in states or states[name].last_try < since)
 
     def conclude(
         self,
@@ -169,8 +113,7 @@ class Farm:
                 build_id=job.entry.build_id,
                 key=job.key,
                 status=status,
-                # it may be a module's own words, and is printed on terminals
-                cause="".join(c if c.isprintable() else "?" for c in cause[:500]),
+                cause=_printable(cause),
                 module_version=job.module.version,
                 kernel_version=job.entry.kernel.version,
                 finished=now,
@@ -178,32 +121,34 @@ class Farm:
                 make_seconds=make_seconds,
                 build_url=url,
                 manifest=manifest,
+                image=job.image.rpartition(":")[2],
             )
             self.store.put_outcome(outcome)
+            self.runs.release([job.entry.build_id])
 
-    def note_image_fault(self, toolchain: str, error: str) -> None:
-        """The image could not be made; tried again after a while."""
-        self.store.put_meta(f"image-fault/{toolchain}", f"{time.time():.0f} {error}" if error else "")
+    def hold(self, job: Job, reason: str) -> None:
+        """Writes down that the farm failed a build: it is due again after a pause, longer each time."""
+        if job.is_current:
+            now, before = time.time(), self.runs.hold(job.entry.build_id)
+            tries = 1 + (before.tries if before and before.key == job.key else 0)
+            pause = min(_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
+            self._put_hold(job, reason, noted=now, tries=tries, until=now + pause)
 
-    def _image_fault(self, toolchain: str) -> str:
-        when, _, error = self.store.meta(f"image-fault/{toolchain}").partition(" ")
-        return f"no image for {toolchain}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
+    def hold_cancelled(self, job: Job, reason: str) -> None:
+        """Writes down that somebody cancelled a build: it is due again when a person asks for it."""
+        if job.is_current:
+            self._put_hold(job, reason, noted=time.time())
 
-    def forget_farm_faults(self) -> None:
-        """At a start: what failed because of the farm is tried again."""
-        faults = [o.build_id for o in self.store.outcomes().values() if o.cause.startswith(FARM_FAULT)]
-        self.store.forget_outcomes(faults)
-        for toolchain in self.recipes:
-            self.note_image_fault(toolchain, "")
-
-    def kernel_names(self) -> list[str]:
-        """`target/release` of every kernel of the last plan, without asking the store."""
-        return list(dict.fromkeys(str(entry.kernel) for entry in self._last.entries))
+    def _put_hold(self, job: Job, reason: str, *, noted: float, tries: int = 0, until: float = math.inf) -> None:
+        hold = Hold(
+            build_id=job.entry.build_id, key=job.key, reason=_printable(reason), noted=noted, tries=tries, until=until
+        )
+        self.runs.put_holds([hold])
 
     def entry(self, module: str, kernel: str) -> Entry:
         """The entry for a module and a kernel (`release` or `target/release`). Raises NotFound with the nearest."""
         find_module(module, self.settings.modules)
-        entries = {str(entry.kernel): entry for entry in self.entries() if entry.build_id.module == module}
+        entries = {str(entry.kernel): entry for entry in self.planner.entries() if entry.build_id.module == module}
         return find_kernel(kernel, entries, among=f"is in the matrix of {module}")
 
     def job(self, build_id: str, ref: str = "") -> Job:
@@ -255,3 +200,8 @@ class Farm:
         """Whether this very build is in the bucket."""
         outcome = self.store.outcome(job.entry.build_id)
         return outcome is not None and outcome.status is Status.BUILT and outcome.key == job.key
+
+
+def _printable(text: str) -> str:
+    """It may be a module's own words, and is printed on terminals."""
+    return "".join(c if c.isprintable() else "?" for c in text[:500])

@@ -6,6 +6,7 @@ compiler, bootstrapped from the series that has it. Pure: `bootstrap` makes what
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -38,6 +39,8 @@ _EXCLUDED = (
     *(f"/usr/*/lib{name}san{kind}" for name in ("a", "hwa", "l", "t", "ub") for kind in (".a", ".so*")),
     *(f"/usr/lib/gcc*/lib{name}san_preinit.o" for name in ("a", "hwa", "l", "t")),
 )
+
+_KEY = re.compile(r"images/(toolchain-gcc-[0-9]+)-([0-9a-f]{16})\.tar\.zst")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,12 @@ class Recipe:
     def key(self) -> str:
         """Where the bucket keeps the image's root file system."""
         return f"images/{self.name}-{self.digest}.tar.zst"
+
+
+def tag_of_key(key: str) -> str | None:
+    """The tag of the image that the bucket keeps under this key (`Recipe.key`); None if it is no image's."""
+    found = _KEY.fullmatch(key)
+    return f"kmodci/{found[1]}:{found[2]}" if found else None
 
 
 def recipe(toolchain: str, *, distro: str, series: str) -> Recipe:

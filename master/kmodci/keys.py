@@ -8,6 +8,7 @@ from .release import BadName, check_name, check_release
 MANIFEST = "manifest.json"
 LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
+RETIRED = "state/retired.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -21,6 +22,11 @@ def build_prefix(module: str, version: str, kernel: Kernel) -> str:
 def manifest_key(module: str, version: str, kernel: Kernel) -> str:
     """Raises BadName."""
     return build_prefix(module, version, kernel) + MANIFEST
+
+
+def log_key(manifest: str) -> str:
+    """The build log's, beside a manifest."""
+    return manifest.removesuffix(MANIFEST) + LOG
 
 
 def index_key(module: str, version: str, distro: str, arch: str, release: str) -> str:
@@ -52,3 +58,10 @@ def sha256_of_headers(key: str) -> str:
 def run_key(run: str, part: str) -> str:
     """One object of a run's state: `matrix`, `chunk-001`, `summary`. Raises BadName."""
     return f"state/runs/{check_name(run, 'run id')}/{check_name(part, 'part of a run')}.json"
+
+
+def run_of_key(key: str) -> str:
+    """The id of the run that an object is of; empty if it is of none."""
+    head, _, rest = key.partition("state/runs/")
+    run, slash, _ = rest.partition("/")
+    return run if slash and not head else ""

@@ -75,7 +75,7 @@ class Manifest(Record):
     """names all that went into the build (model.input_key)"""
     files: tuple[PublishedFile, ...]
     log: str
-    """the build log's key"""
+    """the build log's key; it may have been removed, see `retention`"""
     build_url: str
     started: float
     """seconds since the epoch"""

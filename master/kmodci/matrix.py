@@ -5,22 +5,28 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 
 from .images import Recipe
-from .model import BuildId, Kernel, ModuleVersion, Outcome, input_key
+from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, input_key
 from .modulefile import Module
 from .release import version_key
 from .schema import KnownFailure, Scope
 from .selectors import matches
 
+_NO_HOLDS: Mapping[str, Hold] = MappingProxyType({})
+
 
 class Why(StrEnum):
     """Why a build is due."""
 
+    NEW_MODULE = "new module"
     NEW_KERNEL = "new kernel"
     NEW_HEADERS = "new header packages"
     NEW_MODULE_VERSION = "new module version"
-    NEW_RECIPE = "changed recipe or toolchain"
+    NEW_TOOLCHAIN = "new toolchain recipe"
+    NEW_RECIPE = "new build recipe"
+    RETRY = "retry"
     FORCED = "forced"
 
 
@@ -100,28 +106,34 @@ def keys(
 
 def plan(
     entries: Sequence[Entry],
+    named: Mapping[str, str],
     versions: Mapping[str, ModuleVersion],
     outcomes: Mapping[str, Outcome],
     recipes: Mapping[str, Recipe],
-    modules: Mapping[str, Module],
     *,
-    forced: Collection[str] = (),
+    holds: Mapping[str, Hold] = _NO_HOLDS,
 ) -> tuple[Planned, ...]:
-    """What is due, in the order of the entries.
+    """What is due, in the order of the entries; also what is held.
 
     A build that ended, in whatever way, is not due again while its key is the same: the same inputs end
-    the same way. outcomes, forced (to be built all the same): by build id; for the others see `keys`.
+    the same way. named (as `keys` tells), outcomes, holds: by build id; versions: by module; recipes: of images,
+    by toolchain.
     """
-    now = keys(entries, versions, recipes, modules)
+    seen = {outcome.build_id.module for outcome in outcomes.values()}
     due: list[Planned] = []
     for entry in entries:
         build_id = str(entry.build_id)
-        if build_id in now:
-            version = versions[entry.build_id.module].version
-            last = outcomes.get(build_id)
-            why = Why.FORCED if build_id in forced else _why(entry, now[build_id], version, last)
-            if why:
-                due.append(Planned(entry=entry, key=now[build_id], why=why))
+        key = named.get(build_id)
+        last, hold = outcomes.get(build_id), holds.get(build_id)
+        if key is None or (last and last.key == key):
+            continue
+        if hold and hold.key == key:
+            why = Why.RETRY
+        elif last is None:
+            why = Why.NEW_KERNEL if entry.build_id.module in seen else Why.NEW_MODULE
+        else:
+            why = _what_differs(entry, versions[entry.build_id.module], recipes[entry.kernel.toolchain], last)
+        due.append(Planned(entry=entry, key=key, why=why))
     return tuple(due)
 
 
@@ -146,13 +158,12 @@ def _in_scope(kernels: Iterable[Kernel], scope: Scope) -> list[Kernel]:
     return [kernel for group in groups.values() for kernel in group[: scope.newest]]
 
 
-def _why(entry: Entry, key: str, version: str, last: Outcome | None) -> Why | None:
-    if last is None:
-        return Why.NEW_KERNEL
-    if last.key == key:
-        return None
-    if last.module_version != version:
+def _what_differs(entry: Entry, module: ModuleVersion, recipe: Recipe, last: Outcome) -> Why:
+    if last.module_version != module.version:
         return Why.NEW_MODULE_VERSION
     if last.kernel_version != entry.kernel.version:
         return Why.NEW_HEADERS
+    if last.image != recipe.digest:
+        return Why.NEW_TOOLCHAIN
+    # also new content under an old version, of a folder or a branch
     return Why.NEW_RECIPE

@@ -6,6 +6,7 @@ of these objects is safe in a path, a key and a builder's name.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -150,6 +151,24 @@ class Outcome:
     build_url: str = ""
     manifest: str = ""
     """the manifest's key in the bucket, for built"""
+    image: str = ""
+    """the toolchain image's recipe digest"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Why a build is due and not asked for: the farm failed it, or somebody cancelled it; no word about its module."""
+
+    build_id: BuildId
+    key: str
+    """of the inputs that it holds for; others are free"""
+    reason: str
+    tries: int = 0
+    """how often in a row the farm failed it; 0 for a build that was cancelled"""
+    noted: float
+    """seconds since the epoch"""
+    until: float = math.inf
+    """seconds since the epoch; for ever is until a person asks"""
 
 
 def headers_digest(packages: Iterable[str]) -> str:

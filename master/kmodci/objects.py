@@ -12,6 +12,8 @@ class Object:
     key: str
     size: int
     """bytes"""
+    modified: float
+    """when it was last written, by the server's clock; seconds since the epoch"""
 
 
 class Objects(Protocol):

@@ -6,7 +6,9 @@ from .engine import Engine
 from .farm import Farm
 from .fetch import Fetcher
 from .paths import Paths
+from .planning import Planner
 from .products import publisher_of
+from .runstore import RunStore
 from .settings import load
 from .store import Store
 from .supply import Supply
@@ -47,6 +49,11 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         engine=engine,
         recipes=recipes,
         suites=lambda made: suites_of(settings, made),
+        cache_limit=settings.retention.cache,
+    )
+    runs = RunStore(store)
+    planner = Planner(
+        settings=settings, scope=wanted, store=store, runs=runs, engine=engine, watch=watch, recipes=recipes
     )
     return Farm(
         settings=settings,
@@ -59,4 +66,6 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         publisher=publisher_of(bucket),
         watch=watch,
         recipes=recipes,
+        runs=runs,
+        planner=planner,
     )

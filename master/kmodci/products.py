@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .bucket import Bucket
@@ -14,6 +14,9 @@ from .model import ModuleVersion, Outcome, Status
 from .publishing import artifact, publish, put_version_index, read_manifest, version_index
 from .supply import Bundle
 from .verify import verify
+
+# how many objects are deleted while who publishes has to wait
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,42 @@ class Publisher:
     _entries: dict[tuple[str, str], dict[str, IndexEntry]] = field(default_factory=dict)
     _changed: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _published: set[tuple[str, str]] = field(default_factory=set)
+    """versions that builds were published of since `begin_removal`"""
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def publish(self, made: Built) -> Manifest:
         """Raises StoreError; may then be called again with the same."""
+        with self._lock:
+            self._published.add((made.module.module, made.module.version))
         manifest = publish(self.bucket, made)
         self._note(manifest)
         return manifest
+
+    def begin_removal(self) -> None:
+        """Before the bucket is listed for what may go."""
+        with self._lock:
+            self._published.clear()
+
+    def remove(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
+        """Deletes objects of a version, unless a build of it was published since they were listed: then it stops.
+
+        version: module and version. Returns whether all are gone. Raises StoreError.
+        """
+        for start in range(0, len(keys), _AT_ONCE):
+            with self._lock:
+                if version in self._published:
+                    return False
+                self.bucket.delete(keys[start : start + _AT_ONCE])
+        return True
+
+    def withdraw(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
+        """The same for a version's index objects, that of the whole version first."""
+        with self._lock:
+            if version not in self._published:
+                # read again when something of it is published
+                self._entries.pop(version, None)
+        return self.remove(version, keys)
 
     def _note(self, manifest: Manifest) -> None:
         with self._lock:
@@ -112,17 +145,19 @@ class Publisher:
 
     def write_indices(self) -> int:
         """Writes the version indices that something was published for since. Returns how many."""
-        with self._lock:
-            changed, self._changed = self._changed, set()
-            snapshots = {version: list(self._entries[version].values()) for version in changed}
-        try:
-            for (module, version), entries in snapshots.items():
-                put_version_index(self.bucket, module, version, entries)
-        except BaseException:
+        # one at a time, from the look to the last byte: of two, the one that looked first may write last
+        with self._writing:
             with self._lock:
-                self._changed |= changed
-            raise
-        return len(snapshots)
+                changed, self._changed = self._changed, set()
+                snapshots = {version: list(self._entries[version].values()) for version in changed}
+            try:
+                for (module, version), entries in snapshots.items():
+                    put_version_index(self.bucket, module, version, entries)
+            except BaseException:
+                with self._lock:
+                    self._changed |= changed
+                raise
+            return len(snapshots)
 
     @property
     def is_behind(self) -> bool:

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from .errors import StoreError
 from .keys import MANIFEST, index_key, version_index_key
-from .manifest import Artifact, Built, IndexEntry, Manifest, Record, VersionIndex, entry_of, manifest_of
+from .manifest import Artifact, Built, IndexEntry, Manifest, PublishedFile, Record, VersionIndex, entry_of, manifest_of
 from .model import BuildId
-from .objects import Objects
+from .objects import Object, Objects
 from .release import check_name, version_key
 from .verify import ModuleFacts, compress
 
@@ -30,19 +30,30 @@ def artifact(facts: ModuleFacts, ko: bytes, config: Mapping[str, str]) -> Artifa
 
 
 def publish(bucket: Objects, built: Built) -> Manifest:
-    """Files and log, then the manifest, then what a node reads. Repeated after an error, it does the same again.
+    """Files and log, then the manifest, then what a node reads. Repeated after an error, it goes on where that was.
 
     The index of the whole version is `put_version_index`, for the caller to write when it is worth it.
     Raises StoreError, and VerifyError for a file that is no module's.
     """
     manifest = manifest_of(built)
-    for artifact, file in zip(built.artifacts, manifest.files, strict=True):
-        bucket.put(file.key, artifact.content)
+    pairs = zip(manifest.files, built.artifacts, strict=True)
+    manifest = manifest.model_copy(update={"files": tuple(_put_file(bucket, f, a.content) for f, a in pairs)})
     bucket.put(manifest.log, zstandard.ZstdCompressor(level=9).compress(built.log))
     entry = entry_of(manifest)
     bucket.put(entry.manifest, _json(manifest))
     bucket.put(entry.key, _json(entry))
     return manifest
+
+
+def _put_file(bucket: Objects, file: PublishedFile, content: bytes) -> PublishedFile:
+    """Writes a module where no other is: the index names the one of an earlier build until the very last."""
+    there = bucket.get(file.key)
+    if there is not None and there != content:
+        folder, _, name = file.key.rpartition("/")
+        file, there = file.model_copy(update={"key": f"{folder}/{file.sha256[:16]}/{name}"}), None
+    if there is None:
+        bucket.put(file.key, content)
+    return file
 
 
 def put_version_index(bucket: Objects, module: str, version: str, entries: Iterable[IndexEntry]) -> None:
@@ -67,6 +78,15 @@ def index_entry(bucket: Objects, build: BuildId, version: str) -> IndexEntry | N
     key = index_key(build.module, version, build.target.distro, build.target.arch, build.release)
     data = bucket.get(key)
     return None if data is None else _read(IndexEntry, key, data)
+
+
+def named_by_index(bucket: Objects, objects: Iterable[Object]) -> Iterator[str]:
+    """The keys that the index of each version names. objects: a listing. Raises StoreError."""
+    for found in objects:
+        parts = found.key.split("/")
+        if parts[0] == "index" and len(parts) == 3:
+            for entry in version_index(bucket, parts[1], parts[2].removesuffix(".json")).kernels:
+                yield from (entry.manifest, *(file.key for file in entry.files))
 
 
 def versions_of(bucket: Objects, module: str) -> list[str]:

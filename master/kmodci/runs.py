@@ -1,60 +1,167 @@
-"""A run, seen afterwards: the builds that came one after another, and how well they used the machine."""
+"""Runs: all that became due at once, cut into chunks, and how each build of it ended. Decides, and does nothing.
+
+A run is a ledger. What is to be built is always the plan's to say (`matrix.plan`); a run notes what was
+planned, follows it to its end, and adds up. Nothing is lost with a run that is interrupted: its open
+entries are settled from what is known of their builds at the next look.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
 
-from .model import Outcome, Status
+from .matrix import Planned, Why
+from .model import BuildId, Hold, Outcome, Status
 
-# the store's note of when the farm was started, in seconds since the epoch
-START_NOTE = "farm/started"
+
+class Ending(StrEnum):
+    """How an entry of a run ended."""
+
+    BUILT = "built"
+    FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    FAULT = "fault"
+    """the farm's, not the module's; planned again later, in another run"""
+    SUPERSEDED = "superseded"
+    """not due any more: its inputs changed, its kernel left the matrix, or it was built otherwise"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEntry:
+    """One build of a run. Times are seconds, or seconds since the epoch."""
+
+    build_id: BuildId
+    key: str
+    why: Why
+    chunk: int
+    ending: Ending | None = None
+    """None while it is still to be built"""
+    cause: str = ""
+    finished: float = 0.0
+    seconds: float = 0.0
+    make_seconds: float = 0.0
+    """CPU time of the bare make"""
+    build_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Builds in the order of their ends. Times are seconds since the epoch."""
+    """What all entries have in common. Times are seconds since the epoch."""
 
-    builds: tuple[Outcome, ...]
+    id: str
     started: float
-    """when the first build started"""
-    finished: float
+    finished: float = 0.0
+    """0 while it is open"""
+    cancelled: str = ""
+    """by whom; empty if by nobody"""
+    slots: int = 1
+    """builds at once"""
 
     @property
-    def wall(self) -> float:
-        """Seconds."""
-        return self.finished - self.started
+    def is_open(self) -> bool:
+        return not self.finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """A run, or a part of it, added up."""
+
+    planned: int
+    endings: Mapping[Ending, int]
+    seconds: float
+    """wall time of its builds, one after the other"""
+    make_seconds: float
+    """CPU time of the bare make of all builds: what no farm could do without"""
+
+    def __getitem__(self, ending: Ending) -> int:
+        return self.endings.get(ending, 0)
 
     @property
-    def kernels(self) -> int:
-        return len({(build.build_id.target, build.build_id.release) for build in self.builds})
+    def left(self) -> int:
+        return self.planned - sum(self.endings.values())
 
-    @property
-    def counts(self) -> Mapping[Status, int]:
-        return Counter(build.status for build in self.builds)
-
-    @property
-    def make_seconds(self) -> float:
-        """CPU time of the bare make of all builds: what no farm could do without."""
-        return sum(build.make_seconds for build in self.builds)
-
-    def efficiency(self, cores: int) -> float:
-        """Of the CPU time that the machine had, the part that make had: 0 to 1."""
-        return self.make_seconds / (cores * self.wall) if self.wall > 0 else 0.0
+    def efficiency(self, *, cores: int, wall: float) -> float:
+        """Of the CPU time that the machine had, the part that make had: 0 to 1. wall: seconds."""
+        return self.make_seconds / (cores * wall) if wall > 0 else 0.0
 
 
-def last_run(outcomes: Iterable[Outcome], *, quiet: float, start: float = 0.0) -> Run | None:
-    """The newest run; None if nothing was ever built.
+def new_id(now: float, taken: Collection[str]) -> str:
+    """Sorts by time: `2026-11-23-231500`. now: seconds since the epoch."""
+    base = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d-%H%M%S")
+    if base not in taken:
+        return base
+    return next(each for n in range(2, len(taken) + 3) if (each := f"{base}-{n}") not in taken)
 
-    quiet: seconds with no build under way end a run; start: of the farm, which begins one (since the epoch).
-    """
-    newest_first = sorted(outcomes, key=lambda outcome: outcome.finished, reverse=True)
-    if not newest_first:
+
+def cut(planned: Sequence[Planned], *, length: int) -> tuple[RunEntry, ...]:
+    """The entries of a new run, in the order of the plan. length: of a chunk, in builds."""
+    return tuple(
+        RunEntry(build_id=each.entry.build_id, key=each.key, why=each.why, chunk=number // length)
+        for number, each in enumerate(planned)
+    )
+
+
+def totals(entries: Iterable[RunEntry]) -> Totals:
+    """Added up. What has not ended counts as planned only."""
+    every = list(entries)
+    return Totals(
+        planned=len(every),
+        endings=Counter(each.ending for each in every if each.ending is not None),
+        seconds=sum(each.seconds for each in every),
+        make_seconds=sum(each.make_seconds for each in every),
+    )
+
+
+def eta(run: Run, entries: Sequence[RunEntry], now: float) -> float | None:
+    """Seconds until the run will have ended, at the rate so far; None before anything has. now: since the epoch."""
+    done = [each for each in entries if each.ending is not None]
+    if not done or not run.is_open:
         return None
-    builds: list[Outcome] = []
-    started = newest_first[0].finished
-    for outcome in newest_first:
-        if outcome.finished < started - quiet or outcome.finished < start <= newest_first[0].finished:
-            break
-        builds.append(outcome)
-        started = min(started, outcome.finished - outcome.seconds)
-    return Run(builds=tuple(reversed(builds)), started=started, finished=newest_first[0].finished)
+    return (len(entries) - len(done)) * (now - run.started) / len(done)
+
+
+def settle(
+    run: Run,
+    entry: RunEntry,
+    *,
+    outcome: Outcome | None,
+    hold: Hold | None,
+    due: Mapping[str, str] | None,
+    keys: Mapping[str, str] | None,
+) -> RunEntry:
+    """The entry as it stands now: ended, or unchanged if it is still to be built.
+
+    due: of what the plan says is due, keys: of the whole matrix, both by build id; None if nothing was
+    planned just now.
+    """
+    if outcome and outcome.key == entry.key and outcome.finished >= run.started:
+        return replace(
+            entry,
+            ending=_ENDINGS[outcome.status],
+            cause=outcome.cause,
+            finished=outcome.finished,
+            seconds=outcome.seconds,
+            make_seconds=outcome.make_seconds,
+            build_url=outcome.build_url,
+        )
+    if hold and hold.key == entry.key and hold.noted >= run.started:
+        ending = Ending.FAULT if hold.tries else Ending.CANCELLED
+        return replace(entry, ending=ending, cause=hold.reason, finished=hold.noted)
+    # what was forced is built although it is not due
+    wanted = keys if entry.why is Why.FORCED else due
+    if wanted is None or wanted.get(str(entry.build_id)) == entry.key:
+        return entry
+    is_other = keys is not None and keys.get(str(entry.build_id), entry.key) != entry.key
+    cause = "its inputs changed" if is_other else "not due any more"
+    return replace(entry, ending=Ending.SUPERSEDED, cause=cause)
+
+
+_ENDINGS = {
+    Status.BUILT: Ending.BUILT,
+    Status.FAILED: Ending.FAILED,
+    Status.UNAVAILABLE: Ending.UNAVAILABLE,
+    Status.SKIPPED: Ending.SKIPPED,
+}

@@ -14,6 +14,7 @@ from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
 _MIB = 1 << 20
+_DAY = 86_400
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -90,6 +91,22 @@ class Poll(Section):
     jitter: Annotated[Seconds, Field(ge=0)] = 30
 
 
+class Retention(Section):
+    """What is kept, and for how long. Times in seconds, sizes in bytes."""
+
+    versions: int = Field(default=3, ge=1)
+    """of each module, the newest; the one that its source is at is kept in any case"""
+    logs: Annotated[Seconds, Field(ge=1)] = 90 * _DAY
+    """of builds, in the bucket and in the web interface"""
+    runs: Annotated[Seconds, Field(ge=1)] = 90 * _DAY
+    """what the bucket has of runs; of the last one in any case"""
+    # a build that is publishing now must not be older than it
+    grace: Annotated[Seconds, Field(ge=_DAY)] = 7 * _DAY
+    """what was written or left the index within it is not removed"""
+    cache: Annotated[Bytes, Field(ge=64 * _MIB)] = 3 << 30
+    """of what can be had again: header bundles, their pieces and sources, each"""
+
+
 class Scope(Section):
     """A part of the matrix: these modules, for these kernels."""
 
@@ -109,6 +126,7 @@ class FarmFile(Section):
     engine: EngineAt = EngineAt()
     limits: LimitsPerBuild = LimitsPerBuild()
     poll: Poll = Poll()
+    retention: Retention = Retention()
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}

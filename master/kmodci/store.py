@@ -54,8 +54,9 @@ class Store:
 
     def create(self) -> None:
         """Makes what is missing of the tables. The folder of an SQLite file has to be there."""
-        with self._transaction("create the tables") as connection:
+        with self.transaction("create the tables") as connection:
             METADATA.create_all(connection)
+            _add_columns(connection)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -66,11 +67,11 @@ class Store:
 
     def repository_states(self) -> dict[str, RepositoryState]:
         """By name."""
-        rows = self._rows("read repositories", sa.select(REPOSITORIES))
+        rows = self.rows("read repositories", sa.select(REPOSITORIES))
         return {row["name"]: RepositoryState(**{**row, "problems": tuple(row["problems"])}) for row in rows}
 
     def put_repository(self, state: RepositoryState) -> None:
-        self._replace("write a repository", REPOSITORIES, [{**asdict(state), "problems": list(state.problems)}])
+        self.replace("write a repository", REPOSITORIES, [{**asdict(state), "problems": list(state.problems)}])
 
     def kernels(self) -> dict[str, Kernel]:
         """Every kernel that a repository lists, by `target/release`."""
@@ -80,7 +81,7 @@ class Store:
     def listed(self) -> dict[str, tuple[Kernel, ...]]:
         """What each repository lists."""
         found: defaultdict[str, list[Kernel]] = defaultdict(list)
-        for row in self._rows("read kernels", sa.select(KERNELS)):
+        for row in self.rows("read kernels", sa.select(KERNELS)):
             found[row["repository"]].append(_kernel(row))
         return {name: tuple(kernels) for name, kernels in found.items()}
 
@@ -89,25 +90,25 @@ class Store:
         rows = [_kernel_row(repository, kernel) for kernel in kernels]
         names = [name.split("/", 1) for name in gone]
         away = [{"repository": repository, "target": target, "release": release} for target, release in names]
-        self._replace("write kernels", KERNELS, rows, away=away)
+        self.replace("write kernels", KERNELS, rows, away=away)
 
     def module_version(self, name: str) -> ModuleVersion | None:
         return self.module_versions().get(name)
 
     def module_versions(self) -> dict[str, ModuleVersion]:
         """By module."""
-        return {row["module"]: ModuleVersion(**row) for row in self._rows("read modules", sa.select(MODULES))}
+        return {row["module"]: ModuleVersion(**row) for row in self.rows("read modules", sa.select(MODULES))}
 
     def put_module_version(self, version: ModuleVersion) -> None:
-        self._replace("write a module", MODULES, [{**asdict(version), "fetch": dict(version.fetch)}])
+        self.replace("write a module", MODULES, [{**asdict(version), "fetch": dict(version.fetch)}])
 
     def outcomes(self) -> dict[str, Outcome]:
         """The last one of each build, by build id."""
-        return {row["build_id"]: _outcome(row) for row in self._rows("read outcomes", sa.select(OUTCOMES))}
+        return {row["build_id"]: _outcome(row) for row in self.rows("read outcomes", sa.select(OUTCOMES))}
 
     def outcome(self, build_id: BuildId) -> Outcome | None:
         query = sa.select(OUTCOMES).where(OUTCOMES.c.build_id == str(build_id))
-        return next((_outcome(row) for row in self._rows("read an outcome", query)), None)
+        return next((_outcome(row) for row in self.rows("read an outcome", query)), None)
 
     def put_outcome(self, outcome: Outcome) -> None:
         self.put_outcomes([outcome])
@@ -115,25 +116,36 @@ class Store:
     def put_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         names = [column.name for column in OUTCOMES.c]
         rows = [{**{name: getattr(each, name) for name in names}, "build_id": str(each.build_id)} for each in outcomes]
-        self._replace("write outcomes", OUTCOMES, rows)
+        self.replace("write outcomes", OUTCOMES, rows)
 
     def forget_outcomes(self, build_ids: Iterable[BuildId]) -> None:
         """As if these had never been built; what is in the bucket stays."""
-        self._replace("forget outcomes", OUTCOMES, [], away=[{"build_id": str(each)} for each in build_ids])
+        self.replace("forget outcomes", OUTCOMES, [], away=[{"build_id": str(each)} for each in build_ids])
 
     def meta(self, key: str) -> str:
         """A note by its name; empty if there is none."""
-        rows = self._rows("read a note", sa.select(META).where(META.c.key == key))
+        rows = self.rows("read a note", sa.select(META).where(META.c.key == key))
         return next((str(row["value"]) for row in rows), "")
+
+    def metas(self, prefix: str) -> dict[str, str]:
+        """The notes whose names start so, by name."""
+        query = sa.select(META).where(META.c.key.startswith(prefix, autoescape=True))
+        return {row["key"]: row["value"] for row in self.rows("read notes", query)}
+
+    def forget_metas(self, keys: Iterable[str]) -> None:
+        self.replace("forget notes", META, [], away=[{"key": key} for key in keys])
 
     def put_meta(self, key: str, value: str) -> None:
         self.put_metas({key: value})
 
     def put_metas(self, notes: Mapping[str, str]) -> None:
-        self._replace("write notes", META, [{"key": key, "value": value} for key, value in notes.items()])
+        self.replace("write notes", META, [{"key": key, "value": value} for key, value in notes.items()])
+
+    # what `runstore` is made of, too
 
     @contextmanager
-    def _transaction(self, what: str) -> Iterator[sa.Connection]:
+    def transaction(self, what: str) -> Iterator[sa.Connection]:
+        """what: in words, for the error when it fails."""
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -141,11 +153,12 @@ class Store:
             cause = getattr(error, "orig", None) or error
             raise StoreError(f"database {self._name}: cannot {what}: {cause}", hint=_advice(str(cause))) from error
 
-    def _rows(self, what: str, query: sa.Select[tuple[object, ...]]) -> Sequence[sa.RowMapping]:
-        with self._transaction(what) as connection:
+    def rows(self, what: str, query: sa.Select[tuple[object, ...]]) -> Sequence[sa.RowMapping]:
+        """All that a query finds."""
+        with self.transaction(what) as connection:
             return connection.execute(query).mappings().all()
 
-    def _replace(
+    def replace(
         self,
         what: str,
         table: sa.Table,
@@ -157,7 +170,7 @@ class Store:
         keys = [column.name for column in table.primary_key]
         old = [{f"old_{key}": row[key] for key in keys} for row in (*rows, *away)]
         same = sa.and_(*(table.c[key] == sa.bindparam(f"old_{key}") for key in keys))
-        with self._transaction(what) as connection:
+        with self.transaction(what) as connection:
             if old:
                 connection.execute(table.delete().where(same), old)
             if rows:
@@ -171,6 +184,17 @@ def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> 
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Tables that an earlier version made get the columns that came later; those have a default for that."""
+    seen = sa.inspect(connection)
+    for table in METADATA.sorted_tables:
+        there = {column["name"] for column in seen.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                words = sa.schema.CreateColumn(column).compile(connection.engine)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {words}"))
 
 
 def _advice(cause: str) -> str:

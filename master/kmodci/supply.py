@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,13 +25,14 @@ from .headers import request
 from .images import Recipe
 from .keys import headers_key
 from .model import Kernel, ModuleVersion
+from .objects import Object
 from .paths import Paths
+from .retention import CachedFile, overflow
 from .sources import pack
 from .store import Store
 from .watch import bundle_note
 
-# Of what the bucket has as well; the least recently used goes first.
-_CACHE_LIMIT = 3 << 30
+CACHES = ("headers", "pieces", "sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Supply:
     """by toolchain"""
     suites: Callable[[Recipe], list[SuiteSource]]
     """where a recipe's packages come from"""
+    cache_limit: int
+    """bytes, of each cache"""
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @contextmanager
@@ -99,8 +102,8 @@ class Supply:
             made.replace(path)
         self.bucket.put_file(headers_key(sha256), path)
         self.store.put_meta(bundle_note(kernel.headers_digest), sha256)
-        self._prune(cache)
-        self._prune(self.paths.cache("pieces"))
+        self.prune("headers")
+        self.prune("pieces")
         return Bundle(path, sha256)
 
     def source(self, module: ModuleVersion) -> Path:
@@ -111,7 +114,24 @@ class Supply:
             if not path.exists():
                 pack(module, self.fetcher, path)
                 path.chmod(0o644)
+                self.prune("sources")
+            os.utime(path)
         return path
+
+    def drop_bundle(self, found: Object, digests: Sequence[str]) -> bool:
+        """Forgets a bundle and deletes it. found: as listed; digests: of the header packages that it was made of.
+
+        False if it has been written again since: somebody needs it.
+        """
+        with ExitStack() as stack:
+            for digest in sorted(digests):
+                stack.enter_context(self._once(f"headers {digest}"))
+            if found not in self.bucket.list(found.key):
+                return False
+            self.store.forget_metas(bundle_note(digest) for digest in digests)
+            self.bucket.delete([found.key])
+            (self.paths.cache("headers") / found.key.removeprefix("headers/")).unlink(missing_ok=True)
+        return True
 
     def load_image(self, tag: str) -> None:
         """Has an image on the engine that was made before. Raises EngineError if it never was."""
@@ -167,15 +187,17 @@ class Supply:
         finally:
             part.unlink(missing_ok=True)
 
-    def _prune(self, cache: Path) -> None:
+    def surplus(self, kind: str) -> Sequence[CachedFile]:
+        """What of a cache is more than its limit. kind: one of CACHES."""
+        files = [(path.name, path.stat()) for path in self.paths.cache(kind).glob("*.zst")]
+        known = (CachedFile(name=name, size=stat.st_size, used=stat.st_mtime) for name, stat in files)
+        return overflow(known, self.cache_limit)
+
+    def prune(self, kind: str) -> None:
+        """Brings a cache back to its limit."""
         with self._once("prune"):
-            files = sorted(cache.glob("*.zst"), key=lambda path: path.stat().st_mtime)
-            room = sum(path.stat().st_size for path in files) - _CACHE_LIMIT
-            for path in files[:-64]:
-                if room <= 0:
-                    break
-                room -= path.stat().st_size
-                path.unlink()
+            for file in self.surplus(kind):
+                (self.paths.cache(kind) / file.name).unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

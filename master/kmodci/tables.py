@@ -49,6 +49,43 @@ OUTCOMES = sa.Table(
     sa.Column("make_seconds", sa.Float, nullable=False),
     sa.Column("build_url", sa.Text, nullable=False),
     sa.Column("manifest", sa.Text, nullable=False),
+    sa.Column("image", sa.Text, nullable=False, server_default=""),
+)
+HOLDS = sa.Table(
+    "kmodci_holds",
+    METADATA,
+    sa.Column("build_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("noted", sa.Float, nullable=False),
+    # NULL is for ever
+    sa.Column("until", sa.Float),
+)
+RUNS = sa.Table(
+    "kmodci_runs",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("finished", sa.Float, nullable=False),
+    sa.Column("cancelled", sa.Text, nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
+)
+RUN_ENTRIES = sa.Table(
+    "kmodci_run_entries",
+    METADATA,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("build_id", sa.Text, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("chunk", sa.Integer, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("ending", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("finished", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("make_seconds", sa.Float, nullable=False),
+    sa.Column("build_url", sa.Text, nullable=False),
 )
 META = sa.Table(
     "kmodci_meta",

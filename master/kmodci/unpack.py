@@ -149,9 +149,10 @@ class _Judge:
         return posixpath.normpath(name)
 
     def _link(self, info: tarfile.TarInfo, original: str, name: str) -> Member | None:
+        # two slashes at the start stay two (POSIX, 4.13 Pathname Resolution)
         goal = posixpath.normpath(posixpath.join("/", posixpath.dirname(original), info.linkname))
         climbs = posixpath.normpath(posixpath.join(posixpath.dirname(original), info.linkname)).startswith("..")
-        target = "" if climbs or not goal.isprintable() else self._place(goal[1:])
+        target = "" if climbs or not goal.isprintable() else self._place(goal.lstrip("/"))
         if target == name:
             return None  # two places that became one
         if not target or name in self._folders:

@@ -14,8 +14,8 @@ def test_the_help_of_every_command_has_an_example(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
     names = [line.split()[0] for line in out.partition("Commands:\n")[2].splitlines()]
-    assert names[:6] == ["check", "kernels", "plan", "images", "coverage", "explain"]
-    for name in names[:6]:
+    assert names[:7] == ["check", "kernels", "plan", "images", "runs", "coverage", "explain"]
+    for name in names[:7]:
         status, out, _ = run(name, "--help")
         assert status == 0
         assert f"\n  kmodci {name}" in out
@@ -86,7 +86,7 @@ targets:
 
 def test_where_no_farm_has_run_the_repositories_are_looked_at(run: Run, mirror: AptRepo, tmp_path: Path) -> None:
     status, out, err = run("plan")
-    assert (status, err) == (0, "2 builds are due (2 new kernel)\n")
+    assert (status, err) == (0, "2 builds are due (2 new module)\n")
     assert [line.split()[0] for line in out.splitlines()[1:]] == [
         "mine/debian-bookworm-amd64/6.1.0-99-amd64",
         "mine/debian-bookworm-amd64/6.1.0-98-amd64",

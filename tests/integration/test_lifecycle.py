@@ -1,5 +1,6 @@
 """A farm that is stopped, killed and started again, and containers that die: no build is lost or done twice."""
 
+import math
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from kmodci.model import Outcome, Status
 from kmodci.publishing import version_index
+from kmodci.runs import Ending
 from support.aptrepo import AptRepo
 from support.farm import TARGET, LiveFarm, gated, live_farm, source
 from support.realkernels import RealKernel
@@ -119,7 +121,7 @@ def test_kill_9_of_everything_loses_nothing(farm: LiveFarm, all_builds: set[str]
     assert orphans
 
     farm.up()
-    assert not orphans & set(farm.containers().values()), "a start removes what a killed farm left"
+    farm.until(lambda: not orphans & set(farm.containers().values()))
     let_all_go(farm, len(all_builds))
     after = outcomes(farm)
     assert {outcome.status for outcome in after.values()} == {Status.BUILT}
@@ -187,24 +189,28 @@ class TestContainers:
                 farm.kill_container(farm.container_of(build))
                 farm.until(partial(farm.is_complete, build))
                 killed += 1
-            return bool(outcomes(farm))
+            return bool(farm.runs.holds())
 
         farm.until(given_up)
-        [outcome] = outcomes(farm).values()
-        assert outcome.status is Status.FAILED
-        assert outcome.cause.startswith("farm: gave up after 4 tries")
+        [hold] = farm.runs.holds().values()
+        assert hold.reason.startswith("the farm failed it 4 times: ")
+        assert hold.tries == 1 and hold.until > hold.noted, "it is tried again after a pause"
         assert killed == 4
+        assert outcomes(farm) == {}, "nothing is said against the module"
+        run = farm.until(lambda: next(iter(farm.runs.runs(is_open=False)), None))
+        assert [entry.ending for entry in farm.runs.entries(run.id)] == [Ending.FAULT]
 
     def test_a_build_that_a_person_stops_stays_stopped(self, farm: LiveFarm) -> None:
         farm.write_modules({"first": gated(kernels={"include": ["*/*-cloud-amd64"]})})
         up = farm.up()
         [(name, build)] = farm.await_running(1).items()
         farm.stop_build(build)
-        outcome = farm.await_outcome(name)
-        assert outcome.status is Status.FAILED
-        assert outcome.cause == "cancelled: enough"
+        farm.until(farm.runs.holds)
+        hold = farm.runs.holds()[name]
+        assert (hold.reason, hold.tries, hold.until) == ("cancelled: enough", 0, math.inf)
         up.await_words("watching for new kernels")
         assert len(farm.builds(name)) == 1
+        assert outcomes(farm) == {}
 
 
 def test_a_reconfig_leaves_running_builds_alone(farm: LiveFarm) -> None:

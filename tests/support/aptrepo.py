@@ -10,6 +10,7 @@ with AptRepo(tmp_path) as repo:
 import gzip
 import hashlib
 import lzma
+import os
 import shutil
 import subprocess
 import tempfile
@@ -201,7 +202,8 @@ def make_deb(
         folder.mkdir(parents=True, exist_ok=True)
         deb = folder / f"{name}_{version.replace(':', '%3a')}_{arch}.deb"
         command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(deb)]
-        subprocess.run(command, check=True, capture_output=True)
+        # the same package again has the same digest, whenever it is made (dpkg-deb(1), SOURCE_DATE_EPOCH)
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
     return deb
 
 

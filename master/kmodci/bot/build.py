@@ -17,7 +17,7 @@ from twisted.internet import threads
 
 from ..errors import KmodciError
 from ..facts import Facts
-from ..farm import FARM_FAULT, Farm
+from ..farm import Farm
 from ..manifest import Artifact
 from ..model import Status
 from ..products import Job
@@ -100,29 +100,30 @@ class KernelBuild(Build):
     async def buildFinished(self, text: list[str], results: int) -> None:
         results = worst_status(self.results, results)
         if self.ended is None and results in (RETRY, EXCEPTION):
-            cause = await self._why_not_again(text)
-            results = FAILURE if cause else RETRY
-            text = ["failed:", cause] if cause else text
-            if cause:
-                await self.conclude(Status.FAILED, cause)
-            else:
-                # pauses this slot, longer each time: what is down is not helped by being asked at once
-                self.workerforbuilder.worker.putInQuarantine()
-        elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN:
+            results, text = await self._after_fault(text)
+        elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN and self.job:
             # or it would be planned again at once
-            await self.conclude(Status.FAILED, f"cancelled: {self.stopped_reason or 'no reason'}")
+            reason = f"cancelled: {self.stopped_reason or 'no reason'}"
+            await threads.deferToThread(self.farm.hold_cancelled, self.job, reason)
         self.results = results
         await super().buildFinished(text, results)
 
-    async def _why_not_again(self, text: list[str]) -> str:
-        """The cause to fail with, or "" if the request shall be tried again."""
+    async def _after_fault(self, text: list[str]) -> tuple[int, list[str]]:
+        """Result and text of a build that did not come to an end of its own: RETRY while it shall be tried again."""
         if self.impossible:
-            return self.impossible
+            return FAILURE, ["failed:", self.impossible]
         worker = self.workerforbuilder.worker
         if isinstance(worker, SandboxWorker) and await worker.was_killed_for_memory():
             limits = self.farm.limits(self.build_id.partition("/")[0])
-            return f"killed for memory: the limit is {limits.memory >> 20} MiB"
-        tries = await self.master.data.get(("buildrequests", self.requests[0].id, "builds"))
-        if len(tries) >= TRIES:
-            return f"{FARM_FAULT} gave up after {len(tries)} tries: {self.fault or ' '.join(text)}"
-        return ""
+            cause = f"killed for memory: the limit is {limits.memory >> 20} MiB"
+            await self.conclude(Status.FAILED, cause)
+            return FAILURE, ["failed:", cause]
+        tries = len(await self.master.data.get(("buildrequests", self.requests[0].id, "builds")))
+        fault = self.fault or " ".join(text)
+        if tries >= TRIES and self.job is not None:
+            reason = f"the farm failed it {tries} times: {fault}"
+            await threads.deferToThread(self.farm.hold, self.job, reason)
+            return EXCEPTION, [reason]
+        # pauses this slot, longer each time: what is down is not helped by being asked at once
+        worker.putInQuarantine()
+        return RETRY, text

@@ -41,8 +41,8 @@ class MakeImage(BuildStep):
             tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line)
         except KmodciError as error:
             await log.addStderr(f"{error}\n")
-            await threads.deferToThread(self.farm.note_image_fault, toolchain, error.brief)
+            await threads.deferToThread(self.farm.planner.note_image_fault, toolchain, error.brief)
             return FAILURE
-        await threads.deferToThread(self.farm.note_image_fault, toolchain, "")
+        await threads.deferToThread(self.farm.planner.note_image_fault, toolchain, "")
         self.descriptionDone = [tag]
         return SUCCESS

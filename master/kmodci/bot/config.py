@@ -20,12 +20,15 @@ from .build import KernelBuild
 from .builders import build_steps, image_steps
 from .database import engine_arguments
 from .force import KernelForce
+from .gc import gc_builder, gc_schedulers, janitor
 from .index import IndexWriter
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
-from .schedulers import MatrixScheduler
+from .schedulers import MATRIX, MatrixScheduler
+from .sweeper import Sweeper
 from .virtual import VirtualBuilders
+from .watchdog import Watchdog
 from .web import close_event_stream
 from .workers import SandboxWorker
 
@@ -63,18 +66,22 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "builders": list(_builders(farm, toolchains, [worker.name for worker in workers])),
         "change_source": [
             *(RepositoryPoller(name, farm) for name in farm.watch.repositories),
-            *(ModulePoller(name, farm) for name in farm.polled_modules),
+            *(ModulePoller(name, farm) for name in farm.planner.polled_modules),
         ],
         "schedulers": [
-            MatrixScheduler(name="matrix", builderNames=[*toolchains, IMAGES], farm=farm),
+            MatrixScheduler(name=MATRIX, builderNames=[*toolchains, IMAGES], farm=farm),
             KernelForce(name="force", builderNames=toolchains, farm=farm),
+            *gc_schedulers(),
         ],
-        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm)],
+        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm), Sweeper(farm), Watchdog()],
+        # counts are kept for whoever asks, and written to the log now and then; the process's own are in /proc
+        "metrics": {"log_interval": 300, "periodic_interval": 0},
         "prioritizeBuilders": prioritize_builders,
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,
         "logCompressionMethod": "zstd",
         "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {}},
+        "configurators": [janitor(farm)],
     }
 
 
@@ -98,3 +105,4 @@ def _builders(farm: Farm, toolchains: Iterable[str], sandboxes: list[str]) -> It
         factory=BuildFactory(image_steps(farm)),
         tags=["images"],
     )
+    yield gc_builder(farm, LOCAL_WORKER)

@@ -21,11 +21,11 @@ from twisted.internet import threads
 
 from ..errors import KmodciError
 from ..farm import Farm
-from ..matrix import Entry
+from ..matrix import Planned, Why
 from . import virtual
+from .requests import FORCED, FORCED_PRIORITY
+from .schedulers import MATRIX
 
-# A forced build is somebody waiting: it comes before all that the plan has queued.
-_PRIORITY = 50
 MODULE, KERNEL, REF, REBUILD = "module", "kernel", "module_ref", "rebuild"
 
 
@@ -59,7 +59,7 @@ class KernelChoice(_LiveChoice):
     """The kernels of the store, the newest first."""
 
     def _ask(self) -> list[str]:
-        return self._farm.kernel_names()
+        return list(self._farm.planner.kernel_names)
 
 
 class _AnyBuilder(list[str]):
@@ -99,13 +99,16 @@ class KernelForce(ForceScheduler):
             builder = await self.master.data.get(("builders", str(builderid)))
             if builder and builder["name"].count("/") == 2:
                 module, _, kernel = builder["name"].partition("/")
-        entry = await threads.deferToThread(
-            self._entry, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
+        planned, is_current = await threads.deferToThread(
+            self._planned, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
         )
-        kwargs.update({MODULE: [module], KERNEL: [str(entry.kernel)]})
-        return await super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
+        if is_current:
+            await self.master.scheduler_manager.namedServices[MATRIX].note_forced(planned)
+        kwargs.update({MODULE: [module], KERNEL: [str(planned.entry.kernel)]})
+        return await super().force(owner, builderNames=[planned.entry.kernel.toolchain], **kwargs)
 
-    def _entry(self, module: str, kernel: str, ref: str, rebuild: bool) -> Entry:
+    def _planned(self, module: str, kernel: str, ref: str, rebuild: bool) -> tuple[Planned, bool]:
+        """What is asked for, and whether it is of the matrix. In a thread."""
         try:
             entry = self.farm.entry(module, kernel)
         except KmodciError as error:
@@ -118,7 +121,7 @@ class KernelForce(ForceScheduler):
             raise CollectedValidationError({REF if ref else MODULE: str(error).replace("\n", " ")}) from error
         if not rebuild and self.farm.is_built(job):
             raise CollectedValidationError({REBUILD: f"{entry.build_id} is built; tick this to build it again"})
-        return entry
+        return Planned(entry=entry, key=job.key, why=Why.FORCED), job.is_current
 
     @async_to_deferred
     async def addBuildsetForSourceStampsWithDefaults(
@@ -127,8 +130,10 @@ class KernelForce(ForceScheduler):
         entry = await threads.deferToThread(self.farm.entry, properties[MODULE], properties[KERNEL])
         for name, value in virtual.properties(entry).items():
             properties.setProperty(name, value, "Force Build Form")
+        # one of another version than the matrix's is nothing that a run waits for
+        request = None if properties.getProperty(REF) else FORCED + str(entry.build_id)
         return await super().addBuildsetForSourceStampsWithDefaults(
-            reason, properties=properties, priority=priority, **kwargs
+            reason, properties=properties, priority=priority, external_idstring=request, **kwargs
         )
 
 
@@ -138,7 +143,7 @@ def _form(farm: Farm) -> dict[str, object]:
         "buttonName": "Build a kernel's module",
         "label": "Build one module for one kernel",
         "codebases": [CodebaseParameter(codebase="", hide=True)],
-        "priority": IntParameter(name="priority", default=_PRIORITY, hide=True),
+        "priority": IntParameter(name="priority", default=FORCED_PRIORITY, hide=True),
         "properties": [
             ModuleChoice(MODULE, farm, label="Module (on a kernel's own page: that page's)", default=modules[0]),
             KernelChoice(KERNEL, farm, label="Kernel release, or target/release (on a kernel's own page: that page's)"),

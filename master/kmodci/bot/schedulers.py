@@ -1,11 +1,10 @@
-"""Keeps Buildbot's queue filled with what the plan says is still to be built.
+"""Asks for the builds that are missing.
 
 Not "this change makes these builds" but "what is missing?", asked at start, whenever something
-changed and whenever a build ended: a plan that is made again loses nothing, whatever was killed
-when. The queue is bounded, because Buildbot's own slows down with thousands of requests.
+changed, and every minute: a plan that is made again loses nothing, whatever was killed when. What a plan says is due
+becomes a run (`ledger`); runs fill Buildbot's queue, which is bounded because it slows down with thousands of requests.
 """
 
-import time
 from collections.abc import Sequence
 
 from buildbot.changes.changes import Change
@@ -18,26 +17,35 @@ from twisted.python import log
 
 from ..errors import KmodciError
 from ..farm import Farm
-from ..matrix import Entry, Planned
-from ..model import Status
+from ..ledger import Ledger
+from ..matrix import Entry, Planned, Why
+from ..model import BuildId
+from ..planning import Plan
 from .prefetch import Prefetch
+from .requests import FORCED, FORCED_PRIORITY, IMAGE_PRIORITY, Requests
 from .virtual import VirtualBuilders, properties
 
 # Told by pollers when the store has something new; anybody may.
 CHANGED = ("kmodci", "matrix", "changed")
+# the name of the one scheduler of this kind
+MATRIX = "matrix"
 _EVERY = 60.0
 _SOON = 0.3
 
 
 class MatrixScheduler(ReconfigurableBaseScheduler):
-    """Plans, registers builders, and asks for images and builds."""
+    """Plans, registers builders, keeps the ledger, and asks for images and builds."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._again: IDelayedCall | None = None
-        self._planning = defer.DeferredLock()
+        self._turn = defer.DeferredLock()
         self._consumers: list[QueueRef] = []
         self._timer = task.LoopingCall(self.wake)
+        self._plan = Plan()
+        self._ready: dict[str, Planned] = {}
+        self._plan_is_old = True
+        self._ended: set[str] = set()
 
     def checkConfig(self, builderNames: Sequence[str], farm: Farm) -> None:
         super().checkConfig(builderNames)
@@ -45,19 +53,24 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     @async_to_deferred
     async def reconfigService(self, builderNames: Sequence[str], farm: Farm) -> None:
         await super().reconfigService(builderNames)
-        self.farm = farm
+        await self._turn.run(self._use, farm)
         if self._timer.running:
             self.wake()
+
+    def _use(self, farm: Farm) -> None:
+        self.farm = farm
+        self.ledger: Ledger = farm.ledger()
 
     @async_to_deferred
     async def activate(self) -> None:
         await super().activate()
-        await threads.deferToThread(self.farm.forget_farm_faults)
-        self._in_queue: dict[str, int] = await self._waiting()
+        await threads.deferToThread(self.farm.planner.forget_faults)
+        self.requests = Requests(self.master, self.name)
+        await self.requests.read()
         consume = self.master.mq.startConsuming
         self._consumers = [
             (await consume(lambda key, message: self.wake(), CHANGED)),
-            (await consume(self._ended, ("buildsets", None, "complete"))),
+            (await consume(self._complete, ("buildsets", None, "complete"))),
             (await consume(self._cancelled, ("buildrequests", None, "cancel"))),
         ]
         await self.startConsumingChanges()
@@ -73,8 +86,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         for consumer in self._consumers:
             consumer.stopConsuming()
         self._consumers = []
-        # a plan under way finishes what it was writing
-        await self._planning.run(lambda: None)
+        # what is under way finishes what it was writing
+        await self._turn.run(lambda: None)
 
     def gotChange(self, change: Change, important: bool) -> defer.Deferred[None]:
         """A kernel or a module changed; what follows from that is the plan's to say."""
@@ -83,73 +96,130 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     def wake(self) -> None:
         """Plans soon, once for all that happens until then."""
+        self._plan_is_old = True
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._again is None or not self._again.active():
-            self._again = self.master.reactor.callLater(_SOON, self._wake)
+            self._again = self.master.reactor.callLater(_SOON, self._run)
 
-    def _wake(self) -> None:
-        planned = self._planning.run(lambda: defer.ensureDeferred(self._plan()))
-        planned.addErrback(log.err, "while planning; planned again within a minute")
+    def _run(self) -> None:
+        done = self._turn.run(lambda: defer.ensureDeferred(self._look()))
+        done.addErrback(log.err, "while planning; planned again within a minute")
 
-    def _ended(self, key: tuple[str, ...], message: dict[str, object]) -> None:
-        ended = self._in_queue.pop(str(message.get("external_idstring")), None) is not None
-        # a plan costs as much as there are kernels: so not one for each build that ends, but for each half a queue
-        if ended and len(self._in_queue) <= self.farm.queue_length // 2:
-            self.wake()
+    def _complete(self, key: tuple[str, ...], message: dict[str, object]) -> None:
+        name = str(message.get("external_idstring"))
+        if self.requests.ended(name):
+            if name.startswith("image/"):
+                self._plan_is_old = True
+            else:
+                self._ended.add(name.removeprefix(FORCED))
+            self._go_on()
 
-    @async_to_deferred
-    async def _cancelled(self, key: tuple[str, ...], message: dict[str, object]) -> None:
-        buildset = await self.master.data.get(("buildsets", str(message["buildsetid"])))
-        if buildset and buildset["external_idstring"]:
-            await threads.deferToThread(self._note_cancelled, buildset["external_idstring"])
+    def _cancelled(self, key: tuple[str, ...], message: dict[str, object]) -> None:
+        """Somebody cancelled a request before it started, or it would be planned again at once."""
+        done = self._turn.run(lambda: defer.ensureDeferred(self._note_cancelled(message["buildsetid"])))
+        done.addErrback(log.err, "while noting that a request was cancelled")
 
-    def _note_cancelled(self, name: str) -> None:
-        """In a thread. Or it would be planned again at once."""
+    async def _note_cancelled(self, buildset: object) -> None:
+        found = await self.master.data.get(("buildsets", str(buildset)))
+        name = str(found["external_idstring"] or "").removeprefix(FORCED) if found else ""
         if name.count("/") == 2:
-            self.farm.conclude(self.farm.job(name), Status.FAILED, "cancelled before it started", began=time.time())
+            await threads.deferToThread(self._hold_cancelled, BuildId.parse(name))
 
-    async def _waiting(self) -> dict[str, int]:
-        """What an earlier life of this master has asked for and not yet ended."""
-        open_sets = await self.master.data.get(("buildsets",))
-        return {s["external_idstring"]: s["bsid"] for s in open_sets if not s["complete"] and s["external_idstring"]}
+    def _hold_cancelled(self, name: BuildId) -> None:
+        """In a thread."""
+        if (before := self.farm.runs.hold(name)) is None or before.tries:
+            self.farm.hold_cancelled(self.farm.job(str(name)), "cancelled before it started")
 
-    async def _plan(self) -> None:
+    @property
+    def _builders(self) -> VirtualBuilders:
+        found: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
+        return found
+
+    async def _look(self) -> None:
+        """Settles what has ended, plans anew if anything changed, and fills the queue."""
         try:
-            plan = await threads.deferToThread(self.farm.plan)
+            ended, self._ended = self._ended, set()
+            if ended and not await threads.deferToThread(self.ledger.ended, ended):
+                self._plan_is_old = True
+            if self._plan_is_old:
+                self._plan_is_old = False
+                self._plan = await threads.deferToThread(self._make_plan)
+                self._ready = self._plan.ready
+                await self._builders.register(self._plan.entries)
         except KmodciError as error:
-            log.msg(f"cannot plan now: {error}")
+            self._plan_is_old = True
+            log.msg(f"cannot plan now, tried again within a minute: {error}")
             return
-        builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
-        await builders.register(plan.entries)
-        for toolchain in plan.missing_images:
-            await self._request(f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=100)
-        room = self.farm.queue_length - len(self._in_queue)
-        for planned in plan.ready:
+        await self._fill()
+
+    def _make_plan(self) -> Plan:
+        """In a thread."""
+        plan = self.farm.planner.plan()
+        self.ledger.look(plan.due, plan.keys, self.farm.store.outcomes(), self.farm.runs.holds())
+        return plan
+
+    async def _fill(self) -> None:
+        for toolchain in self._plan.missing_images:
+            await self.requests.ask(
+                f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=IMAGE_PRIORITY
+            )
+        prefetch: Prefetch = self.master.service_manager.namedServices[Prefetch.name]
+        room = self.farm.chunk_length - len(self.requests)
+        for entry in self.ledger.left():
             if room <= 0:
                 break
-            room -= await self._request_build(planned)
+            name = str(entry.build_id)
+            if entry.why is Why.FORCED:
+                room -= await self._ask_again(name)
+            elif (
+                (planned := self._ready.get(name))
+                and planned.key == entry.key
+                and await self.requests.ask(name, *_request(planned.entry), str(entry.why))
+            ):
+                prefetch.want(planned.entry.kernel)
+                room -= 1
 
-    async def _request_build(self, planned: Planned) -> bool:
-        entry: Entry = planned.entry
-        prefetch: Prefetch = self.master.service_manager.namedServices[Prefetch.name]
-        prefetch.want(entry.kernel)
-        return await self._request(str(entry.build_id), entry.kernel.toolchain, properties(entry), planned.why)
-
-    async def _request(
-        self, name: str, builder: str, wanted: dict[str, object], why: str, *, priority: int = 0
-    ) -> bool:
-        """Puts one request into the queue, unless it is there. Returns whether it did."""
-        if name in self._in_queue:
+    async def _ask_again(self, name: str) -> bool:
+        """A forced build whose request was lost with a master that was killed."""
+        if FORCED + name in self.requests:
             return False
-        self._in_queue[name] = 0
-        builderid = await self.master.botmaster.builders[builder].getBuilderId()
-        self._in_queue[name], _ = await self.master.data.updates.addBuildset(
-            scheduler=self.name,
-            builderids=[builderid],
-            sourcestamps=[{"codebase": "", "repository": "", "branch": None, "revision": None, "project": ""}],
-            reason=why,
-            external_idstring=name,
-            properties={key: (value, self.name) for key, value in wanted.items()},
-            waited_for=False,
-            priority=priority,
+        entry = next((entry for entry in self._plan.entries if str(entry.build_id) == name), None)
+        if entry is None:
+            return False
+        builder, wanted = _request(entry)
+        return await self.requests.ask(
+            FORCED + name, builder, wanted | {"rebuild": True}, "forced", priority=FORCED_PRIORITY
         )
-        return True
+
+    async def note_forced(self, planned: Planned) -> None:
+        """A person is about to ask for a build of the matrix; it becomes a run of its own."""
+        self.requests.expect(FORCED + str(planned.entry.build_id))
+        await self._turn.run(threads.deferToThread, self._open_forced, planned)
+
+    async def cancel_run(self, run: str, *, by: str, stop: bool) -> None:
+        """Cancels what of a run has not started; what runs may end, or is stopped as well. Raises NotFound."""
+        await self._turn.run(lambda: defer.ensureDeferred(self._cancel_run(run, by, stop)))
+        self.wake()
+
+    async def _cancel_run(self, run: str, by: str, stop: bool) -> None:
+        running = await self.requests.running()
+        before = {str(entry.build_id) for entry in self.ledger.left()}
+        left = await threads.deferToThread(self.ledger.cancel, run, by=by, running=set(running))
+        gone = before - {str(entry.build_id) for entry in self.ledger.left()}
+        await self.requests.cancel(gone, f"cancelled with its run by {by}")
+        if stop:
+            await self.requests.stop(left, f"stopped with its run by {by}")
+
+    def _open_forced(self, planned: Planned) -> None:
+        """In a thread."""
+        name = planned.entry.build_id
+        self.farm.runs.release([name])
+        if not any(entry.build_id == name for entry in self.ledger.left()):
+            self.ledger.open([planned])
+
+
+def _request(entry: Entry) -> tuple[str, dict[str, object]]:
+    """The real builder and the properties that make it this entry's."""
+    return entry.kernel.toolchain, properties(entry)

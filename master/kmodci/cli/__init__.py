@@ -13,12 +13,14 @@ _COMMANDS = {
     "kernels": "List the kernels that the repositories publish.",
     "plan": "List the builds that are due, and why.",
     "images": "List the toolchain images, and who needs them.",
+    "runs": "List the runs, and tell how each went.",
     "coverage": "Count what is built, failed, unavailable, skipped and pending.",
     "explain": "Say why a build is what it is, and what it is made of.",
     "build": "Build one module for one kernel by hand, without a farm.",
     "fetch": "Fetch a published module from the bucket.",
+    "gc": "Tell what need not be kept any longer, or remove it.",
     "index": "Make the index and the store's outcomes again, from the bucket.",
-    "bench": "Tell how well the last run used the machine.",
+    "bench": "Tell how well a run used the machine.",
     "up": "Start a farm on this machine.",
 }
 

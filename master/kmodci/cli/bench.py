@@ -1,30 +1,29 @@
-"""`kmodci bench`: how well the last run used the machine."""
+"""`kmodci bench`: how well a run used the machine."""
 
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 
 import click
 
 from ..engine import Engine
 from ..errors import NotFound
-from ..model import Status
-from ..runs import START_NOTE, Run, last_run
+from ..runs import Ending, Run, RunEntry, Totals, totals
+from ..runstore import RunStore
 from ..settings import load
-from ..store import Store
 from .options import config_option, json_option
 from .output import print_facts, print_json
 from .view import farm_store
 
 
 @click.command()
+@click.argument("run", default="")
 @config_option
 @json_option
-def bench(config: Path, as_json: bool) -> None:
-    """Tell how well the last run used the machine.
+def bench(run: str, config: Path, as_json: bool) -> None:
+    """Tell how well a run used the machine: RUN, or the newest.
 
     The CPU time of the bare make, as it was measured in the containers, over cores x wall time: 100 % would be
-    make on every core all the time. A run is what was built since the farm was started, with no pause as
-    long as poll: interval; its wall time is from the start of its first build to the end of its last.
+    make on every core all the time. The wall time is from the start of the run to the end of its last build.
 
     \b
     kmodci bench
@@ -32,43 +31,42 @@ def bench(config: Path, as_json: bool) -> None:
     """
     settings = load(config)
     store = farm_store(settings)
-    run = _last_run(store, settings.poll.interval) if store else None
-    if run is None:
-        raise NotFound("nothing was built here yet", hint="scripts/bench builds, and tells; so does scripts/quickstart")
-    cores = Engine(settings.engine.docker_host, farm="").cores()
+    runs = RunStore(store) if store else None
+    found = (runs.run(run) if run else next(iter(runs.runs(limit=1)), None)) if runs else None
+    if runs is None or found is None:
+        what = f"there is no run {run}" if run else "nothing was built here yet"
+        raise NotFound(what, hint="`kmodci runs` lists them; scripts/bench makes one, and tells")
+    entries = runs.entries(found.id)
+    facts = _facts(found, entries, totals(entries), Engine(settings.engine.docker_host, farm="").cores())
     if as_json:
-        print_json(_plain(run, cores))
+        print_json(facts)
     else:
-        print_facts(_told(run, cores), width=14)
+        print_facts(_told(facts), width=14)
 
 
-def _last_run(store: Store, quiet: float) -> Run | None:
-    start = store.meta(START_NOTE)
-    return last_run(store.outcomes().values(), quiet=quiet, start=float(start) if start else 0.0)
-
-
-def _plain(run: Run, cores: int) -> dict[str, object]:
+def _facts(run: Run, entries: tuple[RunEntry, ...], found: Totals, cores: int) -> dict[str, object]:
+    wall = (run.finished or time.time()) - run.started
     return {
-        "started": run.started,
-        "kernels": run.kernels,
-        "builds": len(run.builds),
-        **{str(status): run.counts.get(status, 0) for status in Status if status is not Status.PENDING},
-        "wall_seconds": round(run.wall, 1),
-        "make_seconds": round(run.make_seconds, 1),
+        "run": run.id,
+        "kernels": len({(each.build_id.target, each.build_id.release) for each in entries}),
+        "builds": found.planned,
+        **{str(ending): found[ending] for ending in Ending},
+        "left": found.left,
+        "wall_seconds": round(wall, 1),
+        "make_seconds": round(found.make_seconds, 1),
         "cores": cores,
-        "efficiency": round(run.efficiency(cores), 3),
+        "efficiency": round(found.efficiency(cores=cores, wall=wall), 3),
     }
 
 
-def _told(run: Run, cores: int) -> dict[str, object]:
-    when = datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    statuses = ", ".join(f"{run.counts[status]} {status}" for status in Status if run.counts.get(status))
+def _told(facts: dict[str, object]) -> dict[str, object]:
+    ended = ", ".join(f"{facts[name]} {name}" for name in (*map(str, Ending), "left") if facts[name])
     return {
-        "run of": when,
-        "kernels": run.kernels,
-        "builds": f"{len(run.builds)} ({statuses})",
-        "wall time": f"{run.wall:.1f} s",
-        "bare make": f"{run.make_seconds:.1f} s of CPU",
-        "cores": cores,
-        "efficiency": f"{run.efficiency(cores):.1%} of cores x wall time",
+        "run": facts["run"],
+        "kernels": facts["kernels"],
+        "builds": f"{facts['builds']} ({ended})",
+        "wall time": f"{facts['wall_seconds']} s",
+        "bare make": f"{facts['make_seconds']} s of CPU",
+        "cores": facts["cores"],
+        "efficiency": f"{facts['efficiency']:.1%} of cores x wall time",
     }

@@ -44,7 +44,9 @@ def coverage(
             {"module": row.module, "target": row.target, "flavour": row.flavour, **_plain(row.tally)}
             for row in found.rows
         ]
-        reasons = [{"status": each.status, "cause": each.cause, "builds": each.builds} for each in why]
+        reasons = [
+            {"status": each.status, "cause": each.cause, "kernels": each.kernels, "builds": each.builds} for each in why
+        ]
         print_json({"rows": rows, "all": _plain(found.tally), "causes": reasons, "faults": dict(view.faults)})
         end(view)
     print_coverage(found)
@@ -70,7 +72,10 @@ def print_causes(why: Sequence[Cause], *, whole: bool = False) -> None:
 
 def _told(cause: Cause, *, whole: bool) -> str:
     line = f"{len(cause.builds)} {cause.status}: {cause.cause}"
-    return "\n    ".join([line, *cause.builds]) if whole else f"{line} (as {cause.builds[0]})"
+    if whole:
+        return "\n    ".join([line, *cause.builds])
+    kernels = f"{cause.kernels} kernels, " if cause.kernels > 1 else ""
+    return f"{line} ({kernels}as {cause.builds[0]})"
 
 
 def _plain(tally: Tally) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """`kmodci explain`: why a build is what it is."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import click
 
 from ..explanation import Explanation
 from ..explanation import explain as explained
-from ..keys import headers_key
+from ..keys import headers_key, log_key
 from ..model import Outcome
 from ..quantities import duration_text
 from ..search import find_build
@@ -31,8 +32,8 @@ def explain(build_id: str, config: Path, scope: str, fresh: bool, as_json: bool)
     view = open_view(config, scope, fresh=fresh, whole=True)
     known = view.known()
     found = explained(find_build(build_id, known.modules, known.kernels), known)
-    bundle = view.bundle(found.kernel)
-    facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle)}
+    bundle, logs = view.bundle(found.kernel), view.settings.retention.logs
+    facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle, logs)}
     if as_json:
         print_json(facts)
         end(view)
@@ -46,7 +47,7 @@ def _status(found: Explanation) -> str:
     return found.standing.status if found.standing else "not in the matrix"
 
 
-def _facts(found: Explanation, bundle: str) -> dict[str, object]:
+def _facts(found: Explanation, bundle: str, logs: int) -> dict[str, object]:
     kernel, module, last = found.kernel, found.module, found.standing.outcome if found.standing else None
     image = found.recipe
     return {
@@ -57,15 +58,24 @@ def _facts(found: Explanation, bundle: str) -> dict[str, object]:
         "image": f"{image.tag}\n{image.key}" if image else f"none: {kernel.toolchain} is not in targets.yml",
         "module": f"{module.version} from {module.origin}\n{module.digest}" if module else "its source is not read yet",
         "inputs": found.key or "not known yet",
-        **(_last(last) if last else {}),
+        **(_last(last, logs) if last else {}),
     }
 
 
-def _last(last: Outcome) -> dict[str, object]:
+def _last(last: Outcome, logs: int) -> dict[str, object]:
     when = datetime.fromtimestamp(last.finished, UTC).strftime("%Y-%m-%d %H:%M UTC")
     spent = f"{duration_text(last.seconds)}, of which make took {last.make_seconds:.1f} s of CPU"
     return {
         "last build": f"{last.status} {when}, {last.module_version} for {last.kernel_version}, {spent}",
         "page": last.build_url,
         "manifest": last.manifest,
+        "log": _log(last, logs),
     }
+
+
+def _log(last: Outcome, logs: int) -> str:
+    """logs: for how many seconds they are kept."""
+    key = log_key(last.manifest) if last.manifest else ""
+    if key and last.finished < time.time() - logs:
+        return f"{key}\nolder than {duration_text(logs)}: removed, or about to be (retention in kmodci.yml)"
+    return key

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from ..errors import StoreError
 from ..paths import Paths
 from ..recovery import Recovered, recover
 from ..settings import load
@@ -35,15 +34,12 @@ def rebuild(config: Path, as_json: bool) -> None:
     """
     settings = load(config)
     paths = Paths(settings.state)
-    pid = MasterProcess(paths, config, "", ()).pid()
-    if pid is not None:
-        raise StoreError(
-            f"a farm is running on {paths.state} (process {pid}), and writes the index itself",
-            hint="stop it first: scripts/quickstart --stop",
-        )
     store = Store(settings.database_url)
-    store.create()
-    with open_bucket(settings) as bucket:
+    with (
+        MasterProcess(paths, config, "", ()).kept_out("it keeps the index itself"),
+        open_bucket(settings) as bucket,
+    ):
+        store.create()
         done = recover(bucket, store)
     if as_json:
         print_json(

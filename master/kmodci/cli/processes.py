@@ -12,10 +12,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import KmodciError
+from ..errors import KmodciError, StoreError
 from ..paths import Paths, checkout
 
 # What a master needs of the environment; the rest of it (tokens, passwords) is none of its business.
@@ -40,6 +42,23 @@ class MasterProcess:
                 lock.seek(0)
                 return int(lock.read())
         return None
+
+    @contextmanager
+    def kept_out(self, advice: str) -> Iterator[None]:
+        """No master runs in this block, and none can start. Raises StoreError if one does; advice: what to do then."""
+        with (self.paths.master / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise StoreError(
+                    f"a farm is running on {self.paths.state} (process {lock.read()}), and writes the index itself",
+                    hint=f"{advice}, or stop it first: scripts/quickstart --stop",
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
 
     def start(self, *, url: str, seconds: float = 60) -> None:
         """Returns when the web UI answers. Raises KmodciError with the last lines of the log if it does not."""

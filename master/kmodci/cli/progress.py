@@ -21,8 +21,10 @@ class Run:
     """Where a run stands."""
 
     builds: tuple[Standing, ...]
-    stuck: Mapping[str, str]
+    waiting: Mapping[str, str]
     """build id -> what it waits for, of those that wait for more than their turn"""
+    stuck: frozenset[str]
+    """those of the waiting that nobody should wait for"""
     unread: tuple[str, ...]
     """sources that were not looked at since the start"""
     faults: Mapping[str, str]
@@ -51,11 +53,12 @@ class Run:
 def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""
     # before the plan: what is read after the plan was made is not in it
-    unread = farm.unread(since=since)
-    plan = farm.plan()
+    unread = farm.planner.unread(since=since)
+    plan = farm.planner.plan()
     states = farm.store.repository_states()
     return Run(
         builds=plan.builds,
+        waiting=plan.waiting,
         stuck=plan.stuck,
         unread=unread,
         faults={name: state.error for name, state in states.items() if state.error and state.last_try >= since},
@@ -106,10 +109,16 @@ class Display:
 
     def show(self, now: Run) -> None:
         """Called as often as liked; plain output says only what is new, every few seconds."""
-        text = line(now, slots=self._slots)
+        done = len(now.builds) - now.left
+        self._update(line(now, slots=self._slots), completed=done, total=len(now.builds) or None)
+
+    def say(self, text: str) -> None:
+        """In place of how the run goes, while that cannot be known."""
+        self._update(text)
+
+    def _update(self, text: str, *, completed: float | None = None, total: float | None = None) -> None:
         if self._console.is_terminal:
-            done = len(now.builds) - now.left
-            self._bar.update(self._task, description=text, completed=done, total=len(now.builds) or None)
+            self._bar.update(self._task, description=text, completed=completed, total=total)
         elif text != self._said[0] and time.monotonic() - self._said[1] >= _PLAIN_EVERY:
             self._console.print(text, highlight=False, markup=False)
             self._said = (text, time.monotonic())

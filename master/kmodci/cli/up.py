@@ -12,11 +12,10 @@ from rich.console import Console
 from ..coverage import causes
 from ..coverage import coverage as count
 from ..embedded import EmbeddedS3
-from ..errors import KmodciError
+from ..errors import EngineError, KmodciError, StoreError
 from ..farm import Farm
 from ..model import Status
 from ..opening import open_farm
-from ..runs import START_NOTE
 from ..where import embedded
 from .coverage import print_causes, print_coverage
 from .interrupts import Interrupts, interruptible
@@ -93,10 +92,14 @@ def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
     with Display(console, slots=local.farm.slots) as display:
         while True:
             began = time.monotonic()
-            now = run_of(local.farm, since=since)
-            display.show(now)
-            if now.is_over:
-                return now
+            try:
+                now = run_of(local.farm, since=since)
+                display.show(now)
+                if now.is_over:
+                    return now
+            except (EngineError, StoreError) as fault:
+                # the master waits for what is away, so its display can as well
+                display.say(fault.brief)
             local.check()
             # a look costs as much as there are kernels, and what it takes is taken from the builds
             time.sleep(max(_LOOK_EVERY, 50 * (time.monotonic() - began)))
@@ -104,7 +107,7 @@ def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
 
 def _tell(local: "LocalFarm", console: Console, now: Run, *, keeps_running: bool) -> None:
     print_coverage(count(now.builds, by_flavour=False))
-    print_causes(causes(now.builds, now.stuck))
+    print_causes(causes(now.builds, now.waiting))
     for source, fault in now.faults.items():
         console.print(f"  could not read {source}: {fault}", highlight=False, markup=False, soft_wrap=True)
     farm = local.farm
@@ -143,8 +146,6 @@ class LocalFarm:
         self.farm.engine.cores()  # says at once when no engine answers
         if self.s3 is not None:
             self.s3.start()
-        self.farm.engine.sweep()
-        self.farm.store.put_meta(START_NOTE, f"{since:.3f}")
         self.master.start(url=self.farm.settings.web.address)
         self.console.print(f"farm is up: {self.farm.settings.web.address}", highlight=False)
         return since

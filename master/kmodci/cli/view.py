@@ -18,7 +18,8 @@ from ..explanation import Known
 from ..fetch import Fetcher
 from ..images import Recipe
 from ..matrix import Entry, Planned, keys, plan, select
-from ..model import BuildId, Kernel, Outcome
+from ..model import BuildId, Hold, Kernel, Outcome
+from ..runstore import RunStore
 from ..schema import Scope
 from ..search import find_build, find_module, find_target
 from ..selectors import matches
@@ -56,7 +57,9 @@ class View:
         )
 
     def planned(self) -> tuple[Planned, ...]:
-        return plan(self.entries(), self.store.module_versions(), self.outcomes(), self.recipes, self.settings.modules)
+        entries, versions = self.entries(), self.store.module_versions()
+        named = keys(entries, versions, self.recipes, self.settings.modules)
+        return plan(entries, named, versions, self.outcomes(), self.recipes, holds=self.holds())
 
     def standings(self) -> tuple[Standing, ...]:
         entries = self.entries()
@@ -66,6 +69,10 @@ class View:
     def outcomes(self) -> dict[str, Outcome]:
         """By build id."""
         return self.farm.outcomes() if self.farm else {}
+
+    def holds(self) -> dict[str, Hold]:
+        """By build id."""
+        return RunStore(self.farm).holds() if self.farm else {}
 
     def bundle(self, kernel: Kernel) -> str:
         """SHA256 of a kernel's header bundle; empty if none was made."""
@@ -80,6 +87,7 @@ class View:
             versions=self.store.module_versions(),
             outcomes=self.outcomes(),
             recipes=self.recipes,
+            holds=self.holds(),
         )
 
 

@@ -1,0 +1,88 @@
+"""What this master has asked Buildbot for and what has not ended: build requests, by their names in the farm.
+
+The name is the build id; `forced:` before it for what a person asked for; `image/<toolchain>` for an image. It is
+kept in the buildset (`external_idstring`), so that a master that starts again knows what it has asked for.
+"""
+
+from collections.abc import Collection, Mapping
+
+from buildbot.data.resultspec import Filter
+from buildbot.master import BuildMaster
+
+FORCED = "forced:"
+# A forced build is somebody waiting: it comes before all that runs have queued. An image is waited for by many.
+FORCED_PRIORITY, IMAGE_PRIORITY = 50, 100
+_SOURCE = {"codebase": "", "repository": "", "branch": None, "revision": None, "project": ""}
+
+
+class Requests:
+    """The open requests. May be asked at any time, from the reactor's thread."""
+
+    def __init__(self, master: BuildMaster, scheduler: str) -> None:
+        """scheduler: the name to ask in."""
+        self._master = master
+        self._scheduler = scheduler
+        self._open: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._open
+
+    async def read(self) -> None:
+        """What an earlier life of this master has asked for and not yet ended."""
+        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
+        self._open = {each["external_idstring"]: each["bsid"] for each in every if each["external_idstring"]}
+
+    def expect(self, name: str) -> None:
+        """Somebody else is about to ask for this."""
+        self._open.setdefault(name, 0)
+
+    def ended(self, name: str) -> bool:
+        """Forgets one. Returns whether it was known."""
+        return self._open.pop(name, None) is not None
+
+    async def ask(self, name: str, builder: str, wanted: Mapping[str, object], why: str, *, priority: int = 0) -> bool:
+        """Asks for one, unless it is asked for. builder: a real one; wanted: properties. Returns whether it did."""
+        if name in self._open:
+            return False
+        self._open[name] = 0
+        builderid = await self._master.botmaster.builders[builder].getBuilderId()
+        self._open[name], _ = await self._master.data.updates.addBuildset(
+            scheduler=self._scheduler,
+            builderids=[builderid],
+            sourcestamps=[_SOURCE],
+            reason=why,
+            external_idstring=name,
+            properties={key: (value, self._scheduler) for key, value in wanted.items()},
+            waited_for=False,
+            priority=priority,
+        )
+        return True
+
+    async def running(self) -> dict[str, int]:
+        """Those that a worker has taken: name -> number of the build request."""
+        return {name: request for name, (request, is_claimed) in (await self._requests()).items() if is_claimed}
+
+    async def cancel(self, names: Collection[str], reason: str) -> None:
+        """Takes out of the queue what no worker has taken yet."""
+        for name, (request, is_claimed) in (await self._requests()).items():
+            if name in names and not is_claimed:
+                await self._master.data.control("cancel", {"reason": reason}, ("buildrequests", str(request)))
+
+    async def stop(self, names: Collection[str], reason: str) -> None:
+        """Stops what is running of these."""
+        requests = {request: name for name, request in (await self.running()).items() if name in names}
+        for build in await self._master.data.get(("builds",), filters=[Filter("complete", "eq", [False])]):
+            if build["buildrequestid"] in requests:
+                await self._master.data.control("stop", {"reason": reason}, ("builds", str(build["buildid"])))
+
+    async def _requests(self) -> dict[str, tuple[int, bool]]:
+        names = {bsid: name for name, bsid in self._open.items()}
+        every = await self._master.data.get(("buildrequests",), filters=[Filter("complete", "eq", [False])])
+        return {
+            names[each["buildsetid"]]: (each["buildrequestid"], each["claimed"])
+            for each in every
+            if each["buildsetid"] in names
+        }

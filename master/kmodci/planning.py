@@ -1,0 +1,142 @@
+"""The plan of a farm: what there is, how it stands, what can be built now, and what the rest waits for."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from .coverage import Standing, standings
+from .engine import Engine
+from .images import Recipe
+from .matrix import Entry, Planned, keys, plan, select
+from .runstore import RunStore
+from .schema import Scope
+from .selectors import matches
+from .settings import Settings
+from .store import Store
+from .watch import Watch
+
+_IMAGE_RETRY = 600.0
+_UNREAD = "the module's source has not been read"
+# A build that the farm has failed so often in a row is not waited for any more, though it is still tried.
+_PATIENCE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One look at all of it. By build id where it is a mapping or a set."""
+
+    builds: tuple[Standing, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """what names the inputs of each"""
+    due: tuple[Planned, ...] = ()
+    """what can be built now, or as soon as its image is there"""
+    missing_images: tuple[str, ...] = ()
+    """toolchains"""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """what each waits for, of those that wait for more than their turn"""
+    stuck: frozenset[str] = frozenset()
+    """those of the waiting that nobody should wait for"""
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [build.entry for build in self.builds]
+
+    @property
+    def ready(self) -> dict[str, Planned]:
+        """Of the due, those whose image is there; by build id."""
+        lacking = set(self.missing_images)
+        return {str(p.entry.build_id): p for p in self.due if p.entry.kernel.toolchain not in lacking}
+
+
+@dataclass(slots=True, kw_only=True)
+class Planner:
+    """Makes plans. Reads the store and asks the engine for its images; may raise StoreError and EngineError."""
+
+    settings: Settings
+    scope: Scope
+    store: Store
+    runs: RunStore
+    engine: Engine
+    watch: Watch
+    recipes: Mapping[str, Recipe]
+    """by toolchain"""
+    _kernel_names: tuple[str, ...] = ()
+
+    @property
+    def polled_modules(self) -> tuple[str, ...]:
+        """The modules in scope that no repository packages."""
+        packaged = {name for modules in self.watch.packages.values() for name in modules.values()}
+        return tuple(n for n in self.settings.modules if n not in packaged and matches(n, self.scope.modules))
+
+    @property
+    def kernel_names(self) -> tuple[str, ...]:
+        """`target/release` of every kernel of the last plan, without asking the store."""
+        return self._kernel_names
+
+    def unread(self, *, since: float = 1.0) -> tuple[str, ...]:
+        """The sources in scope that were not looked at since (seconds since the epoch); at first, never."""
+        states = self.store.repository_states()
+        sources = (*self.watch.repositories, *self.polled_modules)
+        return tuple(name for name in sources if name not in states or states[name].last_try < since)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The matrix as it is now."""
+        return select(
+            self.store.kernels().values(),
+            self.settings.modules,
+            self.scope,
+            self.settings.known_failures,
+            toolchains=self.recipes,
+            today=datetime.now(UTC).date(),
+        )
+
+    def plan(self) -> Plan:
+        """What is still to be built, and why."""
+        # until all sources were read once, which kernels are the newest is not known;
+        # asked first, because what is read after the entries were taken is not among them
+        is_first_look = bool(self.unread())
+        entries, versions, modules = self.entries(), self.store.module_versions(), self.settings.modules
+        self._kernel_names = tuple(dict.fromkeys(str(entry.kernel) for entry in entries))
+        outcomes, holds = self.store.outcomes(), self.runs.holds()
+        named = keys(entries, versions, self.recipes, modules)
+        planned = plan(entries, named, versions, outcomes, self.recipes, holds=holds)
+        lacking = self._lacking()
+        waiting = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
+        waiting |= {str(p.entry.build_id): f for p in planned if (f := lacking.get(p.entry.kernel.toolchain))}
+        stuck = set(waiting)
+        for each in planned:
+            name = str(each.entry.build_id)
+            hold = holds.get(name)
+            if hold and hold.key == each.key and hold.until > time.time():
+                waiting[name] = hold.reason
+                if not 0 < hold.tries <= _PATIENCE:
+                    stuck.add(name)
+        due = tuple(p for p in planned if str(p.entry.build_id) not in waiting and not is_first_look)
+        return Plan(
+            builds=standings(entries, outcomes, named),
+            keys=named,
+            due=due,
+            missing_images=tuple(t for t in dict.fromkeys(p.entry.kernel.toolchain for p in due) if t in lacking),
+            waiting=waiting,
+            stuck=frozenset(stuck),
+        )
+
+    def _lacking(self) -> dict[str, str]:
+        """The toolchains whose image is not on the engine; with why, if it could not be made lately."""
+        tags = self.engine.tags()
+        return {name: self._image_fault(name) for name, made in self.recipes.items() if made.tag not in tags}
+
+    def note_image_fault(self, toolchain: str, error: str) -> None:
+        """The image could not be made; tried again after a while."""
+        self.store.put_meta(f"image-fault/{toolchain}", f"{time.time():.0f} {error}" if error else "")
+
+    def _image_fault(self, toolchain: str) -> str:
+        when, _, error = self.store.meta(f"image-fault/{toolchain}").partition(" ")
+        return f"no image for {toolchain}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
+
+    def forget_faults(self) -> None:
+        """At a start: what failed because of the farm is tried again at once."""
+        self.runs.make_due(time.time())
+        for toolchain in self.recipes:
+            self.note_image_fault(toolchain, "")
