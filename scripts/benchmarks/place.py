@@ -87,7 +87,7 @@ class Place:
                 found = farm.watch.look(name)
                 if found.changed:
                     farm.watch.remember(found)
-            yield farm, [entry.kernel for entry in farm.entries() if not entry.skipped]
+            yield farm, [entry.kernel for entry in farm.planner.entries() if not entry.skipped]
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def _at(place: Place, size: int) -> dict[str, str]:
     farm = open_farm(here.config, scope=SCOPE)
     _fill(farm, size)
     found: dict[str, str] = {}
-    _cpu(found, "plan, CPU s", farm.plan)
+    _cpu(found, "plan, CPU s", farm.planner.plan)
     new = _kernel(size)
     _cpu(found, "a poll that finds one new kernel, CPU s", lambda: _poll(farm, new))
     farm.store.put_kernels(_REPOSITORY, (), [str(new)])
@@ -110,12 +110,12 @@ def _poll(farm: Farm, new: Kernel) -> None:
 
 
 def _fill(farm: Farm, size: int) -> None:
-    for name in farm.polled_modules:
+    for name in farm.planner.polled_modules:
         version = farm.watch.look_at_module(name)
         assert version is not None  # it was never looked at
         farm.watch.remember_module(version)
     farm.store.put_kernels(_REPOSITORY, map(_kernel, range(size)))
-    entries, versions = farm.entries(), farm.store.module_versions()
+    entries, versions = farm.planner.entries(), farm.store.module_versions()
     now = keys(entries, versions, farm.recipes, farm.settings.modules)
     farm.store.put_outcomes(
         Outcome(
