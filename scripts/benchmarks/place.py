@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,9 +95,8 @@ class Place:
 def place(module: str) -> Iterator[Place]:
     """A place in this checkout. What an earlier bench left in its state is used again."""
     # beside config/, so that relative paths in it stay what they are
-    config = checkout() / "config-bench"
-    shutil.rmtree(config, ignore_errors=True)
-    shutil.copytree(os.environ.get("KMODCI_CONFIG") or checkout() / "config", config)
+    config = Path(tempfile.mkdtemp(prefix="config-bench.", dir=checkout()))
+    shutil.copytree(os.environ.get("KMODCI_CONFIG") or checkout() / "config", config, dirs_exist_ok=True)
     made = Place(config, Path(os.environ.get("KMODCI_BENCH_STATE") or checkout() / "state-bench"), module)
     made.write(["*"])
     try:
