@@ -6,7 +6,7 @@ import click
 from kmodci.cli.output import note
 from kmodci.errors import KmodciError
 
-from . import efficiency, others, place, scale
+from . import arrival, efficiency, others, place, scale
 
 _KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
 _MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
@@ -70,6 +70,17 @@ def container_(count: int, module: str, exclude: tuple[str, ...]) -> None:
         others.container(made, count=count, exclude=exclude)
 
 
+@bench.command(name="time-to-module")
+@click.option("--kernels", "count", default=20, show_default=True, help="How many, one after the other.")
+@click.option("--interval", default=10, show_default=True, help="Of the polls, in seconds.")
+@_MODULE
+@_EXCLUDE
+def time_to_module(count: int, interval: int, module: str, exclude: tuple[str, ...]) -> None:
+    """From a kernel in a repository on loopback to its module in the bucket."""
+    with place.place(module) as made:
+        arrival.measure(made, count=count, exclude=exclude, interval=interval)
+
+
 @bench.command(name="scale")
 @click.option("--size", "sizes", multiple=True, type=int, default=SIZES, show_default=True, help="Kernels.")
 def scale_(sizes: tuple[int, ...]) -> None:
@@ -90,6 +101,8 @@ def all_(count: int, module: str, exclude: tuple[str, ...], cgroup: str) -> None
         efficiency.overhead(made)
         others.dkms(made, count=count, exclude=exclude)
         others.container(made, count=count, exclude=exclude)
+    with place.place(module) as made:
+        arrival.measure(made, count=20, exclude=exclude, interval=10)
     with place.place("*") as made:
         scale.measure(made, SIZES)
     sys.exit(0 if good else 1)

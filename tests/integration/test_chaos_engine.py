@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.images import recipe
 from kmodci.model import Status
 from kmodci.sandbox import LABEL
-from support.aptrepo import AptRepo
 from support.chaos import RETRY, SUCCESS, await_rest, check_all, results
 from support.farm import ENGINE, TARGET, LiveFarm, gated, live_farm
 from support.ownengine import OwnEngine
