@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.aptrepo import AptRepo
+from benchmarks.aptrepo import AptRepo
 from support.chaos import await_rest, check_all, faults_of_bucket, let_go
 from support.farm import TARGET, LiveFarm, gated, live_farm
 from support.realkernels import RealKernel

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.keys import run_key
 from kmodci.runrecords import ChunkRecord, MatrixRecord, SummaryRecord
 from kmodci.runs import Ending, RunEntry
-from support.aptrepo import AptRepo
 from support.farm import TARGET, LiveFarm, live_farm, source
 from support.realkernels import RealKernel
 
