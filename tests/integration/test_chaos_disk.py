@@ -10,8 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+<<<<<<< HEAD
 from kmodci.errors import KmodciError
 from support.aptrepo import AptRepo
+=======
+from benchmarks.aptrepo import AptRepo
+>>>>>>> main
 from support.chaos import await_rest, check_all, faults_of_bucket, let_go
 from support.farm import TARGET, LiveFarm, gated, live_farm
 from support.realkernels import RealKernel

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.images import recipe
 from kmodci.sandbox import LABEL
-from support.aptrepo import AptRepo
 from support.chaos import RETRY, SUCCESS, await_rest, check_all, let_go, results
 from support.farm import ENGINE, TARGET, LiveFarm, gated, live_farm
 from support.ownengine import OwnEngine

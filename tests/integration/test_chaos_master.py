@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.aptrepo import AptRepo
+from benchmarks.aptrepo import AptRepo
 from support.chaos import Stopwatch, await_all_built, await_rest, check_all, repeats, start_master
 from support.farm import TARGET, LiveFarm, live_farm, source
 from support.faultys3 import FaultyS3

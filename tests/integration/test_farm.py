@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo, kernel_packages
 from kmodci.elf import parse
 from kmodci.manifest import IndexEntry
 from kmodci.model import Outcome, Status
 from kmodci.publishing import version_index
-from support.aptrepo import AptRepo, kernel_packages
 from support.farm import TARGET, LiveFarm, live_farm, source
 from support.realkernels import RealKernel
 

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import zstandard
+from benchmarks.aptrepo import AptRepo
 from kmodci.bucket import Bucket
 from kmodci.cli.processes import MasterProcess
 from kmodci.engine import Engine
@@ -37,7 +38,6 @@ from kmodci.settings import load
 from kmodci.store import Store
 from kmodci.where import bucket_of, embedded
 from kmodci.workerbundle import make_bundle
-from support.aptrepo import AptRepo
 
 T = TypeVar("T")
 

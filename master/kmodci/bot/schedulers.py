@@ -227,10 +227,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     def _open_forced(self, planned: Planned) -> None:
         """In a thread."""
-        name = planned.entry.build_id
-        self.farm.runs.release([name])
-        if not any(entry.build_id == name for entry in self.ledger.left()):
-            self.ledger.open([planned])
+        self.farm.runs.release([planned.entry.build_id])
+        self.ledger.open_forced(planned)
 
 
 def _request(entry: Entry) -> tuple[str, dict[str, object]]:
