@@ -10,12 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-<<<<<<< HEAD
-from kmodci.errors import KmodciError
-from support.aptrepo import AptRepo
-=======
 from benchmarks.aptrepo import AptRepo
->>>>>>> main
+from kmodci.errors import KmodciError
 from support.chaos import await_rest, check_all, faults_of_bucket, let_go
 from support.farm import TARGET, LiveFarm, gated, live_farm
 from support.realkernels import RealKernel
