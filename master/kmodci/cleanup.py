@@ -196,9 +196,9 @@ def _named_by_manifests(manifests: Iterable[tuple[str, Manifest]]) -> Iterator[s
 
 def _named_singly(bucket: Bucket, objects: Iterable[Object], named: set[str]) -> Iterator[str]:
     """What only the index object of a kernel release names; read where something would else be named by nobody."""
-    folders = {each.key.rpartition("/")[0] for each in objects if each.key not in named}
-    for folder in folders:
-        place, *parts = folder.split("/")
+    # a build's files may be a folder deeper (`publishing`)
+    folders = {tuple(each.key.split("/")[:7]) for each in objects if each.key not in named}
+    for place, *parts in folders:
         if place == "modules" and len(parts) == 6:
             module, version, distro, series, arch, release = parts
             try:

@@ -15,7 +15,7 @@ from support.realkernels import RealKernel
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
 
-AWAY = float(os.environ.get("KMODCI_CHAOS_AWAY", "60"))
+AWAY = float(os.environ.get("KMODCI_CHAOS_AWAY", "20"))
 """seconds"""
 
 
