@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from kmodci.errors import IndexDamaged
-from kmodci.headers import kernel_config, make_bundle, parse_config, parse_symvers, request, symvers
+from kmodci.headers import kernel_facts, make_bundle, parse_config, parse_symvers, request
 from kmodci.model import Package
 
 DATA = Path(__file__).parent / "data" / "headers"
@@ -92,14 +92,13 @@ def test_pieces_are_used_again(tmp_path: Path) -> None:
 
 def test_the_kernels_own_files(tmp_path: Path) -> None:
     make_bundle(packages("6.12.117+deb13-amd64"), tmp_path / "b")
-    crcs = symvers(tmp_path / "b", "6.12.117+deb13-amd64")
+    crcs, config = kernel_facts(tmp_path / "b", "6.12.117+deb13-amd64")
     assert (crcs["kfree"], crcs["module_layout"]) == (0x037A0CBA, 0x2F9B2B9A)
     assert "cpu_cache_invalidate_memregion" in crcs
-    config = kernel_config(tmp_path / "b", "6.12.117+deb13-amd64")
     assert config["CONFIG_MODVERSIONS"] == "y"
     assert config["CONFIG_CC_VERSION_TEXT"].startswith("x86_64-linux-gnu-gcc-14 ")
     with pytest.raises(IndexDamaged, match=r"has no linux-headers-6\.1"):
-        symvers(tmp_path / "b", "6.1.0-50-amd64")
+        kernel_facts(tmp_path / "b", "6.1.0-50-amd64")
 
 
 def test_a_wrong_package_leaves_nothing(tmp_path: Path) -> None:

@@ -51,12 +51,22 @@ class Farm:
     recipes: Mapping[str, Recipe]
     runs: RunStore
     planner: Planner
+    _cores: int = 0
+
+    @property
+    def compiles(self) -> int:
+        """Builds that may compile at once."""
+        workers = self.settings.engine.workers
+        if workers == "auto":
+            # asked once: this is read where nothing may wait for an engine
+            self._cores = self._cores or self.engine.cores()
+            return self._cores
+        return workers
 
     @property
     def slots(self) -> int:
-        """Builds at once."""
-        workers = self.settings.engine.workers
-        return self.engine.cores() if workers == "auto" else workers
+        """Builds at once, and so sandboxes. Those that do not compile wait for the disk, the engine, the bucket."""
+        return 2 * self.compiles if self.settings.engine.workers == "auto" else self.compiles
 
     @property
     def chunk_length(self) -> int:

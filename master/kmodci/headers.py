@@ -59,17 +59,16 @@ def make_bundle(packages: Sequence[tuple[Package, Path]], target: Path, *, piece
     return BundleFacts(sha256=facts.sha256, size=facts.size)
 
 
-def symvers(bundle: Path, release: str) -> dict[str, int]:
-    """Exported symbol -> CRC, of the kernel that the bundle is for (Documentation/kbuild/modules.rst).
+def kernel_facts(bundle: Path, release: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Of the kernel that the bundle is for: exported symbol -> CRC, and the options that are set.
 
-    The CRC is 0 where the kernel was built without CONFIG_MODVERSIONS. Raises IndexDamaged.
+    The CRC is 0 where the kernel was built without CONFIG_MODVERSIONS (Documentation/kbuild/modules.rst); options are
+    without quotes (`CONFIG_MODULES` -> `y`). Both come first in a bundle, so little of it is read. Raises IndexDamaged.
     """
-    return parse_symvers(_read(bundle, release, "Module.symvers"))
-
-
-def kernel_config(bundle: Path, release: str) -> dict[str, str]:
-    """The kernel's options that are set, without quotes: `CONFIG_MODULES` -> `y`. Raises IndexDamaged."""
-    return parse_config(_read(bundle, release, ".config"))
+    folder = f"linux-headers-{check_release(release)}"
+    found = read(bundle, [f"{folder}/{name}" for name in _FIRST])
+    config, symvers = (found[f"{folder}/{name}"].decode("utf-8", "replace") for name in _FIRST)
+    return parse_symvers(symvers), parse_config(config)
 
 
 def parse_symvers(text: str) -> dict[str, int]:
@@ -84,11 +83,6 @@ def parse_config(text: str) -> dict[str, str]:
     """A kernel's .config."""
     pairs = (line.partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
     return {name: value.strip('"') for name, sign, value in pairs if sign}
-
-
-def _read(bundle: Path, release: str, name: str) -> str:
-    member = f"linux-headers-{check_release(release)}/{name}"
-    return read(bundle, [member])[member].decode("utf-8", "replace")
 
 
 def _piece(package: Package, path: Path, arches: frozenset[str], pieces: Path | None) -> bytes:

@@ -4,6 +4,7 @@ One per farm, in the master: it alone writes runs. Not safe to be called from tw
 """
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,21 +27,28 @@ class _OpenRun:
     """by build id, in the order of the plan"""
     left: dict[str, None] = field(init=False)
     """what has not ended, in the same order"""
-    unwritten: set[int] = field(init=False)
-    """the chunks that are not in the bucket"""
+    unwritten: dict[int, list[str]] = field(init=False)
+    """the chunks that are not in the bucket, each with its builds"""
+    _left_of: Counter[int] = field(init=False)
+    """how many builds of each chunk have not ended: a run of thousands is not counted anew for each that does"""
 
     def __post_init__(self) -> None:
         self.left = {name: None for name, entry in self.entries.items() if entry.ending is None}
-        self.unwritten = {entry.chunk for entry in self.entries.values()}
+        self._left_of = Counter(self.entries[name].chunk for name in self.left)
+        self.unwritten = {}
+        for name, entry in self.entries.items():
+            self.unwritten.setdefault(entry.chunk, []).append(name)
 
     def note(self, entries: Iterable[RunEntry]) -> None:
         for entry in entries:
-            self.entries[str(entry.build_id)] = entry
-            self.left.pop(str(entry.build_id), None)
+            name = str(entry.build_id)
+            if name in self.left:
+                self._left_of[entry.chunk] -= 1
+                del self.left[name]
+            self.entries[name] = entry
 
-    def chunks_that_ended(self) -> list[int]:
-        running = {self.entries[name].chunk for name in self.left}
-        return sorted(self.unwritten - running)
+    def ended_chunks(self) -> list[int]:
+        return [chunk for chunk in self.unwritten if not self._left_of[chunk]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,10 +153,10 @@ class Ledger:
         """Writes down what ended, and closes what is complete with it."""
         self.runs.update_entries(found.run.id, ended)
         found.note(ended)
-        for chunk in found.chunks_that_ended():
-            entries = [entry for entry in found.entries.values() if entry.chunk == chunk]
+        for chunk in found.ended_chunks():
+            entries = [found.entries[name] for name in found.unwritten[chunk]]
             self._put(found.run, f"chunk-{chunk:03}", chunk_record(found.run, chunk, entries))
-            found.unwritten.discard(chunk)
+            del found.unwritten[chunk]
         if not found.left:
             entries = list(found.entries.values())
             last = max(entry.finished for entry in entries) or time.time()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .bucket import Bucket
 from .facts import Facts
-from .headers import kernel_config, symvers
+from .headers import kernel_facts
 from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
 from .matrix import Entry
 from .model import ModuleVersion, Outcome, Status
@@ -36,14 +36,8 @@ class Job:
 def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
     """What may be published of a build's files, as it will be stored. Raises VerifyError with every reason why not."""
     kernel = job.entry.kernel
-    config = kernel_config(bundle.path, kernel.release)
-    facts = verify(
-        files,
-        release=kernel.release,
-        arch=kernel.target.arch,
-        symvers=symvers(bundle.path, kernel.release),
-        config=config,
-    )
+    symvers, config = kernel_facts(bundle.path, kernel.release)
+    facts = verify(files, release=kernel.release, arch=kernel.target.arch, symvers=symvers, config=config)
     return tuple(artifact(fact, files[fact.file], config) for fact in facts)
 
 

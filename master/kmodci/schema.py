@@ -57,7 +57,7 @@ class EngineAt(Section):
 
     docker_host: Annotated[str, AfterValidator(_docker_url)] = "unix:///var/run/docker.sock"
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
-    """builds at once; auto: as many as the engine has cores"""
+    """builds at once; auto: twice as many as the engine has cores, of which as many compile as it has cores"""
 
 
 class LimitsPerBuild(Section):

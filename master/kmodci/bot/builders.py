@@ -1,5 +1,6 @@
 """The steps of each kind of build, in order."""
 
+from buildbot.locks import LockAccess
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import FAILURE, SUCCESS
 from twisted.internet import reactor, threads
@@ -9,9 +10,9 @@ from ..farm import Farm
 from .steps import Compile, Headers, Publish, Source, Verify
 
 
-def build_steps() -> list[BuildStep]:
-    """One module for one kernel."""
-    return [Headers(), Source(), Compile(), Verify(), Publish()]
+def build_steps(compiling: LockAccess) -> list[BuildStep]:
+    """One module for one kernel. compiling: held by a build while it compiles."""
+    return [Headers(), Source(), Compile(locks=[compiling]), Verify(), Publish()]
 
 
 def image_steps(farm: Farm) -> list[BuildStep]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from buildbot.config import BuilderConfig
 from buildbot.config.errors import ConfigErrors
+from buildbot.locks import MasterLock
 from buildbot.process.buildrequestdistributor import BuildRequestDistributor
 from buildbot.process.factory import BuildFactory
 from buildbot.worker.local import LocalWorker
@@ -17,10 +18,12 @@ from ..opening import open_farm
 from ..where import buildbot_database
 from .build import KernelBuild
 from .builders import build_steps, image_steps
+from .database import engine_arguments
 from .force import KernelForce
 from .gc import gc_builder, gc_schedulers, janitor
 from .index import IndexWriter
 from .pollers import ModulePoller, RepositoryPoller
+from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
 from .schedulers import MATRIX, MatrixScheduler
 from .virtual import VirtualBuilders
@@ -46,7 +49,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     close_event_stream()
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
-    web = farm.settings.web
+    web, database = farm.settings.web, buildbot_database(farm.settings)
     toolchains = sorted(farm.settings.toolchains)
     workers = [SandboxWorker(f"sandbox-{n}", None, farm=farm) for n in range(1, farm.slots + 1)]
     return {
@@ -55,7 +58,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "buildbotURL": web.address,
         # nothing of a farm is told to anybody
         "buildbotNetUsageData": None,
-        "db": {"db_url": buildbot_database(farm.settings)},
+        "db": {"db_url": database, "engine_kwargs": engine_arguments(database)},
         "protocols": {"pb": {"port": f"unix:{farm.paths.socket('pb.sock')}:mode=666"}},
         "workers": [*workers, LocalWorker(LOCAL_WORKER, max_builds=2)],
         "builders": list(_builders(farm, toolchains, [worker.name for worker in workers])),
@@ -68,7 +71,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             KernelForce(name="force", builderNames=toolchains, farm=farm),
             *gc_schedulers(),
         ],
-        "services": [VirtualBuilders(), IndexWriter(farm)],
+        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm)],
         "prioritizeBuilders": prioritize_builders,
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,
@@ -79,8 +82,10 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
 
 
 def _builders(farm: Farm, toolchains: Iterable[str], sandboxes: list[str]) -> Iterable[BuilderConfig]:
+    # more sandboxes than may compile: while these do, the others start, are judged, publish and end
+    compiling = MasterLock("compile", maxCount=farm.compiles).access("counting")
     for toolchain in toolchains:
-        factory = BuildFactory(build_steps())
+        factory = BuildFactory(build_steps(compiling))
         factory.buildClass = partial(KernelBuild, farm)
         yield BuilderConfig(
             name=toolchain,

@@ -21,6 +21,7 @@ from ..ledger import Ledger
 from ..matrix import Entry, Planned, Why
 from ..model import BuildId
 from ..planning import Plan
+from .prefetch import Prefetch
 from .requests import FORCED, FORCED_PRIORITY, IMAGE_PRIORITY, Requests
 from .virtual import VirtualBuilders, properties
 
@@ -42,6 +43,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         self._consumers: list[QueueRef] = []
         self._timer = task.LoopingCall(self.wake)
         self._plan = Plan()
+        self._ready: dict[str, Planned] = {}
         self._plan_is_old = True
         self._ended: set[str] = set()
 
@@ -130,6 +132,11 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         if (before := self.farm.runs.hold(name)) is None or before.tries:
             self.farm.hold_cancelled(self.farm.job(str(name)), "cancelled before it started")
 
+    @property
+    def _builders(self) -> VirtualBuilders:
+        found: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
+        return found
+
     async def _look(self) -> None:
         """Settles what has ended, plans anew if anything changed, and fills the queue."""
         try:
@@ -139,6 +146,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             if self._plan_is_old:
                 self._plan_is_old = False
                 self._plan = await threads.deferToThread(self._make_plan)
+                self._ready = self._plan.ready
+                await self._builders.register(self._plan.entries)
         except KmodciError as error:
             self._plan_is_old = True
             log.msg(f"cannot plan now, tried again within a minute: {error}")
@@ -152,13 +161,11 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         return plan
 
     async def _fill(self) -> None:
-        builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
-        await builders.register(self._plan.entries)
         for toolchain in self._plan.missing_images:
             await self.requests.ask(
                 f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=IMAGE_PRIORITY
             )
-        ready = self._plan.ready
+        prefetch: Prefetch = self.master.service_manager.namedServices[Prefetch.name]
         room = self.farm.chunk_length - len(self.requests)
         for entry in self.ledger.left():
             if room <= 0:
@@ -166,8 +173,13 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             name = str(entry.build_id)
             if entry.why is Why.FORCED:
                 room -= await self._ask_again(name)
-            elif (planned := ready.get(name)) and planned.key == entry.key:
-                room -= await self.requests.ask(name, *_request(planned.entry), str(entry.why))
+            elif (
+                (planned := self._ready.get(name))
+                and planned.key == entry.key
+                and await self.requests.ask(name, *_request(planned.entry), str(entry.why))
+            ):
+                prefetch.want(planned.entry.kernel)
+                room -= 1
 
     async def _ask_again(self, name: str) -> bool:
         """A forced build whose request was lost with a master that was killed."""

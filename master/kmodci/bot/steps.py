@@ -92,8 +92,6 @@ class Headers(KernelStep):
         )
         self.build.bundle = bundle
         self.say(f"headers {bundle.sha256[:12]}")
-        packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.entry.kernel.headers)
-        await self.write("bundle", f"headers/{bundle.sha256}.tar.zst, made from\n{packages}")
         return SUCCESS
 
 
@@ -110,7 +108,10 @@ class Source(KernelStep):
             return await self.end(Status.UNAVAILABLE, f"module source gone: {error.url}")
         await threads.deferToThread(farm.paths.put_input, self.getProperty("workername"), path, "source.tar.zst")
         self.say(f"{job.module.module} {job.module.version}")
-        await self.write("origin", f"{job.module.origin}\ndigest {job.module.digest}")
+        # one log for all inputs: a log costs the master as much as half a step
+        packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.entry.kernel.headers)
+        bundle = f"headers/{self.build.bundle.sha256}.tar.zst, made from\n{packages}"
+        await self.write("inputs", f"{job.module.origin}\ndigest {job.module.digest}\n\n{bundle}")
         return SUCCESS
 
 
@@ -189,11 +190,8 @@ class Verify(CommandMixin, KernelStep):
                 await self.write("problems", "\n".join(error.problems))
                 return await self.end(Status.FAILED, f"not publishable: {error.brief}")
         self.build.artifacts = artifacts
-        lines = [
-            f"{a.name}: {a.facts.vermagic}, {a.facts.undefined} symbols, {a.facts.checked} CRCs" for a in artifacts
-        ]
-        await self.write("facts", "\n".join(lines))
-        self.say("verified " + ", ".join(artifact.name for artifact in artifacts))
+        symbols, crcs = (sum(getattr(a.facts, name) for a in artifacts) for name in ("undefined", "checked"))
+        self.say(f"verified {', '.join(a.name for a in artifacts)}: {symbols} symbols, {crcs} CRCs")
         return SUCCESS
 
     async def _collect(self, folder: Path) -> Facts:

@@ -15,6 +15,7 @@ from buildbot.process.workerforbuilder import LatentWorkerForBuilder
 from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.base import AbstractWorker
 from buildbot.worker.docker import DockerLatentWorker
+from docker.errors import NotFound
 from twisted.internet import defer, threads
 from twisted.python import log
 from zope.interface import implementer
@@ -103,6 +104,21 @@ class SandboxWorker(DockerLatentWorker):
         except KmodciError as error:
             raise LatentWorkerFailedToSubstantiate(str(error)) from error
         return await super().start_instance(build)
+
+    def _image_exists(self, client: SandboxClient, name: str) -> bool:
+        # `load_image` has just seen to it; stock lists all images twice more
+        return True
+
+    def _thd_stop_instance(self, instance: dict[str, str], client_args: dict[str, object], fast: bool) -> None:
+        # In a thread. Stock asks the worker to end, waits for that, and then removes the container: three times the
+        # work, to be polite to a process that has nothing left to do.
+        client = self._getDockerClient(client_args)
+        try:
+            client.remove_container(instance["Id"], v=True, force=True)
+        except NotFound:
+            log.msg(f"container {instance['Id'][:6]} is gone already")
+        finally:
+            client.close()
 
     @async_to_deferred
     async def attached(self, conn: object) -> None:

@@ -91,12 +91,14 @@ def _run(local: "LocalFarm", console: Console, *, once: bool, detach: bool) -> i
 def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
     with Display(console, slots=local.farm.slots) as display:
         while True:
+            began = time.monotonic()
             now = run_of(local.farm, since=since)
             display.show(now)
             if now.is_over:
                 return now
             local.check()
-            time.sleep(_LOOK_EVERY)
+            # a look costs as much as there are kernels, and what it takes is taken from the builds
+            time.sleep(max(_LOOK_EVERY, 50 * (time.monotonic() - began)))
 
 
 def _tell(local: "LocalFarm", console: Console, now: Run, *, keeps_running: bool) -> None:
