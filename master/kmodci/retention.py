@@ -133,7 +133,7 @@ def sweep(found: Contents, needed: Needed, retention: Retention, *, now: float) 
             removal
             for removal in (
                 *_modules(over, found, retention),
-                *_unnamed(found, kept, over, old),
+                *_unnamed(found, kept, past, old),
                 *_logs(found, kept, retention, old, now),
                 *_bundles(found, kept, needed, old),
                 *_images(found, kept, needed, old),
@@ -201,12 +201,13 @@ def _modules(over: Iterable[Version], found: Contents, retention: Retention) -> 
         )
 
 
-def _unnamed(found: Contents, kept: Mapping[str, Manifest], over: Collection[Version], old: _Old) -> Iterator[Removal]:
+def _unnamed(found: Contents, kept: Mapping[str, Manifest], past: Collection[Version], old: _Old) -> Iterator[Removal]:
     named = {*found.named, *kept}
     for manifest in kept.values():
         named |= {manifest.log, *(file.key for file in manifest.files)}
     for version, objects in found.by_version.items():
-        if version not in over:
+        # an index that has just been left may have named them; they go with the rest of their version
+        if version not in past:
             yield Removal(
                 what=f"leftovers of {' '.join(version)}",
                 why="no index and no manifest names them",
