@@ -133,10 +133,11 @@ def due(
     ended: Mapping[str, Outcome] = NOTHING,
     recipes: Mapping[str, Recipe] = RECIPES,
     modules: Mapping[str, Module] = MODULES,
+    now: float = 100.0,
     **more: Mapping[str, Hold],
 ) -> tuple[Planned, ...]:
     """The plan, given what ended."""
-    return plan(entries, keys(entries, versions, recipes, modules), versions, ended, recipes, **more)
+    return plan(entries, keys(entries, versions, recipes, modules), versions, ended, recipes, now=now, **more)
 
 
 @pytest.mark.parametrize("status", [Status.BUILT, Status.FAILED, Status.UNAVAILABLE, Status.SKIPPED])
@@ -184,6 +185,12 @@ class TestWhy:
         assert [p.why for p in due([entry], holds={str(entry.build_id): hold})] == [Why.RETRY]
         of_other_inputs = replace(hold, key="k")
         assert [p.why for p in due([entry], holds={str(entry.build_id): of_other_inputs})] == [Why.NEW_MODULE]
+
+    def test_what_a_mirror_did_not_have_is_asked_for_again_after_some_hours(self, entry: Entry) -> None:
+        [planned] = due([entry])
+        ended = {str(entry.build_id): outcome(planned, Status.UNAVAILABLE)}
+        assert due([entry], ended=ended, now=3600.0) == ()
+        assert [p.why for p in due([entry], ended=ended, now=24 * 3600.0)] == [Why.RETRY]
 
     def test_nothing_else(self, entry: Entry, ended: dict[str, Outcome]) -> None:
         assert due([entry], ended=ended) == ()

@@ -176,3 +176,30 @@ def test_a_newer_kmodci_may_add_to_a_manifest(bucket: Bucket) -> None:
     key = entry_of(made).manifest
     bucket.put(key, json.dumps(json.loads(bucket.get(key) or b"") | {"signature": "x"}).encode())
     assert list(manifests(bucket)) == [made]
+
+
+def test_a_build_with_other_bytes_leaves_those_that_the_index_names(bucket: Bucket) -> None:
+    first = publish(bucket, built())
+    changed = replace(
+        built(),
+        artifacts=tuple(
+            replace(a, content=a.content + b"x", sha256=hashlib.sha256(a.content + b"x").hexdigest())
+            for a in built().artifacts
+        ),
+    )
+    recording = Recording(bucket, breaks_at=4)
+    with pytest.raises(StoreError):
+        publish(recording, changed)
+    assert not {file.key for file in first.files} & set(recording.written)
+    second = publish(bucket, changed)
+    for manifest in (first, second):
+        for file in manifest.files:
+            assert hashlib.sha256(bucket.get(file.key) or b"").hexdigest() == file.sha256
+    assert {file.name for file in second.files} == {file.name for file in first.files}
+
+
+def test_the_same_bytes_are_not_written_again(bucket: Bucket) -> None:
+    publish(bucket, built())
+    recording = Recording(bucket)
+    publish(recording, built())
+    assert not [key for key in recording.written if ".ko" in key]

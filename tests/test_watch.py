@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kmodci.errors import KmodciError
+from kmodci.errors import IndexDamaged, KmodciError
 from kmodci.fetch import Fetcher
 from kmodci.settings import load
 from kmodci.store import RepositoryState, Store
@@ -92,6 +92,27 @@ def test_a_source_that_cannot_be_read_loses_nothing(watch: Watch, repo: AptRepo)
     assert (after.digest, after.last_ok) == (before.digest, before.last_ok)
     assert "bookworm main" in after.error
     assert [kernel.release for kernel in watch.store.kernels().values()] == [FIRST]
+
+
+def test_an_empty_answer_takes_no_kernel_away(watch: Watch, repo: AptRepo) -> None:
+    watch.remember(watch.look(NAME))
+    before = watch.store.repository_state(NAME)
+    for deb in (repo.root / "pool").iterdir():
+        deb.unlink()
+    repo.publish()
+    with pytest.raises(IndexDamaged, match="bookworm main: it lists no kernel, and had 1"):
+        watch.look(NAME)
+    assert [kernel.release for kernel in watch.store.kernels().values()] == [FIRST]
+    assert watch.store.repository_state(NAME).digest == before.digest
+    add(repo, SECOND)
+    assert [kernel.release for kernel in watch.look(NAME).new] == [SECOND]
+
+
+def test_a_repository_that_never_had_a_kernel_may_be_empty(watch: Watch, repo: AptRepo) -> None:
+    for deb in (repo.root / "pool").iterdir():
+        deb.unlink()
+    repo.publish()
+    assert watch.look(NAME).new == ()
 
 
 def test_a_kernel_that_the_mirror_dropped_stays_if_its_headers_are_kept(tmp_path: Path, watch: Watch) -> None:

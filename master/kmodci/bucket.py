@@ -27,6 +27,8 @@ _MIB = 1 << 20
 # one request for most files; a part may not be smaller than 5 MiB (S3's limit)
 _TRANSFER = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=16 * _MIB, max_concurrency=4)
 _TYPES = {".json": "application/json", ".zst": "application/zstd", ".xz": "application/x-xz", ".gz": "application/gzip"}
+# seconds without a byte from the server
+_SILENCE = 15
 _SESSION_LOCK = threading.Lock()
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchBucket"})
 
@@ -168,9 +170,11 @@ def _client(endpoint: str, credentials: Credentials, region: str) -> BaseClient:
                 # rclone, Ceph and others stumble over the checksums that boto3 adds by itself since 1.36
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                retries={"mode": "standard", "total_max_attempts": 5},
+                # a passing fault is got over here, within a minute even if the server takes requests and never
+                # answers; who can wait longer waits outside, and says so
+                retries={"mode": "standard", "total_max_attempts": 3},
                 connect_timeout=5,
-                read_timeout=60,
+                read_timeout=_SILENCE,
                 max_pool_connections=16,
             ),
         )

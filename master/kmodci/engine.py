@@ -104,15 +104,22 @@ class Engine:
             raise EngineError(f"Docker engine {self.docker_host}: load image {tag}: {str(answer)[:300]}")
 
     def sweep(self, *, keep: Callable[[str], bool] = lambda _: False) -> int:
-        """Removes this farm's containers, but for names to keep. Returns how many went."""
+        """Removes this farm's containers. Returns how many went.
+
+        keep: asked for the name of each container that there was, after all of them were looked up.
+        """
         gone = 0
         with self._ask("remove old containers") as client:
             for container in client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}):
                 if any(keep(name.lstrip("/")) for name in container["Names"] or []):
                     continue
-                with contextlib.suppress(NotFound):
+                try:
                     client.remove_container(container["Id"], v=True, force=True)
                     gone += 1
+                except APIError as error:
+                    # gone already, or somebody else is at it
+                    if error.status_code not in (404, 409):
+                        raise
         return gone
 
     def killed_for_memory(self, name: str) -> bool:

@@ -49,6 +49,8 @@ class Known:
     outcomes: Mapping[str, Outcome]
     recipes: Mapping[str, Recipe]
     holds: Mapping[str, Hold]
+    now: float
+    """seconds since the epoch"""
 
 
 def explain(build_id: BuildId, known: Known) -> Explanation:
@@ -80,7 +82,7 @@ def _why(standing: Standing, known: Known, named: Mapping[str, str]) -> str:
             hold = known.holds.get(str(entry.build_id))
             if hold and hold.key == named.get(str(entry.build_id)):
                 return f"{hold.reason}; {_again(hold)}"
-            due = plan([entry], named, known.versions, known.outcomes, known.recipes)
+            due = plan([entry], named, known.versions, known.outcomes, known.recipes, now=known.now)
             return f"to be built: {due[0].why}" if due else "to be built"
         case Status.SKIPPED if entry.skipped:
             return f"not tried: {entry.skipped}"

@@ -8,12 +8,14 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from .images import Recipe
-from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, input_key
+from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status, input_key
 from .modulefile import Module
 from .release import version_key
 from .schema import KnownFailure, Scope
 from .selectors import matches
 
+# seconds until a package that a mirror did not have is asked for again
+_LOOK_AGAIN = 6 * 3600.0
 _NO_HOLDS: Mapping[str, Hold] = MappingProxyType({})
 
 
@@ -111,13 +113,16 @@ def plan(
     outcomes: Mapping[str, Outcome],
     recipes: Mapping[str, Recipe],
     *,
+    now: float,
     holds: Mapping[str, Hold] = _NO_HOLDS,
 ) -> tuple[Planned, ...]:
     """What is due, in the order of the entries; also what is held.
 
-    A build that ended, in whatever way, is not due again while its key is the same: the same inputs end
-    the same way. named (as `keys` tells), outcomes, holds: by build id; versions: by module; recipes: of images,
-    by toolchain.
+    A build that ended is not due again while its key is the same: the same inputs end the same way. Only what was
+    unavailable is tried again after some hours: a mirror may list a package before it has it, or lose it for a while.
+
+    now: seconds since the epoch; named (as `keys` tells), outcomes, holds: by build id; versions: by module; recipes:
+    of images, by toolchain.
     """
     seen = {outcome.build_id.module for outcome in outcomes.values()}
     due: list[Planned] = []
@@ -125,9 +130,9 @@ def plan(
         build_id = str(entry.build_id)
         key = named.get(build_id)
         last, hold = outcomes.get(build_id), holds.get(build_id)
-        if key is None or (last and last.key == key):
+        if key is None or (last and last.key == key and not _may_be_back(last, now)):
             continue
-        if hold and hold.key == key:
+        if (hold and hold.key == key) or (last and last.key == key):
             why = Why.RETRY
         elif last is None:
             why = Why.NEW_KERNEL if entry.build_id.module in seen else Why.NEW_MODULE
@@ -156,6 +161,10 @@ def _in_scope(kernels: Iterable[Kernel], scope: Scope) -> list[Kernel]:
     for kernel in newest_first(found):
         groups[str(kernel.target), kernel.flavour].append(kernel)
     return [kernel for group in groups.values() for kernel in group[: scope.newest]]
+
+
+def _may_be_back(last: Outcome, now: float) -> bool:
+    return last.status is Status.UNAVAILABLE and now - last.finished >= _LOOK_AGAIN
 
 
 def _what_differs(entry: Entry, module: ModuleVersion, recipe: Recipe, last: Outcome) -> Why:

@@ -100,7 +100,7 @@ class Planner:
         self._kernel_names = tuple(dict.fromkeys(str(entry.kernel) for entry in entries))
         outcomes, holds = self.store.outcomes(), self.runs.holds()
         named = keys(entries, versions, self.recipes, modules)
-        planned = plan(entries, named, versions, outcomes, self.recipes, holds=holds)
+        planned = plan(entries, named, versions, outcomes, self.recipes, now=time.time(), holds=holds)
         lacking = self._lacking()
         waiting = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
         waiting |= {str(p.entry.build_id): f for p in planned if (f := lacking.get(p.entry.kernel.toolchain))}

@@ -10,7 +10,7 @@ from .facts import Facts
 from .headers import kernel_facts
 from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
 from .matrix import Entry
-from .model import ModuleVersion, Outcome, Status
+from .model import BuildId, ModuleVersion, Outcome, Status
 from .publishing import artifact, publish, put_version_index, read_manifest, version_index
 from .supply import Bundle
 from .verify import verify
@@ -82,6 +82,7 @@ class Publisher:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _published: set[tuple[str, str]] = field(default_factory=set)
     """versions that builds were published of since `begin_removal`"""
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def publish(self, made: Built) -> Manifest:
         """Raises StoreError; may then be called again with the same."""
@@ -128,8 +129,12 @@ class Publisher:
             self._entries[version] = {_build_id(entry): entry for entry in kernels}
         return self._entries[version]
 
-    def catch_up(self, outcomes: Mapping[str, Outcome]) -> None:
-        """At a start: what was published, but not yet in its version's index when the master ended."""
+    def catch_up(self, outcomes: Mapping[str, Outcome]) -> tuple[BuildId, ...]:
+        """At a start: what was published, but not yet in its version's index when the master ended.
+
+        outcomes: by build id. Returns the builds that are taken for built, and are not in the bucket any more.
+        """
+        lost: list[BuildId] = []
         wanted: defaultdict[tuple[str, str], list[Outcome]] = defaultdict(list)
         for outcome in outcomes.values():
             if outcome.status is Status.BUILT:
@@ -139,22 +144,29 @@ class Publisher:
                 known = self._known(version)
             for outcome in group:
                 entry = known.get(str(outcome.build_id))
-                if entry is None or entry.kernel_version != outcome.kernel_version:
+                if entry is not None and entry.kernel_version == outcome.kernel_version:
+                    continue
+                if self.bucket.size(outcome.manifest) is None:
+                    lost.append(outcome.build_id)
+                else:
                     self._note(read_manifest(self.bucket, outcome.manifest))
+        return tuple(lost)
 
     def write_indices(self) -> int:
         """Writes the version indices that something was published for since. Returns how many."""
-        with self._lock:
-            changed, self._changed = self._changed, set()
-            snapshots = {version: list(self._entries[version].values()) for version in changed}
-        try:
-            for (module, version), entries in snapshots.items():
-                put_version_index(self.bucket, module, version, entries)
-        except BaseException:
+        # one at a time, from the look to the last byte: of two, the one that looked first may write last
+        with self._writing:
             with self._lock:
-                self._changed |= changed
-            raise
-        return len(snapshots)
+                changed, self._changed = self._changed, set()
+                snapshots = {version: list(self._entries[version].values()) for version in changed}
+            try:
+                for (module, version), entries in snapshots.items():
+                    put_version_index(self.bucket, module, version, entries)
+            except BaseException:
+                with self._lock:
+                    self._changed |= changed
+                raise
+            return len(snapshots)
 
     @property
     def is_behind(self) -> bool:

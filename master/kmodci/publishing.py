@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from .errors import StoreError
 from .keys import MANIFEST, index_key, version_index_key
-from .manifest import Artifact, Built, IndexEntry, Manifest, Record, VersionIndex, entry_of, manifest_of
+from .manifest import Artifact, Built, IndexEntry, Manifest, PublishedFile, Record, VersionIndex, entry_of, manifest_of
 from .model import BuildId
 from .objects import Object, Objects
 from .release import check_name, version_key
@@ -30,19 +30,30 @@ def artifact(facts: ModuleFacts, ko: bytes, config: Mapping[str, str]) -> Artifa
 
 
 def publish(bucket: Objects, built: Built) -> Manifest:
-    """Files and log, then the manifest, then what a node reads. Repeated after an error, it does the same again.
+    """Files and log, then the manifest, then what a node reads. Repeated after an error, it goes on where that was.
 
     The index of the whole version is `put_version_index`, for the caller to write when it is worth it.
     Raises StoreError, and VerifyError for a file that is no module's.
     """
     manifest = manifest_of(built)
-    for artifact, file in zip(built.artifacts, manifest.files, strict=True):
-        bucket.put(file.key, artifact.content)
+    pairs = zip(manifest.files, built.artifacts, strict=True)
+    manifest = manifest.model_copy(update={"files": tuple(_put_file(bucket, f, a.content) for f, a in pairs)})
     bucket.put(manifest.log, zstandard.ZstdCompressor(level=9).compress(built.log))
     entry = entry_of(manifest)
     bucket.put(entry.manifest, _json(manifest))
     bucket.put(entry.key, _json(entry))
     return manifest
+
+
+def _put_file(bucket: Objects, file: PublishedFile, content: bytes) -> PublishedFile:
+    """Writes a module where no other is: the index names the one of an earlier build until the very last."""
+    there = bucket.get(file.key)
+    if there is not None and there != content:
+        folder, _, name = file.key.rpartition("/")
+        file, there = file.model_copy(update={"key": f"{folder}/{file.sha256[:16]}/{name}"}), None
+    if there is None:
+        bucket.put(file.key, content)
+    return file
 
 
 def put_version_index(bucket: Objects, module: str, version: str, entries: Iterable[IndexEntry]) -> None:

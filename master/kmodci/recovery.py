@@ -7,7 +7,8 @@ from .bucket import Bucket
 from .keys import sha256_of_headers
 from .manifest import Manifest, entry_of
 from .model import BuildId, Outcome, Status, headers_digest
-from .publishing import rebuild_index
+from .products import Publisher
+from .publishing import manifests, rebuild_index
 from .store import Store
 from .watch import bundle_note
 
@@ -49,6 +50,21 @@ def recover(bucket: Bucket, store: Store) -> Recovered:
         forgotten=tuple(forgotten),
         bundles=len(lost),
     )
+
+
+def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
+    """At a start, before anything is planned: the store is told what the bucket has and has not. Raises StoreError.
+
+    A store that knows of no build at all learns every build that is published: its database was lost, and nothing is
+    built again for that.
+    """
+    known = store.outcomes()
+    if not known:
+        found = list(manifests(bucket))
+        known = outcomes_of(found)
+        store.put_outcomes(known.values())
+        store.put_metas(_bundles(found, (each.key for each in bucket.list("headers/"))))
+    store.forget_outcomes(publisher.catch_up(known))
 
 
 def outcomes_of(manifests: Iterable[Manifest]) -> dict[str, Outcome]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .discovery import Look, Repository, diff, look, merge
+from .errors import IndexDamaged
 from .fetch import Fetcher
 from .model import Kernel, ModuleVersion
 from .settings import Settings
@@ -58,6 +59,12 @@ class Watch:
             self._note(found)
             return Found(look=found)
         listed = self.store.listed()
+        if not found.kernels and listed.get(name):
+            # a mirror that is being set up anew signs such an index as well as any other
+            raise IndexDamaged(
+                f"{name}: it lists no kernel, and had {len(listed[name])}; those stay",
+                hint="if that is meant, take the repository out of targets.yml",
+            )
         news = diff(_merged(listed), _merged({**listed, name: (*found.kernels, *self._kept(found, listed))}).values())
         return Found(look=found, new=news.new, updated=news.changed, modules=tuple(self._new_modules(found, wanted)))
 

@@ -121,7 +121,7 @@ def test_kill_9_of_everything_loses_nothing(farm: LiveFarm, all_builds: set[str]
     assert orphans
 
     farm.up()
-    assert not orphans & set(farm.containers().values()), "a start removes what a killed farm left"
+    farm.until(lambda: not orphans & set(farm.containers().values()))
     let_all_go(farm, len(all_builds))
     after = outcomes(farm)
     assert {outcome.status for outcome in after.values()} == {Status.BUILT}

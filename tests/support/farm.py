@@ -34,7 +34,7 @@ from kmodci.publishing import read_manifest
 from kmodci.runstore import RunStore
 from kmodci.settings import load
 from kmodci.store import Store
-from kmodci.where import embedded
+from kmodci.where import bucket_of, embedded
 from kmodci.workerbundle import make_bundle
 from support.aptrepo import AptRepo
 
@@ -121,19 +121,25 @@ class LiveFarm:
         *,
         limits: Mapping[str, object] | None = None,
         poll: Mapping[str, object] | None = None,
+        bucket: Mapping[str, object] | None = None,
+        engine: str = ENGINE,
     ) -> None:
+        """bucket: of a server that the test runs, instead of the embedded one; engine: the address of Docker."""
         self.folder, self.config, self.state = folder, folder / "config", folder / "state"
         self.config.mkdir(parents=True)
         self.repo = repo
         self.port = free_ports()
-        settings = {
+        self._engine_at = engine
+        settings: dict[str, object] = {
             "state": str(self.state),
             "web": {"port": self.port},
-            "engine": {"docker_host": ENGINE, "workers": 2},
+            "engine": {"docker_host": engine, "workers": 2},
             "limits": {"memory": "768MiB", "disk": "512MiB", "time": "5m", **(limits or {})},
             "poll": {"interval": "1s", "jitter": "0s", **(poll or {})},
             "scopes": {"all": {"kernels": [f"{TARGET}/*"]}},
         }
+        if bucket is not None:
+            settings["bucket"] = bucket
         self.write("kmodci.yml", settings)
         self.write("targets.yml", _targets(repo))
         self.write("known-failures.yml", {"known_failures": []})
@@ -151,7 +157,8 @@ class LiveFarm:
         (self.config / name).write_text(text)
 
     def write_modules(self, modules: Mapping[str, object]) -> None:
-        self.write("modules.yml", {"modules": dict(modules)})
+        self.modules = dict(modules)
+        self.write("modules.yml", {"modules": self.modules})
 
     # the processes
 
@@ -235,7 +242,7 @@ class LiveFarm:
 
     @functools.cached_property
     def engine(self) -> Engine:
-        return Engine(ENGINE, farm=self.paths.farm_id())
+        return Engine(self._engine_at, farm=self.paths.farm_id())
 
     @functools.cached_property
     def s3_server(self) -> Any:
@@ -243,7 +250,7 @@ class LiveFarm:
 
     @functools.cached_property
     def bucket(self) -> Bucket:
-        return self.s3_server.bucket()
+        return bucket_of(load(self.config))
 
     def containers(self) -> dict[str, str]:
         """Name -> id, of this farm's, running or not."""

@@ -26,7 +26,9 @@ from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
 from .schedulers import MATRIX, MatrixScheduler
+from .sweeper import Sweeper
 from .virtual import VirtualBuilders
+from .watchdog import Watchdog
 from .web import close_event_stream
 from .workers import SandboxWorker
 
@@ -71,7 +73,9 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             KernelForce(name="force", builderNames=toolchains, farm=farm),
             *gc_schedulers(),
         ],
-        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm)],
+        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm), Sweeper(farm), Watchdog()],
+        # counts are kept for whoever asks, and written to the log now and then; the process's own are in /proc
+        "metrics": {"log_interval": 300, "periodic_interval": 0},
         "prioritizeBuilders": prioritize_builders,
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,

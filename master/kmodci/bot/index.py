@@ -12,18 +12,16 @@ _EVERY = 10.0
 
 
 class IndexWriter(BuildbotService):
-    """Also makes up, at a start, for what an earlier master had published and not yet indexed."""
+    """What an earlier master had published and not yet indexed is known from the start (`recovery.catch_up`)."""
 
     name = "index-writer"
 
     def __init__(self, farm: Farm) -> None:
         super().__init__(farm=farm)
         self._timer = task.LoopingCall(self._write)
-        self._caught_up = False
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         self.farm = farm
-        self._caught_up = False
         return defer.succeed(None)
 
     @async_to_deferred
@@ -41,10 +39,6 @@ class IndexWriter(BuildbotService):
     @async_to_deferred
     async def _write(self) -> None:
         try:
-            if not self._caught_up:
-                outcomes = await threads.deferToThread(self.farm.store.outcomes)
-                await threads.deferToThread(self.farm.publisher.catch_up, outcomes)
-                self._caught_up = True
             await threads.deferToThread(self.farm.publisher.write_indices)
         except KmodciError as error:
             log.msg(f"the index is behind, tried again in {_EVERY:.0f} s: {error}")

@@ -21,6 +21,7 @@ from ..ledger import Ledger
 from ..matrix import Entry, Planned, Why
 from ..model import BuildId
 from ..planning import Plan
+from ..recovery import catch_up
 from .prefetch import Prefetch
 from .requests import FORCED, FORCED_PRIORITY, IMAGE_PRIORITY, Requests
 from .virtual import VirtualBuilders, properties
@@ -46,6 +47,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         self._ready: dict[str, Planned] = {}
         self._plan_is_old = True
         self._ended: set[str] = set()
+        self._is_caught_up = False
 
     def checkConfig(self, builderNames: Sequence[str], farm: Farm) -> None:
         super().checkConfig(builderNames)
@@ -60,11 +62,11 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     def _use(self, farm: Farm) -> None:
         self.farm = farm
         self.ledger: Ledger = farm.ledger()
+        self._is_caught_up = False
 
     @async_to_deferred
     async def activate(self) -> None:
         await super().activate()
-        await threads.deferToThread(self.farm.planner.forget_faults)
         self.requests = Requests(self.master, self.name)
         await self.requests.read()
         consume = self.master.mq.startConsuming
@@ -140,6 +142,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     async def _look(self) -> None:
         """Settles what has ended, plans anew if anything changed, and fills the queue."""
         try:
+            if not self._is_caught_up:
+                await threads.deferToThread(self._catch_up)
+                self._is_caught_up = True
             ended, self._ended = self._ended, set()
             if ended and not await threads.deferToThread(self.ledger.ended, ended):
                 self._plan_is_old = True
@@ -153,6 +158,11 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             log.msg(f"cannot plan now, tried again within a minute: {error}")
             return
         await self._fill()
+
+    def _catch_up(self) -> None:
+        """In a thread, at a start."""
+        catch_up(self.farm.bucket, self.farm.store, self.farm.publisher)
+        self.farm.planner.forget_faults()
 
     def _make_plan(self) -> Plan:
         """In a thread."""

@@ -4,10 +4,11 @@ Everything but `build` runs on the master, in a thread: the container has no net
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from buildbot.process.buildstep import BuildStep, CommandMixin
+from buildbot.process.buildstep import CommandMixin
 from buildbot.process.logobserver import LogLineObserver
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
@@ -22,6 +23,7 @@ from ..products import Job, built, judge
 from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
 from .command import BoundedCommand
+from .patience import PatientStep
 
 HOME, OUT = "/build", "/build/out"
 _FACTS_LIMIT = 1 << 20
@@ -29,7 +31,7 @@ _ARTIFACT_LIMIT = 256 << 20
 EXCLUDED, NOTHING_PRODUCED = 3, 4
 
 
-class KernelStep(BuildStep):
+class KernelStep(PatientStep):
     """A step that knows its build's job, and says in words how it went."""
 
     haltOnFailure = True
@@ -45,6 +47,8 @@ class KernelStep(BuildStep):
         try:
             return await self.work()
         except KmodciError as error:
+            if self.stopped:
+                return CANCELLED
             await self.write("fault", str(error))
             self.say(error.brief.splitlines()[0][:120])
             self.build.fault = error.brief
@@ -84,7 +88,8 @@ class Headers(KernelStep):
             self.say("already built from the same inputs")
             return SKIPPED
         try:
-            bundle = await threads.deferToThread(farm.supply.bundle, job.entry.kernel)
+            supply = partial(farm.supply.bundle, job.entry.kernel)
+            bundle = await self.insist(supply, farm.bucket.ensure, "no headers yet")
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
         await threads.deferToThread(
@@ -236,7 +241,8 @@ class Publish(KernelStep):
             started=build.began,
             finished=time.time(),
         )
-        manifest = await threads.deferToThread(build.farm.publisher.publish, made)
+        publish = partial(build.farm.publisher.publish, made)
+        manifest = await self.insist(publish, build.farm.bucket.ensure, "built, not uploaded")
         key = entry_of(manifest).manifest
         await build.conclude(Status.BUILT, manifest=key)
         self.say("published")

@@ -2,8 +2,8 @@
 
 What differs from the stock class, each for a reason that `docs/design.md` names:
 no network (the worker speaks to the master over a mounted socket), a password for one attachment,
-the farm's label on every container, one round of the distributor per worker instead of one per
-(builder, worker), and no quarantine longer than a minute.
+the farm's label on every container, a question now and then whether the worker lives, one round of
+the distributor per worker instead of one per (builder, worker), and no quarantine longer than a minute.
 """
 
 import secrets
@@ -15,6 +15,7 @@ from buildbot.process.workerforbuilder import LatentWorkerForBuilder
 from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.base import AbstractWorker
 from buildbot.worker.docker import DockerLatentWorker
+from buildbot.worker.protocols.pb import Connection
 from docker.errors import NotFound
 from twisted.internet import defer, threads
 from twisted.python import log
@@ -25,6 +26,7 @@ from ..errors import KmodciError
 from ..farm import Farm
 from ..sandbox import BUNDLE_MOUNT, SOCKET_MOUNT, SOCKET_NAME, host_config, volumes
 from ..workerbundle import worker_command
+from .liveness import Liveness
 
 
 @implementer(IRenderable)
@@ -121,10 +123,11 @@ class SandboxWorker(DockerLatentWorker):
             client.close()
 
     @async_to_deferred
-    async def attached(self, conn: object) -> None:
+    async def attached(self, conn: Connection) -> None:
         # The one login that this password was for has been: nobody else can use it, even from
         # inside the container.
         self.one_time_password.renew()
+        Liveness(self.name, conn, self.master.reactor).start()
         await super().attached(conn)
 
     @async_to_deferred

@@ -109,10 +109,16 @@ class Display:
 
     def show(self, now: Run) -> None:
         """Called as often as liked; plain output says only what is new, every few seconds."""
-        text = line(now, slots=self._slots)
+        done = len(now.builds) - now.left
+        self._update(line(now, slots=self._slots), completed=done, total=len(now.builds) or None)
+
+    def say(self, text: str) -> None:
+        """In place of how the run goes, while that cannot be known."""
+        self._update(text)
+
+    def _update(self, text: str, *, completed: float | None = None, total: float | None = None) -> None:
         if self._console.is_terminal:
-            done = len(now.builds) - now.left
-            self._bar.update(self._task, description=text, completed=done, total=len(now.builds) or None)
+            self._bar.update(self._task, description=text, completed=completed, total=total)
         elif text != self._said[0] and time.monotonic() - self._said[1] >= _PLAIN_EVERY:
             self._console.print(text, highlight=False, markup=False)
             self._said = (text, time.monotonic())

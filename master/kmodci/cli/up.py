@@ -12,7 +12,7 @@ from rich.console import Console
 from ..coverage import causes
 from ..coverage import coverage as count
 from ..embedded import EmbeddedS3
-from ..errors import KmodciError
+from ..errors import EngineError, KmodciError, StoreError
 from ..farm import Farm
 from ..model import Status
 from ..opening import open_farm
@@ -92,10 +92,14 @@ def _follow(local: "LocalFarm", console: Console, since: float) -> Run:
     with Display(console, slots=local.farm.slots) as display:
         while True:
             began = time.monotonic()
-            now = run_of(local.farm, since=since)
-            display.show(now)
-            if now.is_over:
-                return now
+            try:
+                now = run_of(local.farm, since=since)
+                display.show(now)
+                if now.is_over:
+                    return now
+            except (EngineError, StoreError) as fault:
+                # the master waits for what is away, so its display can as well
+                display.say(fault.brief)
             local.check()
             # a look costs as much as there are kernels, and what it takes is taken from the builds
             time.sleep(max(_LOOK_EVERY, 50 * (time.monotonic() - began)))
@@ -142,7 +146,6 @@ class LocalFarm:
         self.farm.engine.cores()  # says at once when no engine answers
         if self.s3 is not None:
             self.s3.start()
-        self.farm.engine.sweep()
         self.master.start(url=self.farm.settings.web.address)
         self.console.print(f"farm is up: {self.farm.settings.web.address}", highlight=False)
         return since

@@ -4,6 +4,7 @@ Reads only: neither the store nor the bucket of a farm is changed, and none need
 """
 
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ class View:
     def planned(self) -> tuple[Planned, ...]:
         entries, versions = self.entries(), self.store.module_versions()
         named = keys(entries, versions, self.recipes, self.settings.modules)
-        return plan(entries, named, versions, self.outcomes(), self.recipes, holds=self.holds())
+        return plan(entries, named, versions, self.outcomes(), self.recipes, now=time.time(), holds=self.holds())
 
     def standings(self) -> tuple[Standing, ...]:
         entries = self.entries()
@@ -88,6 +89,7 @@ class View:
             outcomes=self.outcomes(),
             recipes=self.recipes,
             holds=self.holds(),
+            now=time.time(),
         )
 
 

@@ -1,0 +1,75 @@
+"""Looks at the queue every half minute, and raises an alarm for what waits while nothing runs."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from buildbot.process.metrics import MetricCountEvent
+from buildbot.util.service import BuildbotService
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import task
+from twisted.python import log
+
+from ..overdue import Overdue, overdue
+
+METRIC = "kmodci.overdue"
+_EVERY = 30.0
+_RECENT = 100
+
+
+class Watchdog(BuildbotService):
+    """`late` is what the last look found; the metric `kmodci.overdue` counts it."""
+
+    name = "watchdog"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: tuple[Overdue, ...] = ()
+        self._timer = task.LoopingCall(self._look)
+
+    @async_to_deferred
+    async def startService(self) -> None:
+        await super().startService()
+        self._timer.start(_EVERY, now=False)
+
+    @async_to_deferred
+    async def stopService(self) -> None:
+        await super().stopService()
+        if self._timer.running:
+            self._timer.stop()
+
+    @async_to_deferred
+    async def _look(self) -> None:
+        waiting, usual, running = await self.master.db.pool.do(self._read)
+        self.late = overdue(waiting, usual, running=running)
+        MetricCountEvent.log(METRIC, len(self.late), absolute=True)
+        for each in self.late[:3]:
+            log.msg(f"overdue: {each}")
+
+    def _read(self, connection: sa.Connection) -> tuple[Mapping[str, float], Sequence[float], int]:
+        """What waits and for how long, how long earlier ones waited, how many builds run."""
+        model, now = self.master.db.model, time.time()
+        requests, claims, sets, builds = model.buildrequests, model.buildrequest_claims, model.buildsets, model.builds
+        # one that is tried again waits since its last try
+        unclaimed = (
+            sa.select(
+                sets.c.external_idstring, requests.c.id, requests.c.submitted_at, sa.func.max(builds.c.complete_at)
+            )
+            .select_from(requests.join(sets, requests.c.buildsetid == sets.c.id).outerjoin(claims).outerjoin(builds))
+            .where(requests.c.complete == 0, claims.c.brid.is_(None))
+            .group_by(sets.c.external_idstring, requests.c.id, requests.c.submitted_at)
+        )
+        waiting = {
+            name or f"request {number}": now - max(asked, tried or 0)
+            for name, number, asked, tried in connection.execute(unclaimed)
+        }
+        first = (
+            sa.select(sa.func.min(builds.c.started_at) - requests.c.submitted_at)
+            .select_from(builds.join(requests, builds.c.buildrequestid == requests.c.id))
+            .group_by(requests.c.id, requests.c.submitted_at)
+            .order_by(requests.c.id.desc())
+            .limit(_RECENT)
+        )
+        usual = [float(wait) for (wait,) in connection.execute(first)]
+        running = connection.execute(sa.select(sa.func.count()).where(builds.c.complete_at.is_(None))).scalar_one()
+        return waiting, usual, int(running)

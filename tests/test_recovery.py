@@ -1,0 +1,51 @@
+"""What a master learns from the bucket when it starts: a real database and a real S3 server."""
+
+from dataclasses import replace
+
+import pytest
+from kmodci.bucket import Bucket
+from kmodci.manifest import entry_of
+from kmodci.model import Status
+from kmodci.products import Publisher
+from kmodci.publishing import publish, version_index
+from kmodci.recovery import catch_up
+from kmodci.store import Store
+from support.builds import SERIES, built
+from support.s3 import bucket, s3
+
+__all__ = ["bucket", "s3"]
+
+
+@pytest.fixture
+def store() -> Store:
+    store = Store("sqlite://")
+    store.create()
+    return store
+
+
+def test_a_lost_database_learns_every_published_build(bucket: Bucket, store: Store) -> None:
+    manifests = [publish(bucket, built(release)) for release in SERIES]
+    publisher = Publisher(bucket)
+    catch_up(bucket, store, publisher)
+    known = store.outcomes()
+    assert {name: (each.status, each.key) for name, each in known.items()} == {
+        manifest.build_id: (Status.BUILT, manifest.inputs) for manifest in manifests
+    }
+    publisher.write_indices()
+    index = version_index(bucket, manifests[0].module, manifests[0].version)
+    assert {entry.release for entry in index.kernels} == set(SERIES), "and the index has them too"
+
+
+def test_what_the_bucket_has_lost_is_not_taken_for_built(bucket: Bucket, store: Store) -> None:
+    first, second = [publish(bucket, built(release)) for release in list(SERIES)[:2]]
+    catch_up(bucket, store, Publisher(bucket))
+    failed = replace(store.outcomes()[first.build_id], status=Status.FAILED, manifest="")
+    bucket.delete([entry_of(second).manifest])
+    store.put_outcome(failed)
+    catch_up(bucket, store, Publisher(bucket))
+    assert store.outcomes() == {first.build_id: failed}
+
+
+def test_an_empty_bucket_and_an_empty_store(bucket: Bucket, store: Store) -> None:
+    catch_up(bucket, store, Publisher(bucket))
+    assert store.outcomes() == {}
