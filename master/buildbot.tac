@@ -3,16 +3,21 @@ import os
 from pathlib import Path
 
 from buildbot.master import BuildMaster
+from kmodci.bot.database import end_when_lost
 from kmodci.bot.startup import lock_state, mark_active
 from kmodci.settings import load
+from kmodci.where import buildbot_database
 from twisted.application import service
 from twisted.python.log import FileLogObserver, ILogObserver
 from twisted.python.logfile import LogFile
 
 basedir = Path(os.environ["KMODCI_BASEDIR"])
 
+settings = load(Path(os.environ["KMODCI_CONFIG"]))
+
 lock_state(basedir)
-mark_active(load(Path(os.environ["KMODCI_CONFIG"])))
+mark_active(settings)
+end_when_lost(buildbot_database(settings))
 application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
 application.setComponent(ILogObserver, FileLogObserver(log).emit)

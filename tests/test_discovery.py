@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo, Key, kernel_packages, make_deb
+from benchmarks.webserver import cut, status
 from kmodci.discovery import Look, Repository, diff, look, merge
 from kmodci.errors import FetchError, Gone, IndexDamaged
 from kmodci.fetch import Fetcher
 from kmodci.mirrors import system_keyrings, system_mirrors
 from kmodci.model import Kernel, Package, Target
-from support.aptrepo import AptRepo, Key, kernel_packages, make_deb
 from support.debian import SUITES
-from support.webserver import cut, status
 
 INRELEASE = "/dists/bookworm/InRelease"
 

@@ -1,11 +1,15 @@
 import os
+import signal
 import stat
 import subprocess
+import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from kmodci.bucket import Bucket
 from kmodci.embedded import EmbeddedS3, credentials
 from kmodci.errors import StoreError
 from support.s3 import free_port, serving
@@ -115,3 +119,24 @@ def test_a_farm_that_starts_meanwhile_takes_over(tmp_path: Path) -> None:
         assert bucket.get("a") == b"x"
     farm.stop()
     assert not (tmp_path / "s3.pid").exists()
+
+
+def test_what_a_killed_server_was_writing_is_never_seen_and_does_not_stay(tmp_path: Path) -> None:
+    server = EmbeddedS3(tmp_path, port=free_port())
+    bucket = server.start()
+    bucket.put("modules/a.ko", b"old")
+    writer = threading.Thread(target=put_in_vain, args=(bucket, "modules/a.ko", b"x" * (64 << 20)))
+    writer.start()
+    while not (half := list(tmp_path.rglob(".rclone_temp_put_*"))):
+        assert writer.is_alive()
+    os.kill(int((tmp_path / "s3.pid").read_text()), signal.SIGKILL)
+    writer.join()
+    assert half[0].exists()
+    with EmbeddedS3(tmp_path, port=free_port()) as again:
+        assert [(found.key, found.size) for found in again.list()] == [("modules/a.ko", 3)]
+    assert not half[0].exists()
+
+
+def put_in_vain(bucket: Bucket, key: str, data: bytes) -> None:
+    with suppress(StoreError):
+        bucket.put(key, data)

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.webserver import Handler, WebServer, cut, endless, redirect, status
 from kmodci.errors import FetchError, Gone, IndexDamaged
 from kmodci.fetch import Fetcher
-from support.webserver import Handler, WebServer, cut, endless, redirect, status
 
 CONTENT = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo, make_deb
 from kmodci.errors import KmodciError
 from kmodci.mirrors import system_keyrings, system_mirrors
-from support.aptrepo import AptRepo, make_deb
 
 
 @pytest.fixture(autouse=True)

@@ -36,16 +36,21 @@ def outcome(entry: RunEntry, status: Status = Status.BUILT, *, finished: float =
     )
 
 
+def cut_new(planned: Sequence[Planned], *, length: int) -> tuple[RunEntry, ...]:
+    """Of builds that were never tried."""
+    return cut(planned, length=length, outcomes={}, holds={})
+
+
 def ended(entries: Sequence[RunEntry]) -> list[RunEntry]:
     """All built, one after the other."""
     return [
-        settle(RUN, each, outcome=outcome(each, finished=101.0 + n), hold=None, due=None, keys=None)
+        settle(each, outcome=outcome(each, finished=101.0 + n), hold=None, due=None, keys=None)
         for n, each in enumerate(entries)
     ]
 
 
 def test_a_run_is_cut_into_chunks_in_the_order_of_its_plan() -> None:
-    entries = cut(planned(20), length=8)
+    entries = cut_new(planned(20), length=8)
     assert [entry.chunk for entry in entries] == [0] * 8 + [1] * 8 + [2] * 4
     assert [entry.build_id for entry in entries] == [each.entry.build_id for each in planned(20)]
     assert {entry.ending for entry in entries} == {None}
@@ -60,12 +65,12 @@ def test_ids_sort_by_time_and_are_never_given_twice() -> None:
 class TestSettle:
     @pytest.fixture
     def entry(self) -> RunEntry:
-        return cut(planned(1), length=1)[0]
+        return cut_new(planned(1), length=1)[0]
 
     @staticmethod
     def settled(entry: RunEntry, **known: object) -> RunEntry:
         due = {str(entry.build_id): entry.key}
-        return settle(RUN, entry, **{"outcome": None, "hold": None, "due": due, "keys": due, **known})  # type: ignore[arg-type]
+        return settle(entry, **{"outcome": None, "hold": None, "due": due, "keys": due, **known})  # type: ignore[arg-type]
 
     def test_what_is_still_due_stays_open(self, entry: RunEntry) -> None:
         assert self.settled(entry) == entry
@@ -78,14 +83,19 @@ class TestSettle:
         assert after.cause == ("" if status is Status.BUILT else "error: so it is")
 
     def test_an_outcome_of_before_the_run_or_of_other_inputs_does_not_count(self, entry: RunEntry) -> None:
-        assert self.settled(entry, outcome=outcome(entry, finished=99.0)).ending is None
+        again = replace(entry, outcome_before=150.0, why=Why.RETRY)
+        assert self.settled(again, outcome=outcome(entry, Status.UNAVAILABLE, finished=150.0)).ending is None
+        assert self.settled(again, outcome=outcome(entry, finished=20.0)).ending is Ending.BUILT, (
+            "the clock was set back"
+        )
         assert self.settled(entry, outcome=outcome(entry, key="other")).ending is None
 
     def test_a_fault_of_the_farm_and_a_cancelled_build(self, entry: RunEntry) -> None:
         hold = Hold(build_id=entry.build_id, key=entry.key, reason="no engine", tries=1, noted=150.0)
         assert self.settled(entry, hold=hold).ending is Ending.FAULT
         assert self.settled(entry, hold=replace(hold, tries=0)).ending is Ending.CANCELLED
-        assert self.settled(entry, hold=replace(hold, noted=99.0)).ending is None, "of before: this is the retry"
+        again = replace(entry, hold_before=150.0, why=Why.RETRY)
+        assert self.settled(again, hold=hold).ending is None, "of before: this is the retry"
 
     def test_what_is_not_due_any_more_is_superseded(self, entry: RunEntry) -> None:
         name = str(entry.build_id)
@@ -102,7 +112,7 @@ class TestSettle:
 
 
 def test_a_run_adds_up() -> None:
-    entries = cut(planned(10), length=4)
+    entries = cut_new(planned(10), length=4)
     some = [*ended(entries[:6]), *entries[6:]]
     found = totals(some)
     assert (found.planned, found[Ending.BUILT], found[Ending.FAILED], found.left) == (10, 6, 0, 4)
@@ -115,7 +125,7 @@ def test_a_run_adds_up() -> None:
 
 
 def test_records_tell_all_of_a_run_and_nothing_twice() -> None:
-    entries = cut([*planned(5), *(replace(each, why=Why.RETRY) for each in planned(9)[5:])], length=4)
+    entries = cut_new([*planned(5), *(replace(each, why=Why.RETRY) for each in planned(9)[5:])], length=4)
     matrix = matrix_record(RUN, entries)
     assert matrix.whys == {Why.NEW_KERNEL: 5, Why.RETRY: 4}
     assert [build.build_id for build in matrix.builds] == [str(entry.build_id) for entry in entries]

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo, kernel_packages, make_deb
 from kmodci.errors import IndexDamaged, KmodciError
 from kmodci.fetch import Fetcher
 from kmodci.settings import load
 from kmodci.store import RepositoryState, Store
 from kmodci.watch import Watch, bundle_note
 from kmodci.where import packages, repositories
-from support.aptrepo import AptRepo, kernel_packages, make_deb
 
 NAME = "bookworm main"
 FIRST, SECOND = "6.1.0-98-amd64", "6.1.0-99-amd64"

@@ -22,6 +22,8 @@ from typing import IO
 from .bucket import Bucket, Credentials
 from .errors import StoreError
 
+# what rclone calls an object for as long as it is being written; no reader sees it, and a killed server leaves it
+_HALF = ".rclone_temp_put_*"
 _START_SECONDS = 15.0
 _STOP_SECONDS = 10.0
 
@@ -56,6 +58,8 @@ class EmbeddedS3:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._end_leftover()
+        for broken in self._folder.rglob(_HALF):
+            broken.unlink()
         bucket = self.bucket()
         keys = credentials(self._credentials)
         with self._log.open("ab") as log:

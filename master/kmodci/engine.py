@@ -32,6 +32,16 @@ class SandboxClient(docker.APIClient):
         made: dict[str, str] = super().create_container(*args, user=USER, labels={LABEL: self.farm}, **kwargs)
         return made
 
+    def remove_container(self, container: str, **kwargs: object) -> None:
+        """Returns when it is gone, also if it is somebody else who removes it now. Raises NotFound if it was gone."""
+        try:
+            super().remove_container(container, **kwargs)
+        except APIError as error:
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
+            with contextlib.suppress(NotFound):
+                self.wait(container, condition="removed")
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -113,13 +123,9 @@ class Engine:
             for container in client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}):
                 if any(keep(name.lstrip("/")) for name in container["Names"] or []):
                     continue
-                try:
+                with contextlib.suppress(NotFound):
                     client.remove_container(container["Id"], v=True, force=True)
                     gone += 1
-                except APIError as error:
-                    # gone already, or somebody else is at it
-                    if error.status_code not in (404, 409):
-                        raise
         return gone
 
     def killed_for_memory(self, name: str) -> bool:

@@ -90,26 +90,30 @@ class Ledger:
                 for name in found.left
                 if (entry := found.entries[name])
                 and (
-                    after := settle(
-                        found.run, entry, outcome=outcomes.get(name), hold=holds.get(name), due=due, keys=keys
-                    )
+                    after := settle(entry, outcome=outcomes.get(name), hold=holds.get(name), due=due, keys=keys)
                 ).ending
             ]
             self._note(found, ended)
         held = {name for found in self.open_runs.values() for name in found.left}
-        self.open([each for each in planned if str(each.entry.build_id) not in held])
+        self.open([each for each in planned if str(each.entry.build_id) not in held], outcomes, holds)
 
-    def open(self, planned: Sequence[Planned]) -> str:
-        """Opens a run, whose plan is in the bucket before anything of it starts. Returns its id; "" if it is empty."""
+    def open(self, planned: Sequence[Planned], outcomes: Mapping[str, Outcome], holds: Mapping[str, Hold]) -> None:
+        """Opens a run, unless it is empty; its plan is in the bucket before anything of it starts."""
         if not planned:
-            return ""
+            return
         now = time.time()
         run = Run(id=new_id(now, {run.id for run in self.runs.runs(limit=100)}), started=now, slots=self.slots)
-        entries = cut(planned, length=self.chunk_length)
+        entries = cut(planned, length=self.chunk_length, outcomes=outcomes, holds=holds)
         self._put(run, "matrix", matrix_record(run, entries))
         self.runs.put_run(run, entries)
         self._open = {run.id: _OpenRun(run, _by_name(entries)), **self.open_runs}
-        return run.id
+
+    def open_forced(self, planned: Planned) -> None:
+        """Opens a run of one build that a person asks for, unless it is part of an open one."""
+        name = planned.entry.build_id
+        if not any(str(name) in found.left for found in self.open_runs.values()):
+            outcome = self.store.outcome(name)
+            self.open([planned], {str(name): outcome} if outcome else {}, {})
 
     def ended(self, names: Collection[str]) -> bool:
         """Settles the entries of builds that have ended. names: build ids. Returns whether it could tell of all how."""
@@ -119,7 +123,7 @@ class Ledger:
             for name in found.left.keys() & set(names):
                 entry = found.entries[name]
                 outcome, hold = self.store.outcome(entry.build_id), self.runs.hold(entry.build_id)
-                after = settle(found.run, entry, outcome=outcome, hold=hold, due=None, keys=None)
+                after = settle(entry, outcome=outcome, hold=hold, due=None, keys=None)
                 if after.ending:
                     ended.append(after)
                     told.add(name)

@@ -10,6 +10,8 @@ from .errors import KmodciError
 
 # sun_path in <sys/un.h> holds 108 bytes with the final NUL (unix(7))
 _SOCKET_PATH_LIMIT = 107
+# Bytes; what runs when a disk is that full still has to end: bundles are repacked, logs and outcomes written.
+_RESERVE = 128 << 20
 
 
 def checkout() -> Path:
@@ -39,6 +41,18 @@ class Paths:
         if not place.exists():
             place.write_text(secrets.token_hex(8))
         return place.read_text()
+
+    @property
+    def free(self) -> int:
+        """Bytes that may still be written to the disk of the state."""
+        return shutil.disk_usage(self.state).free
+
+    @property
+    def shortage(self) -> str:
+        """Why no build is to be started now, or ""."""
+        if (free := self.free) >= _RESERVE:
+            return ""
+        return f"{free >> 20} MiB are free on the disk of {self.state}, and builds wait for {_RESERVE >> 20}"
 
     @property
     def logs(self) -> Path:

@@ -37,6 +37,10 @@ class RunEntry:
     key: str
     why: Why
     chunk: int
+    outcome_before: float = 0.0
+    """when the outcome was written that its build had when the run was opened; another one is of this run"""
+    hold_before: float = 0.0
+    """the same of a hold"""
     ending: Ending | None = None
     """None while it is still to be built"""
     cause: str = ""
@@ -96,11 +100,24 @@ def new_id(now: float, taken: Collection[str]) -> str:
     return next(each for n in range(2, len(taken) + 3) if (each := f"{base}-{n}") not in taken)
 
 
-def cut(planned: Sequence[Planned], *, length: int) -> tuple[RunEntry, ...]:
-    """The entries of a new run, in the order of the plan. length: of a chunk, in builds."""
+def cut(
+    planned: Sequence[Planned], *, length: int, outcomes: Mapping[str, Outcome], holds: Mapping[str, Hold]
+) -> tuple[RunEntry, ...]:
+    """The entries of a new run, in the order of the plan.
+
+    length: of a chunk, in builds; outcomes, holds: by build id.
+    """
     return tuple(
-        RunEntry(build_id=each.entry.build_id, key=each.key, why=each.why, chunk=number // length)
+        RunEntry(
+            build_id=each.entry.build_id,
+            key=each.key,
+            why=each.why,
+            chunk=number // length,
+            outcome_before=outcomes[name].finished if name in outcomes else 0.0,
+            hold_before=holds[name].noted if name in holds else 0.0,
+        )
         for number, each in enumerate(planned)
+        for name in [str(each.entry.build_id)]
     )
 
 
@@ -124,7 +141,6 @@ def eta(run: Run, entries: Sequence[RunEntry], now: float) -> float | None:
 
 
 def settle(
-    run: Run,
     entry: RunEntry,
     *,
     outcome: Outcome | None,
@@ -137,7 +153,8 @@ def settle(
     due: of what the plan says is due, keys: of the whole matrix, both by build id; None if nothing was
     planned just now.
     """
-    if outcome and outcome.key == entry.key and outcome.finished >= run.started:
+    # told apart by being another, not by being later: clocks are set back
+    if outcome and outcome.key == entry.key and outcome.finished != entry.outcome_before:
         return replace(
             entry,
             ending=_ENDINGS[outcome.status],
@@ -147,7 +164,7 @@ def settle(
             make_seconds=outcome.make_seconds,
             build_url=outcome.build_url,
         )
-    if hold and hold.key == entry.key and hold.noted >= run.started:
+    if hold and hold.key == entry.key and hold.noted != entry.hold_before:
         ending = Ending.FAULT if hold.tries else Ending.CANCELLED
         return replace(entry, ending=ending, cause=hold.reason, finished=hold.noted)
     # what was forced is built although it is not due

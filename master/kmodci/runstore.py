@@ -142,12 +142,14 @@ def _row(run: str, position: int, entry: RunEntry) -> dict[str, object]:
         "chunk": entry.chunk,
         "key": entry.key,
         "why": entry.why,
+        "outcome_before": entry.outcome_before,
+        "hold_before": entry.hold_before,
         **_ended(entry),
     }
 
 
 def _entry(row: sa.RowMapping) -> RunEntry:
-    known = {name: row[name] for name in ("key", "chunk", *_ENDED[1:])}
+    known = {name: row[name] for name in ("key", "chunk", "outcome_before", "hold_before", *_ENDED[1:])}
     return RunEntry(
         build_id=BuildId.parse(row["build_id"]),
         why=Why(row["why"]),

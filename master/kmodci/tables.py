@@ -80,6 +80,8 @@ RUN_ENTRIES = sa.Table(
     sa.Column("chunk", sa.Integer, nullable=False),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
+    sa.Column("outcome_before", sa.Float, nullable=False, server_default="0"),
+    sa.Column("hold_before", sa.Float, nullable=False, server_default="0"),
     sa.Column("ending", sa.Text, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
     sa.Column("finished", sa.Float, nullable=False),

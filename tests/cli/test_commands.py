@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.aptrepo import AptRepo, kernel_packages
+from benchmarks.aptrepo import AptRepo, kernel_packages
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.aptrepo import AptRepo
+from benchmarks.aptrepo import AptRepo
 from support.realkernels import RealKernel, newest
 
 

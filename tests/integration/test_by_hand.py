@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.sandbox import LABEL
-from support.aptrepo import AptRepo
 from support.farm import TARGET, LiveFarm, live_farm, source, until
 from support.realkernels import RealKernel
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.images import recipe
-from kmodci.model import Status
 from kmodci.sandbox import LABEL
-from support.aptrepo import AptRepo
-from support.chaos import RETRY, SUCCESS, await_rest, check_all, results
+from support.chaos import RETRY, SUCCESS, await_rest, check_all, let_go, results
 from support.farm import ENGINE, TARGET, LiveFarm, gated, live_farm
 from support.ownengine import OwnEngine
 from support.realkernels import RealKernel
@@ -40,17 +39,6 @@ def engine(image: str) -> Iterator[OwnEngine]:
     with OwnEngine() as made:
         made.has_images_of(ENGINE, [image])
         yield made
-
-
-def let_go(farm: LiveFarm, build_ids: set[str]) -> None:
-    """Opens the gates again and again until all have ended."""
-
-    def ended() -> bool:
-        farm.open_gates()
-        return build_ids <= farm.store.outcomes().keys()
-
-    farm.until(ended, seconds=240)
-    assert {outcome.status for outcome in farm.store.outcomes().values()} == {Status.BUILT}, farm.told()
 
 
 def test_an_engine_that_is_restarted_costs_a_second_try(

@@ -20,7 +20,8 @@ from support.s3 import bucket, s3
 
 __all__ = ["bucket", "s3"]
 
-pytestmark = pytest.mark.timeout(300)
+# it needs no engine, but takes as long as tests that do
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 Kind = TypeVar("Kind", IndexEntry, VersionIndex)
 

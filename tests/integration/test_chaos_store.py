@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.model import Status
-from support.aptrepo import AptRepo
 from support.chaos import await_all_built, await_rest, check_all, faults_of_bucket
 from support.farm import TARGET, LiveFarm, live_farm, source
 from support.faultys3 import FaultyS3, at_random, hanging
@@ -15,7 +15,7 @@ from support.realkernels import RealKernel
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
 
-AWAY = float(os.environ.get("KMODCI_CHAOS_AWAY", "60"))
+AWAY = float(os.environ.get("KMODCI_CHAOS_AWAY", "20"))
 """seconds"""
 
 

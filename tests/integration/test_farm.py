@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo, kernel_packages
 from kmodci.elf import parse
 from kmodci.manifest import IndexEntry
 from kmodci.model import Outcome, Status
 from kmodci.publishing import version_index
-from support.aptrepo import AptRepo, kernel_packages
 from support.farm import TARGET, LiveFarm, live_farm, source
 from support.realkernels import RealKernel
 
@@ -64,6 +64,9 @@ def modules(git: Path, kernels: dict[str, RealKernel]) -> dict[str, object]:
         "hello", build="tr '\\0' x </dev/zero", artifacts=["*.ko"], limits={"output": "64KiB"}, kernels=one
     )
     odd["endless"] = source("hello", build="sleep inf", artifacts=["*.ko"], limits={"time": "3s"}, kernels=one)
+    bomb = "bomb() { bomb | bomb & wait; }; bomb"
+    few = {"time": "5s", "processes": 64}
+    odd["forks"] = source("hello", build=bomb, artifacts=["*.ko"], limits=few, kernels=one)
     gitty = {
         "source": {"git": git.as_uri(), "ref": "main"},
         "build": 'make -C "$KERNEL_DIR" M="$PWD" modules',
@@ -251,6 +254,7 @@ class TestFailures:
             ("chatty", "stopped: its log is longer than the limit of 64 KiB"),
             ("oneline", "stopped: its log is longer than the limit of 64 KiB"),
             ("endless", "stopped after 3 s, the limit of its time"),
+            ("forks", "stopped after 5 s, the limit of its time"),
         ],
     )
     def test_a_module_that_takes_too_much_fails_once(self, farm: LiveFarm, old: str, module: str, cause: str) -> None:

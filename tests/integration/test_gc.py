@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.engine import Engine
 from kmodci.keys import RETIRED
 from kmodci.publishing import version_index
-from support.aptrepo import AptRepo
 from support.farm import TARGET, LiveFarm, live_farm, source
 from support.realkernels import RealKernel
 

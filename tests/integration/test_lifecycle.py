@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import AptRepo
 from kmodci.model import Outcome, Status
 from kmodci.publishing import version_index
 from kmodci.runs import Ending
-from support.aptrepo import AptRepo
 from support.farm import TARGET, LiveFarm, gated, live_farm, source
 from support.realkernels import RealKernel
 

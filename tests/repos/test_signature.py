@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from benchmarks.aptrepo import Key, archive_key
 from kmodci.errors import IndexDamaged, KmodciError
 from kmodci.repos.signature import verified_release
-from support.aptrepo import Key, archive_key
 
 TEXT = "Suite: bookworm\nDate: Sat, 21 Nov 2026 00:53:02 UTC\n"
 

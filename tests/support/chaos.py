@@ -67,7 +67,7 @@ def faults_of_bucket(bucket: Bucket) -> list[str]:
     return faults
 
 
-def await_all_built(farm: LiveFarm, build_ids: set[str], *, seconds: float = 400) -> None:
+def await_all_built(farm: LiveFarm, build_ids: set[str], *, seconds: float = 600) -> None:
     """Until each has an outcome, which must be `built`."""
 
     def ended() -> bool:
@@ -76,6 +76,17 @@ def await_all_built(farm: LiveFarm, build_ids: set[str], *, seconds: float = 400
     farm.until(ended, seconds=seconds)
     bad = {name: o.cause for name, o in farm.store.outcomes().items() if o.status is not Status.BUILT}
     assert not bad, bad
+
+
+def let_go(farm: LiveFarm, build_ids: set[str], *, seconds: float = 240) -> None:
+    """Opens the gates of `gated` builds again and again, until all of these are built."""
+
+    def ended() -> bool:
+        farm.open_gates()
+        return build_ids <= farm.store.outcomes().keys()
+
+    farm.until(ended, seconds=seconds)
+    await_all_built(farm, build_ids)
 
 
 def await_rest(farm: LiveFarm, *, seconds: float = 60) -> None:

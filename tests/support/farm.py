@@ -6,6 +6,7 @@ process), with a deadline, at which the farm's own log is told.
 
 import atexit
 import functools
+import http.client
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import zstandard
+from benchmarks.aptrepo import AptRepo
 from kmodci.bucket import Bucket
 from kmodci.cli.processes import MasterProcess
 from kmodci.engine import Engine
@@ -36,7 +38,6 @@ from kmodci.settings import load
 from kmodci.store import Store
 from kmodci.where import bucket_of, embedded
 from kmodci.workerbundle import make_bundle
-from support.aptrepo import AptRepo
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ class LiveFarm:
         self.write("known-failures.yml", {"known_failures": []})
         self.write_modules(modules)
         # made once for all farms: 3 s each
-        shutil.copytree(_worker_bundle(), self.paths.workers, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(_worker_bundle(), self.paths.workers, symlinks=True, copy_function=_link, dirs_exist_ok=True)
         self._runs = 0
         self._commands: list[Command] = []
 
@@ -386,6 +387,8 @@ class LiveFarm:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
+        except (http.client.HTTPException, OSError) as error:
+            raise AssertionError(f"{request.full_url}: {error!r}: {self.told()}") from error
 
 
 @contextmanager
@@ -404,6 +407,14 @@ def _worker_bundle() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     make_bundle(folder)
     return folder
+
+
+def _link(source: str, target: str) -> None:
+    """A link, or a copy on another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _targets(repo: AptRepo) -> dict[str, object]:

@@ -171,6 +171,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         return plan
 
     async def _fill(self) -> None:
+        if shortage := self.farm.paths.shortage:
+            log.msg(f"no more builds for now, looked at again within a minute: {shortage}")
+            return
         for toolchain in self._plan.missing_images:
             await self.requests.ask(
                 f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=IMAGE_PRIORITY
@@ -224,10 +227,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     def _open_forced(self, planned: Planned) -> None:
         """In a thread."""
-        name = planned.entry.build_id
-        self.farm.runs.release([name])
-        if not any(entry.build_id == name for entry in self.ledger.left()):
-            self.ledger.open([planned])
+        self.farm.runs.release([planned.entry.build_id])
+        self.ledger.open_forced(planned)
 
 
 def _request(entry: Entry) -> tuple[str, dict[str, object]]:

@@ -23,7 +23,8 @@ class Sweeper(BuildbotService):
 
     def __init__(self, farm: Farm) -> None:
         super().__init__(farm=farm)
-        self._timer = task.LoopingCall(self._sweep)
+        # a loop ends at its first error, which this one is not to
+        self._timer = task.LoopingCall(lambda: self._sweep().addErrback(log.err, "while sweeping"))
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         self.farm = farm

@@ -1,4 +1,4 @@
-"""Looks at the queue every half minute, and raises an alarm for what waits while nothing runs."""
+"""Looks at the queue four times a minute, and raises an alarm for what waits while nothing runs."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from twisted.python import log
 from ..overdue import Overdue, overdue
 
 METRIC = "kmodci.overdue"
-_EVERY = 30.0
+_EVERY = 15.0
 _RECENT = 100
 
 
@@ -25,7 +25,8 @@ class Watchdog(BuildbotService):
     def __init__(self) -> None:
         super().__init__()
         self.late: tuple[Overdue, ...] = ()
-        self._timer = task.LoopingCall(self._look)
+        # a loop ends at its first error, which this one is not to
+        self._timer = task.LoopingCall(lambda: self._look().addErrback(log.err, "while looking at the queue"))
 
     @async_to_deferred
     async def startService(self) -> None:
@@ -55,7 +56,11 @@ class Watchdog(BuildbotService):
             sa.select(
                 sets.c.external_idstring, requests.c.id, requests.c.submitted_at, sa.func.max(builds.c.complete_at)
             )
-            .select_from(requests.join(sets, requests.c.buildsetid == sets.c.id).outerjoin(claims).outerjoin(builds))
+            .select_from(
+                requests.join(sets, requests.c.buildsetid == sets.c.id)
+                .outerjoin(claims, claims.c.brid == requests.c.id)
+                .outerjoin(builds, builds.c.buildrequestid == requests.c.id)
+            )
             .where(requests.c.complete == 0, claims.c.brid.is_(None))
             .group_by(sets.c.external_idstring, requests.c.id, requests.c.submitted_at)
         )
@@ -63,12 +68,12 @@ class Watchdog(BuildbotService):
             name or f"request {number}": now - max(asked, tried or 0)
             for name, number, asked, tried in connection.execute(unclaimed)
         }
+        newest = sa.select(sa.func.max(requests.c.id)).scalar_subquery()
         first = (
             sa.select(sa.func.min(builds.c.started_at) - requests.c.submitted_at)
             .select_from(builds.join(requests, builds.c.buildrequestid == requests.c.id))
+            .where(requests.c.id > newest - _RECENT)
             .group_by(requests.c.id, requests.c.submitted_at)
-            .order_by(requests.c.id.desc())
-            .limit(_RECENT)
         )
         usual = [float(wait) for (wait,) in connection.execute(first)]
         running = connection.execute(sa.select(sa.func.count()).where(builds.c.complete_at.is_(None))).scalar_one()

@@ -27,6 +27,8 @@ class Run:
     """those of the waiting that nobody should wait for"""
     unread: tuple[str, ...]
     """sources that were not looked at since the start"""
+    is_open: bool
+    """whether a run is open in the ledger"""
     faults: Mapping[str, str]
     """source -> why it could not be read"""
 
@@ -42,6 +44,9 @@ class Run:
     def is_over(self) -> bool:
         """Whether nothing more will happen by itself: all is looked at, and all that is left is stuck."""
         pending = [str(build.entry.build_id) for build in self.builds if build.status is Status.PENDING]
+        if not pending and self.is_open:
+            # the last build has ended, and the ledger is about to note it
+            return False
         return not self.unread and all(name in self.stuck for name in pending)
 
     @property
@@ -60,6 +65,7 @@ def run_of(farm: Farm, *, since: float) -> Run:
         builds=plan.builds,
         waiting=plan.waiting,
         stuck=plan.stuck,
+        is_open=bool(farm.runs.runs(is_open=True)),
         unread=unread,
         faults={name: state.error for name, state in states.items() if state.error and state.last_try >= since},
     )

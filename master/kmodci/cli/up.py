@@ -24,6 +24,8 @@ from .processes import MasterProcess
 from .progress import Display, Run, run_of
 
 _LOOK_EVERY = 1.0
+_FULL = 1 << 20
+"""bytes"""
 _FIRST_LOOK = "first-look"
 _STOPPING = "stopping: running builds may end, the rest is kept for the next start (Ctrl-C again: now)"
 
@@ -153,6 +155,11 @@ class LocalFarm:
     def check(self) -> None:
         """Raises KmodciError when the master is gone."""
         if self.master.pid() is None:
+            if self.farm.paths.free < _FULL:
+                raise KmodciError(
+                    f"the master has ended by itself: the disk of {self.farm.paths.state} is full",
+                    hint="make room and start it again: it goes on where it was",
+                )
             raise KmodciError("the master has ended by itself", hint=f"see {self.farm.paths.master / 'twistd.log'}")
 
     def watch_until_interrupted(self) -> None:

@@ -1,5 +1,6 @@
-"""A web server on loopback for tests: serves a folder, remembers what was asked, and misbehaves on request."""
+"""A web server on loopback: serves a folder, remembers what was asked, and misbehaves on request. Tests use it too."""
 
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class WebServer(ThreadingHTTPServer):
         """Answers the next requests for a path with these, one after the other, then as usual."""
         self._faults[path] = list(faults)
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
         """A client that leaves early is no error of a test; anything else is shown."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)

@@ -1,4 +1,4 @@
-"""A real apt repository for tests: packages by dpkg-deb, indices by apt-ftparchive, signed by gpg, served on loopback.
+"""A real apt repository on loopback: packages by dpkg-deb, indices by apt-ftparchive, signed by gpg. Tests use it too.
 
 with AptRepo(tmp_path) as repo:
     for deb in kernel_packages(tmp_path / "debs", "6.1.0-99-amd64", version="6.1.199-1"):
@@ -15,17 +15,21 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from support.webserver import WebServer
+from .webserver import WebServer
 
 # without the time, so that the same content is the same file (as archives make them)
-_COMPRESS = {"": bytes, ".gz": partial(gzip.compress, mtime=0), ".xz": lzma.compress}
+_COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": partial(gzip.compress, mtime=0),
+    ".xz": lzma.compress,
+}
 
 
 class Key:

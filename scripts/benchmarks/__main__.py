@@ -1,0 +1,116 @@
+"""The commands of `scripts/bench`."""
+
+import sys
+
+import click
+from kmodci.cli.output import note
+from kmodci.errors import KmodciError
+
+from . import arrival, efficiency, others, place, scale
+
+_KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
+_MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
+_EXCLUDE = click.option(
+    "--exclude",
+    multiple=True,
+    default=("*/*cloud*",),
+    show_default=True,
+    help="Patterns of target/release that are left out: those that the module's dkms.conf excludes.",
+)
+SIZES = (100, 1_000, 10_000)
+_CGROUP = click.option(
+    "--cgroup", default="docker", show_default=True, help="Where the engine's containers are counted."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def bench() -> None:
+    """Measures the farm on this machine, and what it is compared with."""
+
+
+@bench.command(name="efficiency")
+@_KERNELS
+@_MODULE
+@_EXCLUDE
+@_CGROUP
+@click.option("--cold/--warm-only", default=True, show_default=True, help="Whether to begin with an empty state.")
+def efficiency_(count: int, module: str, exclude: tuple[str, ...], cgroup: str, cold: bool) -> None:
+    """Bare make over cores x wall time, of a run from nothing and of one with the header bundles there."""
+    with place.place(module) as made:
+        good = efficiency.measure(made, count=count, exclude=exclude, cold=cold, cgroup=cgroup)
+        efficiency.overhead(made)
+    sys.exit(0 if good else 1)
+
+
+@bench.command(name="overhead")
+@_MODULE
+def overhead_(module: str) -> None:
+    """What a build costs besides make, and where: of the runs that `efficiency` made last."""
+    with place.place(module) as made:
+        efficiency.overhead(made)
+
+
+@bench.command(name="dkms")
+@_KERNELS
+@_MODULE
+@_EXCLUDE
+def dkms_(count: int, module: str, exclude: tuple[str, ...]) -> None:
+    """`dkms build` for the same kernels, one after the other and two at a time."""
+    with place.place(module) as made:
+        others.dkms(made, count=count, exclude=exclude)
+
+
+@bench.command(name="container")
+@_KERNELS
+@_MODULE
+@_EXCLUDE
+def container_(count: int, module: str, exclude: tuple[str, ...]) -> None:
+    """A container per kernel that gets the header packages, unpacks them and makes; two at a time."""
+    with place.place(module) as made:
+        others.container(made, count=count, exclude=exclude)
+
+
+@bench.command(name="time-to-module")
+@click.option("--kernels", "count", default=20, show_default=True, help="How many, one after the other.")
+@click.option("--interval", default=10, show_default=True, help="Of the polls, in seconds.")
+@_MODULE
+@_EXCLUDE
+def time_to_module(count: int, interval: int, module: str, exclude: tuple[str, ...]) -> None:
+    """From a kernel in a repository on loopback to its module in the bucket."""
+    with place.place(module) as made:
+        arrival.measure(made, count=count, exclude=exclude, interval=interval)
+
+
+@bench.command(name="scale")
+@click.option("--size", "sizes", multiple=True, type=int, default=SIZES, show_default=True, help="Kernels.")
+def scale_(sizes: tuple[int, ...]) -> None:
+    """Start, memory, plan, poll and REST of a master with so many synthetic kernels, four modules each."""
+    with place.place("*") as made:
+        scale.measure(made, sizes)
+
+
+@bench.command(name="all")
+@_KERNELS
+@_MODULE
+@_EXCLUDE
+@_CGROUP
+def all_(count: int, module: str, exclude: tuple[str, ...], cgroup: str) -> None:
+    """All of them, one after the other."""
+    with place.place(module) as made:
+        good = efficiency.measure(made, count=count, exclude=exclude, cold=True, cgroup=cgroup)
+        efficiency.overhead(made)
+        others.dkms(made, count=count, exclude=exclude)
+        others.container(made, count=count, exclude=exclude)
+    with place.place(module) as made:
+        arrival.measure(made, count=20, exclude=exclude, interval=10)
+    with place.place("*") as made:
+        scale.measure(made, SIZES)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    try:
+        bench()
+    except KmodciError as error:
+        note(f"bench: {error}")
+        sys.exit(2)
