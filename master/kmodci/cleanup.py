@@ -196,6 +196,7 @@ def _named_by_manifests(manifests: Iterable[tuple[str, Manifest]]) -> Iterator[s
 
 def _named_singly(bucket: Bucket, objects: Iterable[Object], named: set[str]) -> Iterator[str]:
     """What only the index object of a kernel release names; read where something would else be named by nobody."""
+    # a build's files may be a folder deeper (`publishing`)
     folders = {build_of_key(each.key) for each in objects if each.key not in named}
     for folder in folders:
         place, *parts = folder.split("/")
