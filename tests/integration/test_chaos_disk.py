@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo
+from kmodci.errors import KmodciError
 from support.chaos import await_rest, check_all, faults_of_bucket, let_go
 from support.farm import TARGET, LiveFarm, gated, live_farm
 from support.realkernels import RealKernel
@@ -105,3 +106,14 @@ def test_a_hundred_hangups_while_it_builds(folder: Path, repo: AptRepo, builds: 
         await_rest(farm)
         check_all(farm, builds)
         assert farm.master_pid() == pid
+
+
+def test_a_second_master_on_the_same_state_refuses(folder: Path, repo: AptRepo) -> None:
+    with live_farm(folder, repo, {"first": gated()}) as farm:
+        farm.up()
+        pid = farm.master_pid()
+        with pytest.raises(KmodciError, match="another master is running on"):
+            # asked for where the first one does not answer, or that would pass for the second
+            farm.master.start(url=f"{farm.url}/nowhere")
+        assert farm.master_pid() == pid
+        assert farm.get("masters")["masters"][0]["active"]

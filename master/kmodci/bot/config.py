@@ -29,7 +29,7 @@ from .schedulers import MATRIX, MatrixScheduler
 from .sweeper import Sweeper
 from .virtual import VirtualBuilders
 from .watchdog import Watchdog
-from .web import close_event_stream
+from .web import answer_from_the_reactor, close_event_stream
 from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
@@ -49,6 +49,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         raise ConfigErrors([str(error)]) from None
     BuildRequestDistributor.BuildChooser = BoundedChooser
     close_event_stream()
+    answer_from_the_reactor()
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
     web, database = farm.settings.web, buildbot_database(farm.settings)

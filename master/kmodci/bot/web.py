@@ -1,7 +1,11 @@
-"""What of Buildbot's web server is changed: 4.3.0 streams every event to anyone under /sse."""
+"""What of Buildbot's web server is changed: 4.3.0 streams every event to anyone under /sse, and loses answers."""
+
+import json
 
 from buildbot.master import BuildMaster
 from buildbot.www import sse
+from buildbot.www.rest import V2RootResource
+from twisted.internet import reactor
 from twisted.web.http import Request
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
@@ -23,3 +27,24 @@ class ClosedEvents(Resource):
 def close_event_stream() -> None:
     """Before the site is made. /sse is not under `authz`: with it, all could read all that is private."""
     sse.EventResource = ClosedEvents
+
+
+def answer_from_the_reactor() -> None:
+    """REST encodes its answers in a thread, and writes them from there as well, which a transport is not made for.
+
+    Now and then an answer had no body (https://github.com/buildbot/buildbot/pull/8224).
+    """
+    V2RootResource._write_json_data = staticmethod(_encode)
+
+
+def _encode(request: Request, encoder: json.JSONEncoder, data: object) -> None:
+    """In a thread. What is asked of the reactor here is done before it hears that this has ended."""
+    reactor.callFromThread(_answer, request, encoder.encode(data).encode())
+
+
+def _answer(request: Request, body: bytes) -> None:
+    if request.finished or request.channel is None:
+        return  # who asked has left
+    request.setHeader(b"content-length", str(len(body)).encode())
+    if request.method != b"HEAD":
+        request.write(body)
