@@ -142,5 +142,6 @@ class Stopwatch:
     def __init__(self) -> None:
         self._began = time.monotonic()
 
-    def __str__(self) -> str:
-        return f"{time.monotonic() - self._began:.0f} s"
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
