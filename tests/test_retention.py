@@ -209,6 +209,31 @@ def test_what_only_the_index_names_stays() -> None:
     assert going(sweep(world.contents, needed, KEEP, now=NOW)) == [made.log]
 
 
+def test_what_an_index_named_that_has_just_gone_goes_with_its_version() -> None:
+    world = World()
+    for number, version in enumerate(("1.0", "2.0", "3.0")):
+        world.publish("loop", version, at=NOW - (40 - 10 * number) * DAY)
+    nameless = world.publish("loop", "1.0", RELEASES[1], at=NOW - 39 * DAY)
+    folder = nameless.log.rpartition("/")[0]
+    world.delete([f"{folder}/manifest.json"])
+    needed = Needed(bundles=frozenset(BUNDLES))
+    world.apply(sweep(world.contents, needed, KEEP, now=NOW))
+    assert going(sweep(world.contents, needed, KEEP, now=NOW + 6 * DAY)) == []
+    assert f"{folder}/x.ko" in going(sweep(world.contents, needed, KEEP, now=NOW + 7 * DAY))
+
+
+def test_what_a_new_build_has_replaced_waits_for_the_grace() -> None:
+    world = World()
+    world.publish("loop", "1.0", at=NOW - 30 * DAY)
+    again = world.publish("loop", "1.0", at=NOW - 6 * DAY)
+    folder = again.log.rpartition("/")[0]
+    # as `publishing` keeps a build with other bytes beside the one that the index still names
+    world.put(f"{folder}/0123456789abcdef/x.ko", at=NOW - 30 * DAY)
+    needed = Needed(bundles=frozenset(BUNDLES))
+    assert going(sweep(world.contents, needed, KEEP, now=NOW)) == []
+    assert going(sweep(world.contents, needed, KEEP, now=NOW + DAY)) == [f"{folder}/0123456789abcdef/x.ko"]
+
+
 def test_logs_and_runs_go_by_age_and_the_last_run_stays() -> None:
     world = World()
     old = world.publish("loop", "1.0", at=NOW - 91 * DAY)

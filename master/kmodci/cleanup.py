@@ -16,7 +16,7 @@ from .bucket import Bucket
 from .errors import EngineError, StoreError
 from .farm import Farm
 from .images import tag_of_key
-from .keys import MANIFEST, RETIRED, run_of_key, sha256_of_headers
+from .keys import MANIFEST, RETIRED, build_of_key, run_of_key, sha256_of_headers
 from .manifest import Manifest
 from .model import BuildId, Status, Target
 from .objects import Object
@@ -197,8 +197,9 @@ def _named_by_manifests(manifests: Iterable[tuple[str, Manifest]]) -> Iterator[s
 def _named_singly(bucket: Bucket, objects: Iterable[Object], named: set[str]) -> Iterator[str]:
     """What only the index object of a kernel release names; read where something would else be named by nobody."""
     # a build's files may be a folder deeper (`publishing`)
-    folders = {tuple(each.key.split("/")[:7]) for each in objects if each.key not in named}
-    for place, *parts in folders:
+    folders = {build_of_key(each.key) for each in objects if each.key not in named}
+    for folder in folders:
+        place, *parts = folder.split("/")
         if place == "modules" and len(parts) == 6:
             module, version, distro, series, arch, release = parts
             try:

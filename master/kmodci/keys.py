@@ -6,6 +6,7 @@ from .model import Kernel, check_module_version
 from .release import BadName, check_name, check_release
 
 MANIFEST = "manifest.json"
+_BUILD_PARTS = 7
 LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
 RETIRED = "state/retired.json"
@@ -58,6 +59,11 @@ def sha256_of_headers(key: str) -> str:
 def run_key(run: str, part: str) -> str:
     """One object of a run's state: `matrix`, `chunk-001`, `summary`. Raises BadName."""
     return f"state/runs/{check_name(run, 'run id')}/{check_name(part, 'part of a run')}.json"
+
+
+def build_of_key(key: str) -> str:
+    """Where the build is that an object below `modules/` is of, without a `/` at the end."""
+    return "/".join(key.split("/")[:_BUILD_PARTS])
 
 
 def run_of_key(key: str) -> str:

@@ -1,7 +1,7 @@
 """From what a container wrote to what a node can read: judged, compressed, published, indexed."""
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -81,21 +81,28 @@ class Publisher:
     _changed: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _published: set[tuple[str, str]] = field(default_factory=set)
-    """versions that builds were published of since `begin_removal`"""
+    """versions that builds were published of since `begin_removal`, or were being published then"""
+    _publishing: Counter[tuple[str, str]] = field(default_factory=Counter)
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def publish(self, made: Built) -> Manifest:
         """Raises StoreError; may then be called again with the same."""
+        version = (made.module.module, made.module.version)
         with self._lock:
-            self._published.add((made.module.module, made.module.version))
-        manifest = publish(self.bucket, made)
+            self._published.add(version)
+            self._publishing[version] += 1
+        try:
+            manifest = publish(self.bucket, made)
+        finally:
+            with self._lock:
+                self._publishing[version] -= 1
         self._note(manifest)
         return manifest
 
     def begin_removal(self) -> None:
         """Before the bucket is listed for what may go."""
         with self._lock:
-            self._published.clear()
+            self._published = set(+self._publishing)
 
     def remove(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
         """Deletes objects of a version, unless a build of it was published since they were listed: then it stops.
@@ -115,6 +122,7 @@ class Publisher:
             if version not in self._published:
                 # read again when something of it is published
                 self._entries.pop(version, None)
+                self._changed.discard(version)
         return self.remove(version, keys)
 
     def _note(self, manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from .images import tag_of_key
-from .keys import MANIFEST, headers_key, run_of_key, sha256_of_headers
+from .keys import MANIFEST, build_of_key, headers_key, run_of_key, sha256_of_headers
 from .manifest import Manifest, Record
 from .objects import Object
 from .quantities import duration_text
@@ -133,7 +133,7 @@ def sweep(found: Contents, needed: Needed, retention: Retention, *, now: float) 
             removal
             for removal in (
                 *_modules(over, found, retention),
-                *_unnamed(found, kept, over, old),
+                *_unnamed(found, kept, past, old),
                 *_logs(found, kept, retention, old, now),
                 *_bundles(found, kept, needed, old),
                 *_images(found, kept, needed, old),
@@ -201,16 +201,23 @@ def _modules(over: Iterable[Version], found: Contents, retention: Retention) -> 
         )
 
 
-def _unnamed(found: Contents, kept: Mapping[str, Manifest], over: Collection[Version], old: _Old) -> Iterator[Removal]:
+def _unnamed(found: Contents, kept: Mapping[str, Manifest], past: Collection[Version], old: _Old) -> Iterator[Removal]:
     named = {*found.named, *kept}
+    # a build that was published again of late has left something behind that a reader may still be about to fetch
+    recent = {build_of_key(each.key) for each in found.objects if each.key in kept and not old(each)}
     for manifest in kept.values():
         named |= {manifest.log, *(file.key for file in manifest.files)}
     for version, objects in found.by_version.items():
-        if version not in over:
+        # an index that has just been left may have named them; they go with the rest of their version
+        if version not in past:
             yield Removal(
                 what=f"leftovers of {' '.join(version)}",
                 why="no index and no manifest names them",
-                objects=tuple(each for each in objects if each.key not in named and old(each)),
+                objects=tuple(
+                    each
+                    for each in objects
+                    if each.key not in named and old(each) and build_of_key(each.key) not in recent
+                ),
                 version=version,
             )
 

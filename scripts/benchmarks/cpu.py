@@ -41,7 +41,8 @@ def process(pid: int, *, since: float = 0.0) -> tuple[float, float]:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0, 0.0
     user, system, child_user, child_system = map(int, fields[11:15])
-    if int(fields[19]) / _TICKS < since:
+    # a start is told in whole ticks
+    if (int(fields[19]) + 1) / _TICKS < since:
         return 0.0, 0.0
     return (user + system) / _TICKS, (child_user + child_system) / _TICKS
 
@@ -73,7 +74,10 @@ class Watch:
                 self._note(name, file)
 
     def _note(self, name: str, file: Path) -> None:
-        text = file.read_text().strip() if file.exists() else ""
+        try:
+            text = file.read_text().strip()
+        except FileNotFoundError:
+            return
         if text.isdigit():
             own, children = process(int(text), since=self._began)
             self.used[name] = max(self.used.get(name, 0.0), own)

@@ -1,7 +1,6 @@
 """A whole run, cold and warm: how much of the machine was bare make, and where the rest went."""
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -16,7 +15,7 @@ from kmodci.store import Store
 from . import cpu
 from .place import SCOPE, Place
 
-_FIGURES = "figures.json"
+_FIGURES, _PID = "figures.json", "up.pid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,8 @@ def measure(place: Place, *, count: int, exclude: tuple[str, ...], cold: bool, c
     if cold:
         figures.append(_run(place, "cold", cgroup))
     else:
-        _run(place, "to have the bundles", cgroup)
+        note("a run, to have the bundles")
+        _up(place)
     _forget(place)
     figures.append(_run(place, "warm", cgroup))
     (place.state / _FIGURES).write_text(json.dumps([asdict(each) for each in figures]))
@@ -108,18 +108,13 @@ def overhead(place: Place) -> None:
 
 def _run(place: Place, name: str, cgroup: str) -> Figures:
     note(f"a run: {name}")
-    up = place.state / "up.pid"
-    place.state.mkdir(parents=True, exist_ok=True)
-    watch = cpu.Watch({"up": up, "master": place.state / "master" / "lock", "s3": place.state / "s3.pid"})
+    watch = cpu.Watch(
+        {"up": place.state / _PID, "master": place.state / "master" / "lock", "s3": place.state / "s3.pid"}
+    )
     machine, containers, began = cpu.machine(), cpu.containers(cgroup), time.monotonic()
-    with watch.looking(), (place.state / "up.log").open("wb") as log:
-        command = place.kmodci("up", "--once", "--scope", SCOPE, "--module", place.module)
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
-        up.write_text(str(process.pid))
-        status = process.wait()
+    with watch.looking():
+        _up(place)
     whole = time.monotonic() - began
-    if status > 1:
-        raise KmodciError(f"the farm ended with {status}:\n{(place.state / 'up.log').read_text()[-2000:]}")
     told, after = place.asked("bench"), cpu.containers(cgroup)
     return Figures(
         name=name,
@@ -135,6 +130,18 @@ def _run(place: Place, name: str, cgroup: str) -> Figures:
         s3=watch.used.get("s3", 0.0),
         command=watch.used.get("up", 0.0),
     )
+
+
+def _up(place: Place) -> None:
+    """Builds what is not built. Raises KmodciError if the farm does not start."""
+    place.state.mkdir(parents=True, exist_ok=True)
+    with (place.state / "up.log").open("wb") as log:
+        command = place.kmodci("up", "--once", "--scope", SCOPE, "--module", place.module)
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        (place.state / _PID).write_text(str(process.pid))
+        status = process.wait()
+    if status > 1:
+        raise KmodciError(f"the farm ended with {status}:\n{(place.state / 'up.log').read_text()[-2000:]}")
 
 
 def _number(told: object, name: str) -> int:

@@ -178,6 +178,24 @@ def test_what_is_published_meanwhile_stays(settings: Settings) -> None:
         assert version_index(bucket, "hello", "1.0").kernels == ()
 
 
+def test_what_is_being_published_while_it_begins_stays(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_bucket(settings) as bucket:
+        publisher = Publisher(bucket)
+        put, removed = bucket.put, []
+
+        def begin(key: str, data: bytes) -> None:
+            publisher.begin_removal()
+            removed.append(publisher.remove(("hello", "1.0"), [key]))
+            put(key, data)
+
+        monkeypatch.setattr(bucket, "put", begin)
+        publisher.publish(replace(built(), module=module("1.0")))
+        assert removed
+        assert not any(removed)
+        publisher.begin_removal()
+        assert publisher.remove(("hello", "1.0"), ["modules/hello/1.0/nothing"])
+
+
 def test_a_farm_that_runs_does_it_itself(run: Run, settings: Settings) -> None:
     with (Paths(settings.state).master / "lock").open("w") as lock:
         lock.write("77")

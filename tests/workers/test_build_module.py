@@ -131,6 +131,13 @@ def test_a_module_that_does_not_compile(build: Build) -> None:
     assert f"error: {made.facts['error']}" == made.last
 
 
+def test_a_makefile_that_hides_that_it_failed(build: Build) -> None:
+    broken = {"greet.c": "int greet(void)\n{\n\treturn nothing;\n}\n"}
+    made = build(broken, recipe={"KMODCI_BUILD": 'make -C "$KERNEL_DIR" M="$PWD" modules || true'})
+    assert made.status == 1
+    assert made.last.endswith("greet.c:3:16: error: 'nothing' undeclared (first use in this function)")
+
+
 def test_a_kernel_that_dkms_conf_excludes(build: Build) -> None:
     made = build({"dkms.conf": DKMS + "BUILD_EXCLUSIVE_KERNEL_MAX=5.99\n"})
     assert made.status == 3

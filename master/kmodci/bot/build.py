@@ -6,6 +6,9 @@ that was killed for memory is a failure of the build at once.
 """
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 from buildbot.process.build import Build
 from buildbot.process.builder import Builder
@@ -14,6 +17,7 @@ from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import threads
+from twisted.python import log
 
 from ..errors import KmodciError
 from ..facts import Facts
@@ -30,6 +34,9 @@ _SHUTDOWN = "Master Shutdown"
 _RESULTS = {Status.BUILT: SUCCESS, Status.FAILED: FAILURE, Status.UNAVAILABLE: SKIPPED, Status.SKIPPED: SKIPPED}
 
 
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
+
+
 class KernelBuild(Build):
     """One module for one kernel. Its steps call `conclude` at most once."""
 
@@ -39,6 +46,8 @@ class KernelBuild(Build):
     fault = ""
     """what of the farm was at fault, as the step that met it says"""
     bundle: Bundle
+    headers: Mapping[str, Path] = _NOTHING
+    """the top folders of the header bundle, where they are mounted from"""
     facts: Facts | None = None
     artifacts: tuple[Artifact, ...] = ()
     began = 0.0
@@ -65,6 +74,14 @@ class KernelBuild(Build):
                 url=await self.getUrl(),
                 manifest=manifest,
             )
+
+    async def find_headers(self) -> None:
+        """Before the container starts, which is to mount them. What cannot be had now, the step waits for, or tells."""
+        if self.job is not None:
+            try:
+                _, self.headers = await threads.deferToThread(self.farm.supply.headers, self.job.entry.kernel)
+            except KmodciError as error:
+                log.msg(f"{self.build_id} starts without its headers: {error.brief}")
 
     async def is_asked_again(self) -> bool:
         """Whether somebody wants this built although it is: by the form, or by a build page's Rebuild button."""

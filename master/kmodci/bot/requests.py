@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from buildbot.data.resultspec import Filter
 from buildbot.master import BuildMaster
+from buildbot.reporters.utils import getURLForBuild
 
 FORCED = "forced:"
 # A forced build is somebody waiting: it comes before all that runs have queued. An image is waited for by many.
@@ -61,9 +62,22 @@ class Requests:
         )
         return True
 
-    async def running(self) -> dict[str, int]:
-        """Those that a worker has taken: name -> number of the build request."""
-        return {name: request for name, (request, is_claimed) in (await self._requests()).items() if is_claimed}
+    async def running(self) -> dict[str, Mapping[str, object]]:
+        """Those that a worker has taken: name -> the build's row; an empty one if it is about to start."""
+        taken = {request: name for name, (request, is_claimed) in (await self._requests()).items() if is_claimed}
+        found: dict[str, Mapping[str, object]] = {name: {} for name in taken.values()}
+        for build in await self._master.data.get(("builds",), filters=[Filter("complete", "eq", [False])]):
+            if build["buildrequestid"] in taken:
+                found[taken[build["buildrequestid"]]] = build
+        return found
+
+    async def building(self) -> dict[str, str]:
+        """What runs: build id -> address of the build."""
+        return {
+            name.removeprefix(FORCED): getURLForBuild(self._master, build["builderid"], build["number"])
+            for name, build in (await self.running()).items()
+            if build
+        }
 
     async def cancel(self, names: Collection[str], reason: str) -> None:
         """Takes out of the queue what no worker has taken yet."""
@@ -73,14 +87,16 @@ class Requests:
 
     async def stop(self, names: Collection[str], reason: str) -> None:
         """Stops what is running of these."""
-        requests = {request: name for name, request in (await self.running()).items() if name in names}
-        for build in await self._master.data.get(("builds",), filters=[Filter("complete", "eq", [False])]):
-            if build["buildrequestid"] in requests:
+        for name, build in (await self.running()).items():
+            if name in names and build:
                 await self._master.data.control("stop", {"reason": reason}, ("builds", str(build["buildid"])))
 
     async def _requests(self) -> dict[str, tuple[int, bool]]:
-        names = {bsid: name for name, bsid in self._open.items()}
-        every = await self._master.data.get(("buildrequests",), filters=[Filter("complete", "eq", [False])])
+        # asked anew, because the form's requests are made by its own scheduler
+        incomplete = [Filter("complete", "eq", [False])]
+        sets = await self._master.data.get(("buildsets",), filters=incomplete)
+        names = {each["bsid"]: each["external_idstring"] for each in sets if each["external_idstring"]}
+        every = await self._master.data.get(("buildrequests",), filters=incomplete)
         return {
             names[each["buildsetid"]]: (each["buildrequestid"], each["claimed"])
             for each in every

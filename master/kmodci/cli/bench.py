@@ -27,7 +27,7 @@ def bench(run: str, config: Path, as_json: bool) -> None:
 
     \b
     kmodci bench
-    scripts/bench --all      a whole run, from an empty state
+    scripts/bench efficiency      a whole run, from an empty state, and one more from its header bundles
     """
     settings = load(config)
     store = farm_store(settings)

@@ -32,7 +32,7 @@ def gc(remove: bool, config: Path, as_json: bool) -> None:
     farm = open_farm(config)
     kept: list[str] = []
     with (
-        MasterProcess(farm.paths, config, "", ()).kept_out("force its builder `gc`") if remove else nullcontext(),
+        MasterProcess(farm.paths, config, "", ()).kept_out("force its builder `gc`, or ") if remove else nullcontext(),
         open_bucket(farm.settings),
     ):
         cleanup = Cleanup(farm)

@@ -36,7 +36,7 @@ def rebuild(config: Path, as_json: bool) -> None:
     paths = Paths(settings.state)
     store = Store(settings.database_url)
     with (
-        MasterProcess(paths, config, "", ()).kept_out("it keeps the index itself"),
+        MasterProcess(paths, config, "", ()).kept_out(),
         open_bucket(settings) as bucket,
     ):
         store.create()

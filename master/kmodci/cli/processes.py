@@ -48,7 +48,7 @@ class MasterProcess:
                     return None
 
     @contextmanager
-    def kept_out(self, advice: str) -> Iterator[None]:
+    def kept_out(self, advice: str = "") -> Iterator[None]:
         """No master runs in this block, and none can start. Raises StoreError if one does; advice: what to do then."""
         with (self.paths.master / "lock").open("a+") as lock:
             try:
@@ -57,7 +57,7 @@ class MasterProcess:
                 lock.seek(0)
                 raise StoreError(
                     f"a farm is running on {self.paths.state} (process {lock.read()}), and writes the index itself",
-                    hint=f"{advice}, or stop it first: scripts/quickstart --stop",
+                    hint=f"{advice}stop it first: scripts/quickstart --stop",
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
