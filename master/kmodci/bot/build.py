@@ -14,6 +14,7 @@ from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import threads
+from twisted.python import log
 
 from ..errors import KmodciError
 from ..facts import Facts
@@ -53,7 +54,6 @@ class KernelBuild(Build):
 
     async def conclude(self, status: Status, cause: str = "", *, manifest: str = "") -> None:
         """Writes down how this build ended, unless what it was for is not even known."""
-        self.ended = status
         if self.job is not None:
             await threads.deferToThread(
                 self.farm.conclude,
@@ -65,6 +65,8 @@ class KernelBuild(Build):
                 url=await self.getUrl(),
                 manifest=manifest,
             )
+        # not before: what could not be written down has not ended, and is tried again
+        self.ended = status
 
     async def is_asked_again(self) -> bool:
         """Whether somebody wants this built although it is: by the form, or by a build page's Rebuild button."""
@@ -99,12 +101,19 @@ class KernelBuild(Build):
     @async_to_deferred
     async def buildFinished(self, text: list[str], results: int) -> None:
         results = worst_status(self.results, results)
-        if self.ended is None and results in (RETRY, EXCEPTION):
-            results, text = await self._after_fault(text)
-        elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN and self.job:
-            # or it would be planned again at once
-            reason = f"cancelled: {self.stopped_reason or 'no reason'}"
-            await threads.deferToThread(self.farm.hold_cancelled, self.job, reason)
+        try:
+            if self.ended is None and results in (RETRY, EXCEPTION):
+                results, text = await self._after_fault(text)
+            elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN and self.job:
+                # or it would be planned again at once
+                reason = f"cancelled: {self.stopped_reason or 'no reason'}"
+                await threads.deferToThread(self.farm.hold_cancelled, self.job, reason)
+        except KmodciError as error:
+            # nothing may be raised from here: the build would never end, and its worker never be free
+            log.msg(f"cannot write down how {self.build_id} ended: {error}")
+            if results != CANCELLED:
+                self.workerforbuilder.worker.putInQuarantine()
+                results = RETRY
         self.results = results
         await super().buildFinished(text, results)
 

@@ -4,7 +4,8 @@ The name is the build id; `forced:` before it for what a person asked for; `imag
 kept in the buildset (`external_idstring`), so that a master that starts again knows what it has asked for.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from buildbot.data.resultspec import Filter
 from buildbot.master import BuildMaster
@@ -32,12 +33,27 @@ class Requests:
 
     async def read(self) -> None:
         """What an earlier life of this master has asked for and not yet ended."""
-        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
-        self._open = {each["external_idstring"]: each["bsid"] for each in every if each["external_idstring"]}
+        self._open = await self._incomplete()
 
-    def expect(self, name: str) -> None:
-        """Somebody else is about to ask for this."""
+    async def check(self) -> None:
+        """Forgets what has ended without a word, as an end does that comes while `read` reads."""
+        asked = {name: bsid for name, bsid in self._open.items() if bsid}
+        there = await self._incomplete()
+        for name, bsid in asked.items():
+            if name not in there and self._open.get(name) == bsid:
+                del self._open[name]
+
+    @contextmanager
+    def expected(self, name: str) -> Iterator[None]:
+        """While somebody else asks for this. Is forgotten if that fails, or nobody would ever ask for it again."""
+        is_new = name not in self._open
         self._open.setdefault(name, 0)
+        try:
+            yield
+        except BaseException:
+            if is_new:
+                self.ended(name)
+            raise
 
     def ended(self, name: str) -> bool:
         """Forgets one. Returns whether it was known."""
@@ -47,19 +63,25 @@ class Requests:
         """Asks for one, unless it is asked for. builder: a real one; wanted: properties. Returns whether it did."""
         if name in self._open:
             return False
-        self._open[name] = 0
-        builderid = await self._master.botmaster.builders[builder].getBuilderId()
-        self._open[name], _ = await self._master.data.updates.addBuildset(
-            scheduler=self._scheduler,
-            builderids=[builderid],
-            sourcestamps=[_SOURCE],
-            reason=why,
-            external_idstring=name,
-            properties={key: (value, self._scheduler) for key, value in wanted.items()},
-            waited_for=False,
-            priority=priority,
-        )
+        with self.expected(name):
+            builderid = await self._master.botmaster.builders[builder].getBuilderId()
+            buildset, _ = await self._master.data.updates.addBuildset(
+                scheduler=self._scheduler,
+                builderids=[builderid],
+                sourcestamps=[_SOURCE],
+                reason=why,
+                external_idstring=name,
+                properties={key: (value, self._scheduler) for key, value in wanted.items()},
+                waited_for=False,
+                priority=priority,
+            )
+            self.asked(name, buildset)
         return True
+
+    def asked(self, name: str, buildset: int) -> None:
+        """What was expected has been asked for, unless it has ended already. buildset: its number."""
+        if name in self._open:
+            self._open[name] = buildset
 
     async def running(self) -> dict[str, int]:
         """Those that a worker has taken: name -> number of the build request."""
@@ -77,6 +99,11 @@ class Requests:
         for build in await self._master.data.get(("builds",), filters=[Filter("complete", "eq", [False])]):
             if build["buildrequestid"] in requests:
                 await self._master.data.control("stop", {"reason": reason}, ("builds", str(build["buildid"])))
+
+    async def _incomplete(self) -> dict[str, int]:
+        """The buildsets that have not ended: name -> number."""
+        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
+        return {each["external_idstring"]: each["bsid"] for each in every if each["external_idstring"]}
 
     async def _requests(self) -> dict[str, tuple[int, bool]]:
         names = {bsid: name for name, bsid in self._open.items()}
