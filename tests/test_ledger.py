@@ -47,9 +47,13 @@ def made(store: Store, bucket: Bucket) -> Ledger:
     return Ledger(store=store, runs=RunStore(store), bucket=bucket, slots=2, chunk_length=4)
 
 
-def look(ledger: Ledger, due: Collection[str] = NAMES, keys: Mapping[str, str] = KEYS) -> None:
+def look(
+    ledger: Ledger, due: Collection[str] = NAMES, keys: Mapping[str, str] = KEYS, waiting: Collection[str] = ()
+) -> None:
+    """due: what can be built now; waiting: what is to be built, and cannot be now."""
     planned = [planned for planned in PLAN if str(planned.entry.build_id) in due]
-    ledger.look(planned, keys, ledger.store.outcomes(), ledger.runs.holds())
+    wanted = {name: key for name, key in KEYS.items() if name in due or name in waiting}
+    ledger.look(planned, wanted, keys, ledger.store.outcomes(), ledger.runs.holds())
 
 
 def end(ledger: Ledger, *numbers: int, status: Status = Status.BUILT) -> list[str]:
@@ -126,6 +130,18 @@ def test_what_appears_during_a_run_comes_first_in_one_of_its_own(ledger: Ledger)
     look(ledger, due=NAMES)
     assert [str(entry.build_id) for entry in ledger.left()] == NAMES[8:] + NAMES[:8]
     assert [run.is_open for run in ledger.runs.runs()] == [True, True]
+
+
+def test_what_cannot_be_built_for_a_while_stays_in_its_run(ledger: Ledger, store: Store, bucket: Bucket) -> None:
+    look(ledger)
+    again = made(store, bucket)
+    # as when a source was added, which has not been read, or an image cannot be made
+    look(again, due=(), waiting=NAMES)
+    assert [str(entry.build_id) for entry in again.left()] == NAMES
+    look(again, due=(), waiting=NAMES[:3])
+    assert [str(entry.build_id) for entry in again.left()] == NAMES[:3]
+    look(again, due=NAMES[:3])
+    assert [run.is_open for run in again.runs.runs()] == [True], "and is not planned twice"
 
 
 def test_it_cannot_tell_how_a_build_ended_that_left_nothing(ledger: Ledger) -> None:

@@ -31,6 +31,7 @@ def test_a_lost_database_learns_every_published_build(bucket: Bucket, store: Sto
     assert {name: (each.status, each.key) for name, each in known.items()} == {
         manifest.build_id: (Status.BUILT, manifest.inputs) for manifest in manifests
     }
+    assert {each.image for each in known.values()} == {manifest.image for manifest in manifests}
     publisher.write_indices()
     index = version_index(bucket, manifests[0].module, manifests[0].version)
     assert {entry.release for entry in index.kernels} == set(SERIES), "and the index has them too"

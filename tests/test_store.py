@@ -140,6 +140,14 @@ def test_what_is_said_when_there_is_no_database(tmp_path: Path) -> None:
         Store(f"sqlite:///{tmp_path / 'empty.sqlite'}").kernels()
     with pytest.raises(StoreError, match=r"(?s)unable to open database file.*does its folder exist"):
         Store(f"sqlite:///{tmp_path / 'no' / 'folder.sqlite'}").create()
+    old = Store(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    old.create()
+    with old.transaction("go back a version") as connection:
+        connection.exec_driver_sql("ALTER TABLE kmodci_outcomes DROP COLUMN image")
+    with pytest.raises(StoreError, match=r"(?s)no such column.*an earlier version.*start it once"):
+        old.outcomes()
+    old.create()
+    assert old.outcomes() == {}
     (tmp_path / "text.sqlite").write_text("this is not a database" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(f"sqlite:///{tmp_path / 'text.sqlite'}").create()

@@ -75,22 +75,23 @@ class Ledger:
     def look(
         self,
         planned: Sequence[Planned],
+        wanted: Mapping[str, str],
         keys: Mapping[str, str],
         outcomes: Mapping[str, Outcome],
         holds: Mapping[str, Hold],
     ) -> None:
         """Settles the open runs by a plan made just now, and opens a run for what is due and in none of them.
 
-        planned: all that could be built now; keys: of the whole matrix, outcomes, holds: by build id.
+        planned: all that could be built now; wanted: the keys of all that is to be built, for what waits for an image,
+        or for a source to be read, stays in its run; keys: of the whole matrix, outcomes, holds: by build id.
         """
-        due = {str(each.entry.build_id): each.key for each in planned}
         for found in list(self.open_runs.values()):
             ended = [
                 after
                 for name in found.left
                 if (entry := found.entries[name])
                 and (
-                    after := settle(entry, outcome=outcomes.get(name), hold=holds.get(name), due=due, keys=keys)
+                    after := settle(entry, outcome=outcomes.get(name), hold=holds.get(name), due=wanted, keys=keys)
                 ).ending
             ]
             self._note(found, ended)

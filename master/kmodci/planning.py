@@ -31,6 +31,8 @@ class Plan:
     """what names the inputs of each"""
     due: tuple[Planned, ...] = ()
     """what can be built now, or as soon as its image is there"""
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    """the key of each that is to be built, also of those that cannot be now"""
     missing_images: tuple[str, ...] = ()
     """toolchains"""
     waiting: Mapping[str, str] = field(default_factory=dict)
@@ -117,6 +119,7 @@ class Planner:
             builds=standings(entries, outcomes, named),
             keys=named,
             due=due,
+            wanted={str(p.entry.build_id): p.key for p in planned},
             missing_images=tuple(t for t in dict.fromkeys(p.entry.kernel.toolchain for p in due) if t in lacking),
             waiting=waiting,
             stuck=frozenset(stuck),

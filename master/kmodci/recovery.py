@@ -85,6 +85,7 @@ def _outcome(manifest: Manifest) -> Outcome:
         make_seconds=manifest.make_seconds,
         build_url=manifest.build_url,
         manifest=entry_of(manifest).manifest,
+        image=manifest.image,
     )
 
 

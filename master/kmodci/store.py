@@ -4,6 +4,7 @@ SQLite in a file, or PostgreSQL; the tables may live beside Buildbot's own. One 
 line only reads. Nothing here is the only copy of anything: the mirrors and the bucket are.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -198,8 +199,10 @@ def _add_columns(connection: sa.Connection) -> None:
 
 
 def _advice(cause: str) -> str:
-    if "no such table" in cause or "UndefinedTable" in cause:
+    if re.search(r"no such table|relation .* does not exist", cause):
         return "the farm makes its tables when it starts for the first time: start it once"
+    if re.search(r"no such column|column .* does not exist", cause):
+        return "an earlier version made this; the farm adds what is missing when it starts: start it once"
     if "unable to open database file" in cause:
         return "does its folder exist, and may this user write there? `state:` in kmodci.yml names it"
     return ""

@@ -62,7 +62,6 @@ class KernelBuild(Build):
 
     async def conclude(self, status: Status, cause: str = "", *, manifest: str = "") -> None:
         """Writes down how this build ended, unless what it was for is not even known."""
-        self.ended = status
         if self.job is not None:
             await threads.deferToThread(
                 self.farm.conclude,
@@ -74,6 +73,8 @@ class KernelBuild(Build):
                 url=await self.getUrl(),
                 manifest=manifest,
             )
+        # not before: what could not be written down has not ended, and is tried again
+        self.ended = status
 
     async def find_headers(self) -> None:
         """Before the container starts, which is to mount them. What cannot be had now, the step waits for, or tells."""
@@ -116,12 +117,19 @@ class KernelBuild(Build):
     @async_to_deferred
     async def buildFinished(self, text: list[str], results: int) -> None:
         results = worst_status(self.results, results)
-        if self.ended is None and results in (RETRY, EXCEPTION):
-            results, text = await self._after_fault(text)
-        elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN and self.job:
-            # or it would be planned again at once
-            reason = f"cancelled: {self.stopped_reason or 'no reason'}"
-            await threads.deferToThread(self.farm.hold_cancelled, self.job, reason)
+        try:
+            if self.ended is None and results in (RETRY, EXCEPTION):
+                results, text = await self._after_fault(text)
+            elif self.ended is None and results == CANCELLED and self.stopped_reason != _SHUTDOWN and self.job:
+                # or it would be planned again at once
+                reason = f"cancelled: {self.stopped_reason or 'no reason'}"
+                await threads.deferToThread(self.farm.hold_cancelled, self.job, reason)
+        except KmodciError as error:
+            # nothing may be raised from here: the build would never end, and its worker never be free
+            log.msg(f"cannot write down how {self.build_id} ended: {error}")
+            if results != CANCELLED:
+                self.workerforbuilder.worker.putInQuarantine()
+                results = RETRY
         self.results = results
         await super().buildFinished(text, results)
 

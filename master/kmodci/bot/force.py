@@ -17,14 +17,14 @@ from buildbot.schedulers.forcesched import (
     StringParameter,
 )
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import threads
+from twisted.internet import defer, threads
 
 from ..errors import KmodciError
 from ..farm import Farm
-from ..matrix import Planned, Why
+from ..matrix import Entry, Planned, Why
 from . import virtual
-from .requests import FORCED, FORCED_PRIORITY
-from .schedulers import MATRIX
+from .requests import FORCED_PRIORITY
+from .schedulers import MATRIX, Asked
 
 MODULE, KERNEL, REF, REBUILD = "module", "kernel", "module_ref", "rebuild"
 
@@ -89,7 +89,7 @@ class KernelForce(ForceScheduler):
     @async_to_deferred
     async def force(
         self, owner: str, builderNames: object = None, builderid: int | None = None, **kwargs: object
-    ) -> tuple[int, dict[int, int]]:
+    ) -> Asked:
         """Checks the form, finds the one builder it means, and asks for the build.
 
         Raises CollectedValidationError, which the form shows beside its fields.
@@ -99,16 +99,14 @@ class KernelForce(ForceScheduler):
             builder = await self.master.data.get(("builders", str(builderid)))
             if builder and builder["name"].count("/") == 2:
                 module, _, kernel = builder["name"].partition("/")
-        planned, is_current = await threads.deferToThread(
-            self._planned, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
+        entry = await threads.deferToThread(
+            self._wanted, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
         )
-        if is_current:
-            await self.master.scheduler_manager.namedServices[MATRIX].note_forced(planned)
-        kwargs.update({MODULE: [module], KERNEL: [str(planned.entry.kernel)]})
-        return await super().force(owner, builderNames=[planned.entry.kernel.toolchain], **kwargs)
+        kwargs.update({MODULE: [module], KERNEL: [str(entry.kernel)]})
+        return await super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
 
-    def _planned(self, module: str, kernel: str, ref: str, rebuild: bool) -> tuple[Planned, bool]:
-        """What is asked for, and whether it is of the matrix. In a thread."""
+    def _wanted(self, module: str, kernel: str, ref: str, rebuild: bool) -> Entry:
+        """What is asked for. In a thread."""
         try:
             entry = self.farm.entry(module, kernel)
         except KmodciError as error:
@@ -121,20 +119,28 @@ class KernelForce(ForceScheduler):
             raise CollectedValidationError({REF if ref else MODULE: str(error).replace("\n", " ")}) from error
         if not rebuild and self.farm.is_built(job):
             raise CollectedValidationError({REBUILD: f"{entry.build_id} is built; tick this to build it again"})
-        return Planned(entry=entry, key=job.key, why=Why.FORCED), job.is_current
+        return entry
 
     @async_to_deferred
     async def addBuildsetForSourceStampsWithDefaults(
         self, reason: str, properties: Properties, priority: int = 0, **kwargs: object
-    ) -> tuple[int, dict[int, int]]:
+    ) -> Asked:
+        """Called once the whole form has been found to be right, and not before."""
         entry = await threads.deferToThread(self.farm.entry, properties[MODULE], properties[KERNEL])
         for name, value in virtual.properties(entry).items():
             properties.setProperty(name, value, "Force Build Form")
-        # one of another version than the matrix's is nothing that a run waits for
-        request = None if properties.getProperty(REF) else FORCED + str(entry.build_id)
-        return await super().addBuildsetForSourceStampsWithDefaults(
-            reason, properties=properties, priority=priority, external_idstring=request, **kwargs
-        )
+
+        def ask(request: str | None) -> defer.Deferred[Asked]:
+            return super(KernelForce, self).addBuildsetForSourceStampsWithDefaults(
+                reason, properties=properties, priority=priority, external_idstring=request, **kwargs
+            )
+
+        if properties.getProperty(REF):
+            # one of another version than the matrix's is nothing that a run waits for
+            return await ask(None)
+        job = await threads.deferToThread(self.farm.job, str(entry.build_id))
+        planned = Planned(entry=entry, key=job.key, why=Why.FORCED)
+        return await self.master.scheduler_manager.namedServices[MATRIX].force(planned, ask)
 
 
 def _form(farm: Farm) -> dict[str, object]:

@@ -4,7 +4,8 @@ The name is the build id; `forced:` before it for what a person asked for; `imag
 kept in the buildset (`external_idstring`), so that a master that starts again knows what it has asked for.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from buildbot.data.resultspec import Filter
 from buildbot.master import BuildMaster
@@ -33,12 +34,27 @@ class Requests:
 
     async def read(self) -> None:
         """What an earlier life of this master has asked for and not yet ended."""
-        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
-        self._open = {each["external_idstring"]: each["bsid"] for each in every if each["external_idstring"]}
+        self._open = {name: bsid for bsid, name in (await self._incomplete()).items()}
 
-    def expect(self, name: str) -> None:
-        """Somebody else is about to ask for this."""
+    async def check(self) -> None:
+        """Forgets what has ended without a word, as an end does that comes while `read` reads."""
+        asked = {name: bsid for name, bsid in self._open.items() if bsid}
+        there = set((await self._incomplete()).values())
+        for name, bsid in asked.items():
+            if name not in there and self._open.get(name) == bsid:
+                del self._open[name]
+
+    @contextmanager
+    def expected(self, name: str) -> Iterator[None]:
+        """While somebody else asks for this. Is forgotten if that fails, or nobody would ever ask for it again."""
+        is_new = name not in self._open
         self._open.setdefault(name, 0)
+        try:
+            yield
+        except BaseException:
+            if is_new:
+                self.ended(name)
+            raise
 
     def ended(self, name: str) -> bool:
         """Forgets one. Returns whether it was known."""
@@ -48,19 +64,25 @@ class Requests:
         """Asks for one, unless it is asked for. builder: a real one; wanted: properties. Returns whether it did."""
         if name in self._open:
             return False
-        self._open[name] = 0
-        builderid = await self._master.botmaster.builders[builder].getBuilderId()
-        self._open[name], _ = await self._master.data.updates.addBuildset(
-            scheduler=self._scheduler,
-            builderids=[builderid],
-            sourcestamps=[_SOURCE],
-            reason=why,
-            external_idstring=name,
-            properties={key: (value, self._scheduler) for key, value in wanted.items()},
-            waited_for=False,
-            priority=priority,
-        )
+        with self.expected(name):
+            builderid = await self._master.botmaster.builders[builder].getBuilderId()
+            buildset, _ = await self._master.data.updates.addBuildset(
+                scheduler=self._scheduler,
+                builderids=[builderid],
+                sourcestamps=[_SOURCE],
+                reason=why,
+                external_idstring=name,
+                properties={key: (value, self._scheduler) for key, value in wanted.items()},
+                waited_for=False,
+                priority=priority,
+            )
+            self.asked(name, buildset)
         return True
+
+    def asked(self, name: str, buildset: int) -> None:
+        """What was expected has been asked for, unless it has ended already. buildset: its number."""
+        if name in self._open:
+            self._open[name] = buildset
 
     async def running(self) -> dict[str, Mapping[str, object]]:
         """Those that a worker has taken: name -> the build's row; an empty one if it is about to start."""
@@ -91,12 +113,14 @@ class Requests:
             if name in names and build:
                 await self._master.data.control("stop", {"reason": reason}, ("builds", str(build["buildid"])))
 
+    async def _incomplete(self) -> dict[int, str]:
+        """The buildsets that have not ended: number -> name; the form's as well, which its own scheduler makes."""
+        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
+        return {each["bsid"]: each["external_idstring"] for each in every if each["external_idstring"]}
+
     async def _requests(self) -> dict[str, tuple[int, bool]]:
-        # asked anew, because the form's requests are made by its own scheduler
-        incomplete = [Filter("complete", "eq", [False])]
-        sets = await self._master.data.get(("buildsets",), filters=incomplete)
-        names = {each["bsid"]: each["external_idstring"] for each in sets if each["external_idstring"]}
-        every = await self._master.data.get(("buildrequests",), filters=incomplete)
+        names = await self._incomplete()
+        every = await self._master.data.get(("buildrequests",), filters=[Filter("complete", "eq", [False])])
         return {
             names[each["buildsetid"]]: (each["buildrequestid"], each["claimed"])
             for each in every

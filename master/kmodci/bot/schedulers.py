@@ -5,7 +5,7 @@ changed, and every minute: a plan that is made again loses nothing, whatever was
 becomes a run (`ledger`); runs fill Buildbot's queue, which is bounded because it slows down with thousands of requests.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from buildbot.changes.changes import Change
 from buildbot.mq.base import QueueRef
@@ -33,6 +33,8 @@ CHANGED = ("kmodci", "matrix", "changed")
 MATRIX = "matrix"
 _EVERY = 60.0
 _SOON = 0.3
+# a buildset, and the request at each builder
+Asked = tuple[int, dict[int, int]]
 
 
 class MatrixScheduler(ReconfigurableBaseScheduler):
@@ -132,8 +134,10 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     def _hold_cancelled(self, name: BuildId) -> None:
         """In a thread."""
-        if (before := self.farm.runs.hold(name)) is None or before.tries:
-            self.farm.hold_cancelled(self.farm.job(str(name)), "cancelled before it started")
+        job, before = self.farm.job(str(name)), self.farm.runs.hold(name)
+        # one that was cancelled with its run is held already, and says so
+        if before is None or before.tries or before.key != job.key:
+            self.farm.hold_cancelled(job, "cancelled before it started")
 
     @property
     def _builders(self) -> VirtualBuilders:
@@ -151,6 +155,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
                 self._plan_is_old = True
             if self._plan_is_old:
                 self._plan_is_old = False
+                await self.requests.check()
                 self._plan = await threads.deferToThread(self._make_plan)
                 self._ready = self._plan.ready
                 await self._builders.register(self._plan.entries)
@@ -168,7 +173,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     def _make_plan(self) -> Plan:
         """In a thread."""
         plan = self.farm.planner.plan()
-        self.ledger.look(plan.due, plan.keys, self.farm.store.outcomes(), self.farm.runs.holds())
+        self.ledger.look(plan.due, plan.wanted, plan.keys, self.farm.store.outcomes(), self.farm.runs.holds())
         return plan
 
     async def _fill(self) -> None:
@@ -207,10 +212,14 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             FORCED + name, builder, wanted | {"rebuild": True}, "forced", priority=FORCED_PRIORITY
         )
 
-    async def note_forced(self, planned: Planned) -> None:
-        """A person is about to ask for a build of the matrix; it becomes a run of its own."""
-        self.requests.expect(FORCED + str(planned.entry.build_id))
-        await self._turn.run(threads.deferToThread, self._open_forced, planned)
+    async def force(self, planned: Planned, ask: Callable[[str], Awaitable[Asked]]) -> Asked:
+        """A person asks for a build of the matrix, which becomes a run of its own. ask: does it, in a given name."""
+        name = FORCED + str(planned.entry.build_id)
+        with self.requests.expected(name):
+            await self._turn.run(threads.deferToThread, self._open_forced, planned)
+            found = await ask(name)
+            self.requests.asked(name, found[0])
+        return found
 
     async def cancel_run(self, run: str, *, by: str, stop: bool) -> None:
         """Cancels what of a run has not started; what runs may end, or is stopped as well. Raises NotFound."""
