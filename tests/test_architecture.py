@@ -103,6 +103,7 @@ print(json.dumps({"seen": seen, "signals": after == signals, "environment": dict
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [CORE, [*MODULES]], ids=["core", "all"])
 def test_importing_does_nothing(names: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
