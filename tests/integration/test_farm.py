@@ -196,6 +196,18 @@ class TestForce:
         assert "is built" in json.dumps(answer)
         assert len(farm.builds(f"hello/{old}")) == before
 
+    def test_what_is_refused_for_another_field_is_not_waited_for(self, farm: LiveFarm, old: str) -> None:
+        first = farm.await_built(f"hello/{old}")
+        farm.until(lambda: not farm.runs.runs(is_open=True))
+        before = len(farm.runs.runs())
+        status, answer = farm.force(module="hello", kernel=old, rebuild=True, username="nobody's address")
+        assert status == 400, answer
+        assert len(farm.runs.runs()) == before
+        status, answer = farm.force(module="hello", kernel=old, rebuild=True)
+        assert status == 200, answer
+        farm.await_built(f"hello/{old}", after=first.finished)
+        farm.until(lambda: not farm.runs.runs(is_open=True))
+
     def test_an_unknown_kernel_is_refused_with_the_nearest(self, farm: LiveFarm, old: str) -> None:
         farm.await_built(f"hello/{old}")
         release = old.split("/")[1]
