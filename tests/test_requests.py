@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from buildbot.data.connector import DataConnector
 from buildbot.test.fake import fakemaster
 from buildbot.test.reactor import TestReactorMixin
@@ -17,15 +18,16 @@ class _Builder:
     def __init__(self, number: int, asked: Callable[[], object]) -> None:
         self._number, self._asked = number, asked
 
-    async def getBuilderId(self) -> int:
+    async def getBuilderId(self) -> int:  # noqa: N802 # Buildbot's names
         return self._number
 
-    def getCollapseRequestsFn(self) -> bool:
+    def getCollapseRequestsFn(self) -> bool:  # noqa: N802
         # Buildbot wants to know once the request is written, and before it has told anybody
         self._asked()
         return False
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 class TestRequests(TestReactorMixin, TestCase):
     async def setUp(self) -> None:
         self.setup_test_reactor()
