@@ -18,8 +18,8 @@ RANKS = {
     "repos": "repos",
     "distros": "distros",
     "decisions": "causes coverage discovery elf explanation facts fields headers images keys manifest matrix modulefile"
-    " objects overdue publishing retention runrecords runs sandbox schema search selectors settings verify",
-    "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store tables"
+    " objects overdue publishing retention runrecords runs runview sandbox schema search selectors settings verify",
+    "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store tables trees"
     " workerbundle",
     "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
     "top": "bot cli",
@@ -103,6 +103,7 @@ print(json.dumps({"seen": seen, "signals": after == signals, "environment": dict
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [CORE, [*MODULES]], ids=["core", "all"])
 def test_importing_does_nothing(names: list[str], tmp_path: Path) -> None:
     done = subprocess.run(

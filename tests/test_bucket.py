@@ -7,6 +7,8 @@ from kmodci.bucket import Bucket, Credentials
 from kmodci.errors import StoreError
 from support.s3 import bucket, free_port, s3
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["bucket", "s3"]
 
 # releases and versions with every sign that they may hold

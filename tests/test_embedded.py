@@ -14,6 +14,8 @@ from kmodci.embedded import EmbeddedS3, credentials
 from kmodci.errors import StoreError
 from support.s3 import free_port, serving
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_is_written_is_there_after_a_restart(tmp_path: Path) -> None:
     with serving(tmp_path) as server:

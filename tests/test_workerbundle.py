@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from kmodci.workerbundle import SCRIPTS, bundle_name, make_bundle, python_command, worker_command
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

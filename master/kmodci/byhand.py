@@ -51,7 +51,7 @@ def build_by_hand(
     say(f"image {job.image}")
     supply.make_image(job.entry.kernel.toolchain, say)
     say("headers")
-    headers = supply.bundle(job.entry.kernel)
+    headers, folders = supply.headers(job.entry.kernel)
     say(f"source {job.module.origin}")
     source = supply.source(job.module)
     worker = f"by-hand-{os.getpid()}"
@@ -59,7 +59,8 @@ def build_by_hand(
         paths.empty_inputs(worker)
         paths.put_input(worker, headers.path, "headers.tar.zst")
         paths.put_input(worker, source, "source.tar.zst")
-        made = _run(job, engine=engine, bundle=bundle, inputs=paths.inputs(worker), limits=limits, output=output)
+        mounts = volumes(bundle=bundle, inputs=paths.inputs(worker), headers=folders)
+        made = _run(job, engine=engine, mounts=mounts, limits=limits, output=output)
     finally:
         paths.drop_inputs(worker)
     files = _files(made)
@@ -71,9 +72,7 @@ def build_by_hand(
     return Result(artifacts=artifacts, facts=facts, headers=headers)
 
 
-def _run(
-    job: Job, *, engine: Engine, bundle: Path, inputs: Path, limits: Limits, output: Callable[[bytes], None]
-) -> io.BytesIO:
+def _run(job: Job, *, engine: Engine, mounts: list[str], limits: Limits, output: Callable[[bytes], None]) -> io.BytesIO:
     """The container. Returns the archive of what it wrote."""
     made, words = io.BytesIO(), _Words(output)
 
@@ -86,7 +85,7 @@ def _run(
         image=job.image,
         command=["/bin/sh", "-c", _SCRIPT],
         environment=dict(job.environment),
-        volumes=volumes(bundle=bundle, inputs=inputs),
+        volumes=mounts,
         host_config=host_config(limits),
         on_output=keep,
         on_error=words.hear,

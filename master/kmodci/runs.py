@@ -5,6 +5,7 @@ planned, follows it to its end, and adds up. Nothing is lost with a run that is 
 entries are settled from what is known of their builds at the next look.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from enum import StrEnum
 
 from .matrix import Planned, Why
 from .model import BuildId, Hold, Outcome, Status
+from .release import BadName
+
+_ID = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{6}(?:-[0-9]{1,4})?")
 
 
 class Ending(StrEnum):
@@ -100,6 +104,13 @@ def new_id(now: float, taken: Collection[str]) -> str:
     return next(each for n in range(2, len(taken) + 3) if (each := f"{base}-{n}") not in taken)
 
 
+def check_id(text: str) -> str:
+    """The id of a run, unchanged. Raises BadName."""
+    if not _ID.fullmatch(text):
+        raise BadName(f"not a run's id: {text[:80]!r}", hint="an id reads 2026-11-23-231500")
+    return text
+
+
 def cut(
     planned: Sequence[Planned], *, length: int, outcomes: Mapping[str, Outcome], holds: Mapping[str, Hold]
 ) -> tuple[RunEntry, ...]:
@@ -132,12 +143,19 @@ def totals(entries: Iterable[RunEntry]) -> Totals:
     )
 
 
+def rate(run: Run, entries: Iterable[RunEntry], now: float) -> float:
+    """Builds that ended by themselves, a second, so far. now: seconds since the epoch."""
+    done = sum(each.ending not in (None, Ending.CANCELLED, Ending.SUPERSEDED) for each in entries)
+    wall = (run.finished or now) - run.started
+    return done / wall if wall > 0 else 0.0
+
+
 def eta(run: Run, entries: Sequence[RunEntry], now: float) -> float | None:
     """Seconds until the run will have ended, at the rate so far; None before anything has. now: since the epoch."""
-    done = [each for each in entries if each.ending is not None]
-    if not done or not run.is_open:
+    speed = rate(run, entries, now)
+    if not speed or not run.is_open:
         return None
-    return (len(entries) - len(done)) * (now - run.started) / len(done)
+    return sum(each.ending is None for each in entries) / speed
 
 
 def settle(

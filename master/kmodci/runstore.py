@@ -72,6 +72,14 @@ class RunStore:
         query = sa.select(RUN_ENTRIES).where(RUN_ENTRIES.c.run == run).order_by(RUN_ENTRIES.c.position)
         return tuple(_entry(row) for row in self._store.rows("read a run", query))
 
+    def waiting_for(self, build_id: BuildId) -> str:
+        """The id of the open run that a build is still to be built for; empty if it is built for none."""
+        still_open = sa.select(RUNS.c.id).where(RUNS.c.finished == 0)
+        query = sa.select(RUN_ENTRIES.c.run).where(
+            RUN_ENTRIES.c.run.in_(still_open), RUN_ENTRIES.c.build_id == str(build_id), RUN_ENTRIES.c.ending == ""
+        )
+        return next((row["run"] for row in self._store.rows("find the run of a build", query)), "")
+
     def totals(self, runs: Collection[str]) -> dict[str, Totals]:
         """By run, without reading every entry. runs: ids."""
         entries = RUN_ENTRIES.c

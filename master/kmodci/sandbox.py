@@ -7,6 +7,7 @@ read-only, memory to write to, and nothing else: no network, no capability, no s
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 # Debian's `nobody`/`nogroup`; a number, because an image need not have a passwd file.
 USER = "65534:65534"
@@ -16,6 +17,9 @@ BUNDLE_MOUNT = "/kmodci"
 INPUT_MOUNT = "/in"
 SOCKET_MOUNT = "/run/kmodci"
 SOCKET_NAME = "pb.sock"
+# Debian's headers name each other by this path
+HEADERS_MOUNT = "/usr/src"
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +37,17 @@ class Limits:
     output: int
 
 
-def volumes(*, bundle: Path, inputs: Path, sockets: Path | None = None) -> list[str]:
+def volumes(
+    *, bundle: Path, inputs: Path, headers: Mapping[str, Path] = _NOTHING, sockets: Path | None = None
+) -> list[str]:
     """What is mounted, all of it read-only, in the engine's notation.
 
     bundle: the worker bundle; inputs: the folder with this build's header bundle and source;
-    sockets: the folder with the master's socket, where a Buildbot worker is to run.
+    headers: the bundle's top folders, where they lie unpacked; sockets: the folder with the master's
+    socket, where a Buildbot worker is to run.
     """
     mounts = [f"{bundle}:{BUNDLE_MOUNT}:ro", f"{inputs}:{INPUT_MOUNT}:ro"]
+    mounts += [f"{path}:{HEADERS_MOUNT}/{name}:ro" for name, path in headers.items()]
     if sockets is not None:
         mounts.append(f"{sockets}:{SOCKET_MOUNT}:ro")
     return mounts
@@ -62,9 +70,9 @@ def host_config(limits: Limits) -> dict[str, object]:
         "mem_limit": limits.memory,
         "memswap_limit": limits.memory,
         "pids_limit": limits.processes,
-        # /usr/src because Debian's headers name each other by that absolute path; /lib/modules
-        # because many a Makefile looks for its kernel in /lib/modules/<release>/build.
-        "tmpfs": dict.fromkeys(("/build", "/tmp", "/usr/src", "/usr/lib/modules"), room),  # noqa: S108 the container's
+        # /usr/src for headers that are not mounted there unpacked; /lib/modules because many a
+        # Makefile looks for its kernel in /lib/modules/<release>/build.
+        "tmpfs": dict.fromkeys(("/build", "/tmp", HEADERS_MOUNT, "/usr/lib/modules"), room),  # noqa: S108 the container's
     }
 
 

@@ -103,7 +103,7 @@ class Retention(Section):
     # a build that is publishing now must not be older than it
     grace: Annotated[Seconds, Field(ge=_DAY)] = 7 * _DAY
     """what was written or left the index within it is not removed"""
-    cache: Annotated[Bytes, Field(ge=64 * _MIB)] = 3 << 30
+    cache: Annotated[Bytes, Field(ge=64 * _MIB)] = 8 << 30
     """of what can be had again: header bundles, their pieces and sources, each"""
 
 

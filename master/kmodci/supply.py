@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .engine import Engine
@@ -76,6 +77,21 @@ class Supply:
                     os.utime(path)
                     return Bundle(path, sha256)
             return self._make_bundle(kernel)
+
+    def headers(self, kernel: Kernel) -> tuple[Bundle, dict[str, Path]]:
+        """The header bundle of a kernel, and where its top folders lie unpacked."""
+        bundle = self.bundle(kernel)
+        cache, wanted = self.paths.cache("trees"), trees.names(kernel, bundle.sha256)
+        with ExitStack() as stack:
+            for key in sorted(wanted.values()):
+                stack.enter_context(self._once(f"tree {key}"))
+            lacking = {name: key for name, key in wanted.items() if not trees.is_there(cache, key, name)}
+            if lacking:
+                trees.unpack(bundle.path, lacking, cache, kernel=kernel, scratch=self.paths.scratch)
+        if lacking:
+            with self._once("prune"):
+                trees.prune(cache, self.cache_limit)
+        return bundle, {name: cache / key / name for name, key in wanted.items()}
 
     def _make_bundle(self, kernel: Kernel) -> Bundle:
         cache = self.paths.cache("headers")

@@ -23,6 +23,8 @@ from kmodci.where import open_bucket
 from support.builds import built
 from support.s3 import free_port
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 DAY = 86_400
 VERSIONS = ("1.0", "2.0", "3.0")

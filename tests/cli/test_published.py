@@ -20,6 +20,8 @@ from kmodci.where import open_bucket, recipes_of
 from support.builds import built
 from support.s3 import free_port
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 BUILT = "hello/debian-trixie-amd64/6.12.117+deb13-amd64"
 UNBUILT = "hello/debian-bookworm-amd64/6.1.0-50-amd64"

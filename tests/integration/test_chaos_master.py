@@ -50,7 +50,7 @@ def test_kill_9_of_the_master_at_random_moments(
     up = farm.up()
     farm.until(farm.store.outcomes, seconds=240)
     # the first life says how long it takes here until a build has ended, so that every stage of one is met
-    cycle = 1.5 * watch.seconds
+    cycle = watch.seconds
     moments = [dice.uniform(0, EARLY if number % 5 in (1, 3) else cycle) for number in range(KILLS)]
     up.kill()
     pid, ends = farm.master_pid(), []
@@ -59,8 +59,9 @@ def test_kill_9_of_the_master_at_random_moments(
         os.kill(pid, signal.SIGKILL)
         farm.until(lambda: farm.master.pid() is None)
         ends.append(len(farm.store.outcomes()))
-        start_master(farm)
+        starting = start_master(farm)
         pid = farm.master_pid()
+    starting.join()
     left = len(builds) - ends[-1]
     await_all_built(farm, builds)
     await_rest(farm)

@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo
 from kmodci.model import Status
 from support.chaos import await_all_built, await_rest, check_all, faults_of_bucket
-from support.farm import TARGET, LiveFarm, live_farm, source
+from support.farm import TARGET, LiveFarm, gated, live_farm, source
 from support.faultys3 import FaultyS3, at_random, hanging
 from support.realkernels import RealKernel
 
@@ -38,11 +38,18 @@ def two(kernels: dict[str, RealKernel]) -> list[str]:
     return [f"{TARGET}/{kernels[name].release}" for name in ("old", "new")]
 
 
-def add(farm: LiveFarm, *names: str) -> None:
+def add(farm: LiveFarm, modules: Mapping[str, object]) -> None:
     """Modules to be built from now on."""
-    have = farm.modules | {name: source("hello") for name in names}
-    farm.write_modules(have)
+    farm.write_modules(farm.modules | modules)
     farm.reconfigure()
+
+
+def add_gated(farm: LiveFarm, name: str, two: list[str]) -> set[str]:
+    """A module whose builds have begun: with the bucket away, none does. Returns their ids."""
+    builds = {f"{name}/{kernel}" for kernel in two}
+    add(farm, {name: gated()})
+    farm.until(lambda: builds <= farm.running().keys())
+    return builds
 
 
 def waiting(farm: LiveFarm) -> set[str]:
@@ -61,16 +68,16 @@ def test_a_server_that_is_away_is_waited_for(
     farm: LiveFarm, s3: FaultyS3, two: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     await_all_built(farm, {f"first/{kernel}" for kernel in two})
+    builds = {f"first/{kernel}" for kernel in two} | add_gated(farm, "away", two)
     began = time.monotonic()
     with s3.stopped():
-        add(farm, "away")
+        farm.open_gates()
         [told, *_] = farm.until(lambda: waiting(farm), seconds=120)
         assert told.startswith("built, not uploaded; waits: "), told
         assert "could not" in told
         farm.until(lambda: time.monotonic() - began >= AWAY, seconds=AWAY + 60)
         assert not [name for name in farm.store.outcomes() if name.startswith("away/")]
     back = time.monotonic()
-    builds = {f"{module}/{kernel}" for module in ("first", "away") for kernel in two}
     await_all_built(farm, builds)
     with capsys.disabled():
         print(f"\naway for {back - began:.0f} s; all was published {time.monotonic() - back:.1f} s after the return")
@@ -81,11 +88,11 @@ def test_a_server_that_is_away_is_waited_for(
 
 def test_a_server_that_hangs_is_noticed_and_waited_for(farm: LiveFarm, s3: FaultyS3, two: list[str]) -> None:
     await_all_built(farm, {f"first/{kernel}" for kernel in two})
+    builds = add_gated(farm, "hung", two)
     with s3.misbehaving(hanging):
-        add(farm, "hung")
+        farm.open_gates()
         [told, *_] = farm.until(lambda: waiting(farm), seconds=240)
         assert "timeout" in told.lower()
-    builds = {f"hung/{kernel}" for kernel in two}
     await_all_built(farm, builds)
     assert all(len(farm.builds(name)) == 1 for name in builds)
     await_rest(farm)
@@ -98,7 +105,7 @@ def test_a_server_that_refuses_and_breaks_off_at_random(
     names = [f"odd{number}" for number in range(4)]
     s3.met.clear()
     with s3.misbehaving(at_random(7, 0.3, ("500", "503", "cut"))):
-        add(farm, *names)
+        add(farm, {name: source("hello") for name in names})
         builds = {f"{name}/{kernel}" for name in names for kernel in two}
         await_all_built(farm, builds)
         assert faults_of_bucket(s3.bucket) == []

@@ -6,6 +6,9 @@ that was killed for memory is a failure of the build at once.
 """
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 from buildbot.process.build import Build
 from buildbot.process.builder import Builder
@@ -31,6 +34,9 @@ _SHUTDOWN = "Master Shutdown"
 _RESULTS = {Status.BUILT: SUCCESS, Status.FAILED: FAILURE, Status.UNAVAILABLE: SKIPPED, Status.SKIPPED: SKIPPED}
 
 
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
+
+
 class KernelBuild(Build):
     """One module for one kernel. Its steps call `conclude` at most once."""
 
@@ -40,6 +46,8 @@ class KernelBuild(Build):
     fault = ""
     """what of the farm was at fault, as the step that met it says"""
     bundle: Bundle
+    headers: Mapping[str, Path] = _NOTHING
+    """the top folders of the header bundle, where they are mounted from"""
     facts: Facts | None = None
     artifacts: tuple[Artifact, ...] = ()
     began = 0.0
@@ -67,6 +75,14 @@ class KernelBuild(Build):
             )
         # not before: what could not be written down has not ended, and is tried again
         self.ended = status
+
+    async def find_headers(self) -> None:
+        """Before the container starts, which is to mount them. What cannot be had now, the step waits for, or tells."""
+        if self.job is not None:
+            try:
+                _, self.headers = await threads.deferToThread(self.farm.supply.headers, self.job.entry.kernel)
+            except KmodciError as error:
+                log.msg(f"{self.build_id} starts without its headers: {error.brief}")
 
     async def is_asked_again(self) -> bool:
         """Whether somebody wants this built although it is: by the form, or by a build page's Rebuild button."""

@@ -22,10 +22,12 @@ from .database import engine_arguments
 from .force import KernelForce
 from .gc import gc_builder, gc_schedulers, janitor
 from .index import IndexWriter
+from .menu import MENU, PLUGIN
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
 from .schedulers import MATRIX, MatrixScheduler
+from .site import Site
 from .sweeper import Sweeper
 from .virtual import VirtualBuilders
 from .watchdog import Watchdog
@@ -74,14 +76,14 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             KernelForce(name="force", builderNames=toolchains, farm=farm),
             *gc_schedulers(),
         ],
-        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm), Sweeper(farm), Watchdog()],
+        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm), Sweeper(farm), Watchdog(), Site(farm)],
         # counts are kept for whoever asks, and written to the log now and then; the process's own are in /proc
         "metrics": {"log_interval": 300, "periodic_interval": 0},
         "prioritizeBuilders": prioritize_builders,
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,
         "logCompressionMethod": "zstd",
-        "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {}},
+        "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {PLUGIN: MENU}},
         "configurators": [janitor(farm)],
     }
 

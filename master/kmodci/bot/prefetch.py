@@ -36,7 +36,7 @@ class Prefetch(BuildbotService):
     async def _fetch(self, kernel: Kernel) -> None:
         try:
             if self.running:
-                await threads.deferToThread(self.farm.supply.bundle, kernel)
+                await threads.deferToThread(self.farm.supply.headers, kernel)
         except KmodciError as error:
             log.msg(f"not fetched ahead: the headers of {kernel}: {error.brief}")
         finally:

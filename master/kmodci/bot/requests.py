@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from buildbot.data.resultspec import Filter
 from buildbot.master import BuildMaster
+from buildbot.reporters.utils import getURLForBuild
 
 FORCED = "forced:"
 # A forced build is somebody waiting: it comes before all that runs have queued. An image is waited for by many.
@@ -33,12 +34,12 @@ class Requests:
 
     async def read(self) -> None:
         """What an earlier life of this master has asked for and not yet ended."""
-        self._open = await self._incomplete()
+        self._open = {name: bsid for bsid, name in (await self._incomplete()).items()}
 
     async def check(self) -> None:
         """Forgets what has ended without a word, as an end does that comes while `read` reads."""
         asked = {name: bsid for name, bsid in self._open.items() if bsid}
-        there = await self._incomplete()
+        there = set((await self._incomplete()).values())
         for name, bsid in asked.items():
             if name not in there and self._open.get(name) == bsid:
                 del self._open[name]
@@ -83,9 +84,22 @@ class Requests:
         if name in self._open:
             self._open[name] = buildset
 
-    async def running(self) -> dict[str, int]:
-        """Those that a worker has taken: name -> number of the build request."""
-        return {name: request for name, (request, is_claimed) in (await self._requests()).items() if is_claimed}
+    async def running(self) -> dict[str, Mapping[str, object]]:
+        """Those that a worker has taken: name -> the build's row; an empty one if it is about to start."""
+        taken = {request: name for name, (request, is_claimed) in (await self._requests()).items() if is_claimed}
+        found: dict[str, Mapping[str, object]] = {name: {} for name in taken.values()}
+        for build in await self._master.data.get(("builds",), filters=[Filter("complete", "eq", [False])]):
+            if build["buildrequestid"] in taken:
+                found[taken[build["buildrequestid"]]] = build
+        return found
+
+    async def building(self) -> dict[str, str]:
+        """What runs: build id -> address of the build."""
+        return {
+            name.removeprefix(FORCED): getURLForBuild(self._master, build["builderid"], build["number"])
+            for name, build in (await self.running()).items()
+            if build
+        }
 
     async def cancel(self, names: Collection[str], reason: str) -> None:
         """Takes out of the queue what no worker has taken yet."""
@@ -95,18 +109,17 @@ class Requests:
 
     async def stop(self, names: Collection[str], reason: str) -> None:
         """Stops what is running of these."""
-        requests = {request: name for name, request in (await self.running()).items() if name in names}
-        for build in await self._master.data.get(("builds",), filters=[Filter("complete", "eq", [False])]):
-            if build["buildrequestid"] in requests:
+        for name, build in (await self.running()).items():
+            if name in names and build:
                 await self._master.data.control("stop", {"reason": reason}, ("builds", str(build["buildid"])))
 
-    async def _incomplete(self) -> dict[str, int]:
-        """The buildsets that have not ended: name -> number."""
+    async def _incomplete(self) -> dict[int, str]:
+        """The buildsets that have not ended: number -> name; the form's as well, which its own scheduler makes."""
         every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
-        return {each["external_idstring"]: each["bsid"] for each in every if each["external_idstring"]}
+        return {each["bsid"]: each["external_idstring"] for each in every if each["external_idstring"]}
 
     async def _requests(self) -> dict[str, tuple[int, bool]]:
-        names = {bsid: name for name, bsid in self._open.items()}
+        names = await self._incomplete()
         every = await self._master.data.get(("buildrequests",), filters=[Filter("complete", "eq", [False])])
         return {
             names[each["buildsetid"]]: (each["buildrequestid"], each["claimed"])

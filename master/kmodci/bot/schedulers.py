@@ -5,7 +5,7 @@ changed, and every minute: a plan that is made again loses nothing, whatever was
 becomes a run (`ledger`); runs fill Buildbot's queue, which is bounded because it slows down with thousands of requests.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from buildbot.changes.changes import Change
 from buildbot.mq.base import QueueRef
@@ -22,6 +22,7 @@ from ..matrix import Entry, Planned, Why
 from ..model import BuildId
 from ..planning import Plan
 from ..recovery import catch_up
+from .cancelling import cancel_run
 from .prefetch import Prefetch
 from .requests import FORCED, FORCED_PRIORITY, IMAGE_PRIORITY, Requests
 from .virtual import VirtualBuilders, properties
@@ -222,17 +223,21 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     async def cancel_run(self, run: str, *, by: str, stop: bool) -> None:
         """Cancels what of a run has not started; what runs may end, or is stopped as well. Raises NotFound."""
-        await self._turn.run(lambda: defer.ensureDeferred(self._cancel_run(run, by, stop)))
+
+        async def work() -> None:
+            await cancel_run(self.ledger, self.requests, run, by=by, stop=stop)
+
+        await self._turn.run(lambda: defer.ensureDeferred(work()))
         self.wake()
 
-    async def _cancel_run(self, run: str, by: str, stop: bool) -> None:
-        running = await self.requests.running()
-        before = {str(entry.build_id) for entry in self.ledger.left()}
-        left = await threads.deferToThread(self.ledger.cancel, run, by=by, running=set(running))
-        gone = before - {str(entry.build_id) for entry in self.ledger.left()}
-        await self.requests.cancel(gone, f"cancelled with its run by {by}")
-        if stop:
-            await self.requests.stop(left, f"stopped with its run by {by}")
+    async def building(self) -> dict[str, str]:
+        """What is running: build id -> address of the build; empty while this is not activated."""
+        return await self.requests.building() if self._timer.running else {}
+
+    @property
+    def waiting(self) -> Mapping[str, str]:
+        """Build id -> what it waits for, as the last plan has it."""
+        return self._plan.waiting
 
     def _open_forced(self, planned: Planned) -> None:
         """In a thread."""

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from ..settings import Settings
 from ..where import buildbot_database
 
+_MOMENT = 1.0
 _locks: list[IO[str]] = []
 
 
@@ -20,14 +22,24 @@ def lock_state(basedir: Path) -> None:
     The lock is held for as long as this process lives, however it ends; the file says which that is.
     """
     lock = (basedir / "lock").open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.exit(f"another master is running on {basedir}: stop it first")
+    # who only asks whether a master runs holds it for a moment
+    deadline = time.monotonic() + _MOMENT
+    while not _taken(lock):
+        if time.monotonic() > deadline:
+            sys.exit(f"another master is running on {basedir}: stop it first")
+        time.sleep(0.02)
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
     _locks.append(lock)
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def mark_active(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
 from .command import BoundedCommand
 from .patience import PatientStep
+from .site import run_address
 
 HOME, OUT = "/build", "/build/out"
 _FACTS_LIMIT = 1 << 20
@@ -83,6 +84,8 @@ class Headers(KernelStep):
 
     async def work(self) -> int:
         job, farm = self.job, self.build.farm
+        if run := await threads.deferToThread(farm.runs.waiting_for, job.entry.build_id):
+            await self.addURL(f"run {run}", run_address(self.master, run))
         if not await self.build.is_asked_again() and await threads.deferToThread(farm.is_built, job):
             self.build.nothing_to_do()
             self.say("already built from the same inputs")

@@ -4,7 +4,7 @@ Buildbot makes a virtual builder's row when its first build starts. Here the row
 so that the kernel can be seen, searched and forced; no reconfig, no restart.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -97,6 +97,13 @@ class VirtualBuilders(BuildbotService):
             return new
         finally:
             self._lock.release()
+
+    async def addresses(self, names: Collection[str]) -> dict[str, str]:
+        """Of the builders' pages, by name; for a few at a time."""
+        builders, hashed = self.master.db.model.builders, self.master.db.builders.hashColumns
+        query = sa.select(builders.c.name, builders.c.id).where(builders.c.name_hash.in_(map(hashed, names)))
+        rows = await self.master.db.pool.do(lambda connection: connection.execute(query).fetchall())
+        return {name: f"{self.master.config.buildbotURL}#/builders/{number}" for name, number in rows}
 
     def _write(self, connection: sa.Connection, rows: Mapping[str, _Row]) -> None:
         model, named = self.master.db.model, self.master.db.builders.hashColumns

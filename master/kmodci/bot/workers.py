@@ -51,11 +51,18 @@ def _settings(name: str, farm: Farm) -> dict[str, object]:
         module, _, _ = str(properties.getProperty("virtual_builder_name")).partition("/")
         return host_config(farm.limits(module))
 
+    bundle, inputs, sockets = farm.worker_bundle, farm.paths.inputs(name), farm.paths.sockets
+
+    @renderer
+    def mounts(properties: Properties) -> list[str]:
+        headers = getattr(properties.getBuild(), "headers", {})
+        return volumes(bundle=bundle, inputs=inputs, headers=headers, sockets=sockets)
+
     return {
         "docker_host": farm.settings.engine.docker_host,
         "image": Property("image"),
         "command": worker_command(BUNDLE_MOUNT),
-        "volumes": volumes(bundle=farm.worker_bundle, inputs=farm.paths.inputs(name), sockets=farm.paths.sockets),
+        "volumes": mounts,
         "hostconfig": limits,
         "masterFQDN": "unix",
         "build_wait_timeout": 0,
@@ -105,6 +112,7 @@ class SandboxWorker(DockerLatentWorker):
             await threads.deferToThread(self.farm.paths.empty_inputs, self.name)
         except KmodciError as error:
             raise LatentWorkerFailedToSubstantiate(str(error)) from error
+        await build.find_headers()
         return await super().start_instance(build)
 
     def _image_exists(self, client: SandboxClient, name: str) -> bool:

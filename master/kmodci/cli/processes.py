@@ -36,12 +36,16 @@ class MasterProcess:
     def pid(self) -> int | None:
         """Of the running master, or None."""
         with (self.paths.master / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                return int(lock.read())
-        return None
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    lock.seek(0)
+                    if written := lock.read():
+                        return int(written)
+                    time.sleep(0.01)  # who has just taken it is about to write that down
+                else:
+                    return None
 
     @contextmanager
     def kept_out(self, advice: str = "") -> Iterator[None]:

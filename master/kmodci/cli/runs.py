@@ -1,7 +1,6 @@
 """`kmodci runs`: what was planned, and what became of it."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,14 +8,14 @@ from pathlib import Path
 import click
 
 from ..errors import NotFound
-from ..runs import Ending, Run, RunEntry, Totals, eta, totals
+from ..runs import Ending, Run, RunEntry
 from ..runstore import RunStore
+from ..runview import NOT_BUILT, plain, plain_whole, state, view, wall
 from ..settings import load
 from .options import config_option, json_option
 from .output import note, print_facts, print_json, print_table
 from .view import farm_store
 
-_NOT_BUILT = (Ending.FAILED, Ending.FAULT, Ending.UNAVAILABLE, Ending.SKIPPED, Ending.CANCELLED)
 _MOST = 20
 
 
@@ -50,75 +49,40 @@ def _tell_all(known: RunStore | None, limit: int, *, as_json: bool) -> None:
     found = known.runs(limit=limit) if known else []
     sums = known.totals([run.id for run in found]) if known else {}
     if as_json:
-        print_json({"runs": [_plain(run, sums[run.id]) for run in found]})
+        print_json({"runs": [plain(run, sums[run.id]) for run in found]})
         return
     if not found:
         note("no run yet: the farm's first plan opens one")
         return
     columns = ("run", "state", "planned", "built", "failed", "other", "left", "wall s")
-    rows = []
+    rows, now = [], time.time()
     for run in found:
         each = sums[run.id]
         other = sum(each.endings.values()) - each[Ending.BUILT] - each[Ending.FAILED]
         numbers = (each.planned, each[Ending.BUILT], each[Ending.FAILED], other, each.left)
-        rows.append([run.id, _state(run), *(number or "" for number in numbers), f"{_wall(run):.0f}"])
+        rows.append([run.id, state(run), *(number or "" for number in numbers), f"{wall(run, now):.0f}"])
     print_table(columns, rows, right=columns[2:])
 
 
 def _tell_one(run: Run, entries: Sequence[RunEntry], *, as_json: bool) -> None:
-    found = totals(entries)
-    whys = Counter(str(each.why) for each in entries)
+    seen = view(run, entries, time.time())
     if as_json:
-        builds = [
-            {
-                "build_id": str(each.build_id),
-                "why": each.why,
-                "chunk": each.chunk,
-                "ending": each.ending,
-                "cause": each.cause,
-                "seconds": round(each.seconds, 3),
-                "build_url": each.build_url,
-            }
-            for each in entries
-        ]
-        print_json({**_plain(run, found), "why": whys, "builds": builds})
+        print_json(plain_whole(seen, entries))
         return
-    seconds = eta(run, entries, time.time())
+    found = seen.totals
     print_facts(
         {
             "run": run.id,
-            "state": _state(run),
+            "state": seen.state,
             "started": f"{datetime.fromtimestamp(run.started, UTC):%Y-%m-%d %H:%M:%S} UTC",
-            "planned": f"{found.planned} ({', '.join(f'{count} {why}' for why, count in whys.most_common())})",
+            "planned": f"{found.planned} ({', '.join(f'{count} {why}' for why, count in seen.whys.items())})",
             "ended": ", ".join(f"{count} {ending}" for ending, count in found.endings.items()),
-            "left": f"{found.left}" + (f", about {seconds:.0f} s" if seconds else "") if found.left else "",
-            "wall time": f"{_wall(run):.0f} s",
+            "left": f"{found.left}" + (f", about {seen.eta:.0f} s" if seen.eta else "") if found.left else "",
+            "wall time": f"{seen.wall:.0f} s",
             "bare make": f"{found.make_seconds:.0f} s of CPU",
         }
     )
-    for ending in _NOT_BUILT:
-        for cause, count in Counter(each.cause for each in entries if each.ending is ending).most_common(_MOST):
-            click.echo(f"{count} {ending}: {cause}")
-
-
-def _state(run: Run) -> str:
-    if run.cancelled:
-        return f"cancelled by {run.cancelled}"
-    return "open" if run.is_open else "ended"
-
-
-def _wall(run: Run) -> float:
-    return (run.finished or time.time()) - run.started
-
-
-def _plain(run: Run, found: Totals) -> dict[str, object]:
-    return {
-        "id": run.id,
-        "state": _state(run),
-        "started": run.started,
-        "finished": run.finished or None,
-        "planned": found.planned,
-        **{str(ending): found[ending] for ending in Ending},
-        "left": found.left,
-        "make_seconds": round(found.make_seconds, 1),
-    }
+    for ending in NOT_BUILT:
+        groups = [group for group in seen.groups if group.ending is ending]
+        for group in groups[:_MOST]:
+            click.echo(f"{len(group.builds)} {ending}: {group.cause}")

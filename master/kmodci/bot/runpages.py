@@ -1,0 +1,120 @@
+"""The pages of the runs: a list of them, one page for each, and the question before one is cancelled.
+
+`runs` and `runs/<id>` are for people, `runs.json` and `runs/<id>.json` the same for programs.
+"""
+
+import time
+from collections.abc import Sequence
+
+from buildbot.master import BuildMaster
+from twisted.internet import threads
+from twisted.web import http
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+from ..errors import NotFound
+from ..farm import Farm
+from ..runs import Ending, Run, RunEntry, Totals, check_id
+from ..runview import LEFT, RunView, of_ending, plain, plain_whole, state, view, wall
+from .pages import Page, argument
+from .schedulers import MATRIX, MatrixScheduler
+from .virtual import VirtualBuilders
+from .watchdog import Watchdog
+
+_NEWEST = 100
+_JSON = ".json"
+# what the form of the last question may say: let end what runs, or stop it
+_LET_END, _STOP = "let-end", "stop"
+
+
+class Runs(Page):
+    """The newest runs, and the way to each."""
+
+    def __init__(self, master: BuildMaster, farm: Farm) -> None:
+        super().__init__(master)
+        self._farm = farm
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return OneRun(self.master, self._farm, path.decode(errors="replace")) if path else self
+
+    async def get(self, request: Request) -> bytes:
+        runs, sums = await threads.deferToThread(self._read)
+        if request.prepath[-1].endswith(_JSON.encode()):
+            return self.json(request, {"runs": [plain(run, sums[run.id]) for run in runs]})
+        now = time.time()
+        rows = [(run, state(run), sums[run.id], wall(run, now)) for run in runs]
+        return self.html(request, "runs.html.j2", rows=rows, newest=_NEWEST, endings=list(Ending))
+
+    def _read(self) -> tuple[Sequence[Run], dict[str, Totals]]:
+        runs = self._farm.runs.runs(limit=_NEWEST)
+        return runs, self._farm.runs.totals([run.id for run in runs])
+
+
+class OneRun(Page):
+    """What became of it, what is left, and every build. `?ending=` chooses some, `?page=` is of those chosen."""
+
+    def __init__(self, master: BuildMaster, farm: Farm, name: str) -> None:
+        super().__init__(master)
+        self._farm = farm
+        self._name = name.removesuffix(_JSON)
+        self._is_json = name.endswith(_JSON)
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        if path == b"cancel" and not self._is_json:
+            return CancelRun(self.master, self._farm, self._name)
+        return super().getChild(path, request)
+
+    async def get(self, request: Request) -> bytes:
+        chosen, page = argument(request, "ending"), argument(request, "page")
+        if chosen not in ("", LEFT, *Ending):
+            self.refuse(http.BAD_REQUEST, f"no ending is called so; there are: {', '.join((LEFT, *Ending))}")
+        seen, entries = await self.look(chosen, int(page) if page.isdecimal() and len(page) < 6 else 1)
+        if self._is_json:
+            return self.json(request, plain_whole(seen, of_ending(entries, chosen)))
+        builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
+        shown = await builders.addresses({row.build_id for row in (*seen.rows, *seen.running)})
+        watchdog: Watchdog = self.master.service_manager.namedServices[Watchdog.name]
+        late = watchdog.late if seen.run.is_open else ()
+        return self.html(request, "run.html.j2", seen=seen, late=late, builders=shown, endings=list(Ending), left=LEFT)
+
+    async def look(self, chosen: str = "", page: int = 1) -> tuple[RunView, Sequence[RunEntry]]:
+        """The run as it stands, and all its entries. Raises NotFound and BadName."""
+        running = await self.scheduler.building()
+        return await threads.deferToThread(self._read, chosen, page, running)
+
+    @property
+    def scheduler(self) -> MatrixScheduler:
+        """The one that fills the queue from the runs."""
+        found: MatrixScheduler = self.master.scheduler_manager.namedServices[MATRIX]
+        return found
+
+    def _read(self, chosen: str, page: int, running: dict[str, str]) -> tuple[RunView, Sequence[RunEntry]]:
+        run = self._farm.runs.run(check_id(self._name))
+        if run is None:
+            raise NotFound(f"there is no run {self._name}")
+        entries = self._farm.runs.entries(run.id)
+        waiting = self.scheduler.waiting
+        return view(run, entries, time.time(), running=running, waiting=waiting, chosen=chosen, page=page), entries
+
+
+class CancelRun(OneRun):
+    """Asks what shall become of the builds that run, and does it."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return Page.getChild(self, path, request)
+
+    async def get(self, request: Request) -> bytes:
+        seen, _ = await self.look()
+        choices = {"let_end": _LET_END, "stop": _STOP}
+        return self.html(request, "cancel.html.j2", seen=seen, choices=choices)
+
+    async def post(self, request: Request) -> bytes:
+        await self.assert_allowed(request, "kmodci", "runs", self._name, action="cancel")
+        what = argument(request, "running")
+        if what not in (_LET_END, _STOP):
+            self.refuse(http.BAD_REQUEST, f"running: {_LET_END} or {_STOP}")
+        seen, _ = await self.look()
+        if not seen.run.is_open:
+            self.refuse(http.CONFLICT, f"run {seen.run.id} has ended meanwhile")
+        await self.scheduler.cancel_run(seen.run.id, by=self.user(request), stop=what == _STOP)
+        return self.see_other(request, f"kmodci/runs/{seen.run.id}")

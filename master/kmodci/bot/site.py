@@ -1,0 +1,34 @@
+"""Mounts the farm's own pages below /kmodci of Buildbot's web server."""
+
+from buildbot.master import BuildMaster
+from buildbot.util.service import BuildbotService
+from twisted.internet import defer
+
+from ..farm import Farm
+from .pages import Page
+from .runpages import Runs
+
+_PATH = "kmodci"
+
+
+class Site(BuildbotService):
+    """Mounts them anew at a reconfig, for they show the farm that is configured."""
+
+    name = "site"
+
+    def __init__(self, farm: Farm) -> None:
+        super().__init__(farm=farm)
+
+    def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
+        pages = Page(self.master)
+        runs = Runs(self.master, farm)
+        for name in ("runs", "runs.json"):
+            pages.putChild(name.encode(), runs)
+        # the root of the web server, which is not made yet when a master starts
+        self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
+        return defer.succeed(None)
+
+
+def run_address(master: BuildMaster, run: str) -> str:
+    """Of the page of a run."""
+    return f"{master.config.buildbotURL}{_PATH}/runs/{run}"

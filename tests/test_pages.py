@@ -1,0 +1,153 @@
+"""The farm's own pages, without a master: what a browser is told, and whose forms are taken."""
+
+from types import SimpleNamespace
+
+import pytest
+from buildbot.www.authz import Authz
+from buildbot.www.authz.endpointmatchers import AnyControlEndpointMatcher
+from buildbot.www.authz.roles import RolesFromEmails
+from kmodci.bot.pages import Page
+from kmodci.errors import NotFound, StoreError
+from kmodci.release import check_release
+from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.test.requesthelper import DummyRequest
+
+ADDRESS = "https://farm.example.org/ci/"
+FORM = {"Origin": "https://farm.example.org", "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8"}
+"""as a browser sends it"""
+
+
+class Told(Page):
+    """Says what it was asked, or raises what it is given."""
+
+    raised: Exception | None = None
+
+    async def get(self, request: Request) -> bytes:
+        if self.raised:
+            raise self.raised
+        return self.html(request, "refusal.html.j2", status=200, meaning="<b>", message="'\"&")
+
+    async def post(self, request: Request) -> bytes:
+        return self.see_other(request, "kmodci/done")
+
+
+def master(**www: object) -> SimpleNamespace:
+    return SimpleNamespace(config=SimpleNamespace(buildbotURL=ADDRESS, www=www))
+
+
+def asked(page: Page, method: str = "GET", **headers: str) -> DummyRequest:
+    request = DummyRequest([])
+    request.method, request.prepath = method.encode(), [b"kmodci", b"runs", b"x"]
+    for name, value in headers.items():
+        request.requestHeaders.setRawHeaders(name, [value])
+    assert page.render(request) == NOT_DONE_YET
+    assert request.finished == 1
+    return request
+
+
+def body(request: DummyRequest) -> str:
+    return b"".join(request.written).decode()
+
+
+def header(request: DummyRequest, name: str) -> str:
+    [value] = request.responseHeaders.getRawHeaders(name)
+    return str(value)
+
+
+def test_what_is_put_into_a_page_is_text() -> None:
+    request = asked(Told(master()))
+    assert "<h1>200 &lt;b&gt;</h1>" in body(request) and "&#39;&#34;&amp;" in body(request)
+    assert header(request, "Content-Type") == "text/html; charset=utf-8"
+
+
+def test_a_browser_is_told_what_a_page_may_do() -> None:
+    policy = header(asked(Told(master())), "Content-Security-Policy")
+    assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy and "unsafe" not in policy
+    assert header(asked(Told(master())), "X-Content-Type-Options") == "nosniff"
+
+
+def test_links_are_relative_so_that_a_proxy_may_put_all_of_it_anywhere() -> None:
+    assert 'href="../../plugins/kmodci/pages.css"' in body(asked(Told(master())))
+    assert header(asked(Told(master()), "POST", **FORM), "Location") == "../../kmodci/done"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFound("no run x", hint="look there"), 404),
+        (StoreError("the database is away"), 503),
+        (RuntimeError("secret"), 500),
+    ],
+)
+def test_what_goes_wrong_has_a_page_too(error: Exception, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("buildbot.www.resource.log.err", lambda *arguments: None)
+    page = Told(master())
+    page.raised = error
+    request = asked(page)
+    assert request.responseCode == status and f"<h1>{status}" in body(request)
+    assert ("secret" in body(request)) is False
+    assert (str(error).splitlines()[0] in body(request)) is (status != 500)
+
+
+def test_a_name_that_is_none_is_not_found() -> None:
+    page = Told(master())
+    with pytest.raises(ValueError) as refused:
+        check_release("<script>")
+    page.raised = refused.value
+    request = asked(page)
+    assert request.responseCode == 404 and "<script>" not in body(request)
+
+
+def test_a_form_of_this_farm_is_taken() -> None:
+    assert asked(Told(master()), "POST", **FORM).responseCode == 303
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["", "null", "http://farm.example.org", "https://farm.example.org:444", "https://farm.example.org.evil.org"],
+)
+def test_a_form_of_another_site_is_not(origin: str) -> None:
+    request = asked(Told(master()), "POST", **FORM | {"Origin": origin})
+    assert request.responseCode == 403 and ADDRESS in body(request)
+    bare = {name: value for name, value in FORM.items() if name != "Origin"}
+    assert asked(Told(master()), "POST", **bare).responseCode == 403
+
+
+def test_other_origins_are_allowed_where_buildbot_allows_them() -> None:
+    www = {"allowed_origins": ["https://*.example.net"]}
+    assert asked(Told(master(**www)), "POST", **FORM | {"Origin": "https://Farm.example.net"}).responseCode == 303
+    assert asked(Told(master(**www)), "POST", **FORM).responseCode == 403
+
+
+class Guarded(Told):
+    async def post(self, request: Request) -> bytes:
+        await self.assert_allowed(request, "kmodci", "runs", "x", action="cancel")
+        return self.user(request).encode()
+
+
+@pytest.mark.parametrize(("user", "status"), [({"email": "me@example.org"}, 200), ({"anonymous": True}, 403)])
+def test_who_may_press_a_button_is_for_buildbots_rules_to_say(user: dict[str, object], status: int) -> None:
+    rules = Authz([AnyControlEndpointMatcher(role="admins")], [RolesFromEmails(admins=["me@example.org"])])
+    known = master()
+    rules.setMaster(known)
+    known.www = SimpleNamespace(
+        getUserInfos=lambda request: user,
+        assertUserAllowed=lambda request, path, action, options: rules.assertUserAllowed(path, action, options, user),
+    )
+    request = asked(Guarded(known), "POST", **FORM)
+    assert (request.responseCode or 200) == status
+    assert (body(request) == "me@example.org") is (status == 200)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "multipart/form-data; boundary=x", "application/json"])
+def test_only_forms_are_taken(kind: str) -> None:
+    assert asked(Told(master()), "POST", **FORM | {"Content-Type": kind}).responseCode == 415
+
+
+def test_a_page_that_only_tells_takes_no_form_and_has_nothing_below() -> None:
+    page = Page(master())
+    assert asked(page, "POST", **FORM).responseCode == 405
+    assert asked(page).responseCode == 404
+    request = DummyRequest([])
+    assert page.getChild(b"", request) is page
+    assert asked(page.getChild(b"x", request)).responseCode == 404
