@@ -157,6 +157,12 @@ def shown(farm: LiveFarm, name: str) -> dict[str, object] | None:
     return builder if builder and "_virtual_" in builder["tags"] else None
 
 
+def is_waited_for(farm: LiveFarm, build_id: str) -> bool:
+    """Whether it is still to be built for a run."""
+    entries = (entry for run in farm.runs.runs(is_open=True) for entry in farm.runs.entries(run.id))
+    return any(str(entry.build_id) == build_id and entry.ending is None for entry in entries)
+
+
 def repo_polls(repo: AptRepo) -> int:
     return sum(path.endswith("InRelease") for path in repo.requests)
 
@@ -195,6 +201,18 @@ class TestForce:
         assert status == 400
         assert "is built" in json.dumps(answer)
         assert len(farm.builds(f"hello/{old}")) == before
+
+    def test_what_is_refused_for_another_field_is_not_waited_for(self, farm: LiveFarm, old: str) -> None:
+        name = f"hello/{old}"
+        first = farm.await_built(name)
+        farm.until(lambda: not is_waited_for(farm, name))
+        status, answer = farm.force(module="hello", kernel=old, rebuild=True, username="nobody's address")
+        assert status == 400, answer
+        assert not is_waited_for(farm, name)
+        status, answer = farm.force(module="hello", kernel=old, rebuild=True)
+        assert status == 200, answer
+        farm.await_built(name, after=first.finished)
+        farm.until(lambda: not is_waited_for(farm, name))
 
     def test_an_unknown_kernel_is_refused_with_the_nearest(self, farm: LiveFarm, old: str) -> None:
         farm.await_built(f"hello/{old}")

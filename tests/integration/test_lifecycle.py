@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -211,6 +212,35 @@ class TestContainers:
         up.await_words("watching for new kernels")
         assert len(farm.builds(name)) == 1
         assert outcomes(farm) == {}
+
+
+@contextmanager
+def refusing(farm: LiveFarm) -> Iterator[None]:
+    """The farm's database takes no word about how a build ended."""
+    tables = ("kmodci_outcomes", "kmodci_holds")
+    for table in tables:
+        refusal = f"CREATE TRIGGER refuse_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        with farm.store.transaction("refuse") as connection:
+            connection.exec_driver_sql(refusal)
+    yield
+    for table in tables:
+        with farm.store.transaction("refuse no more") as connection:
+            connection.exec_driver_sql(f"DROP TRIGGER refuse_{table}")
+
+
+def test_a_build_whose_end_cannot_be_written_down_ends_and_is_built_again(farm: LiveFarm) -> None:
+    farm.write_modules({"first": gated(kernels={"include": ["*/*-cloud-amd64"]})})
+    farm.up()
+    [(name, stopped)] = farm.await_running(1).items()
+    with refusing(farm):
+        farm.stop_build(stopped)
+        farm.until(partial(farm.is_complete, stopped))
+        built = farm.await_running(1)[name]
+        farm.open_gates()
+        farm.until(partial(farm.is_complete, built))
+    farm.until(lambda: farm.open_gates() or farm.outcome(name))
+    farm.await_built(name)
+    assert results(farm, name) == [6, 5, 0], "cancelled, retry, success"
 
 
 def test_a_reconfig_leaves_running_builds_alone(farm: LiveFarm) -> None:

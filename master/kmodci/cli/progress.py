@@ -44,8 +44,8 @@ class Run:
     def is_over(self) -> bool:
         """Whether nothing more will happen by itself: all is looked at, and all that is left is stuck."""
         pending = [str(build.entry.build_id) for build in self.builds if build.status is Status.PENDING]
-        if not pending and self.is_open:
-            # the last build has ended, and the ledger is about to note it
+        if not pending and self.is_open and not self.stuck:
+            # the last build has ended, and the ledger is about to note it; or what was unavailable is tried again
             return False
         return not self.unread and all(name in self.stuck for name in pending)
 
