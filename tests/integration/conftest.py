@@ -8,7 +8,6 @@ import pytest
 from benchmarks.aptrepo import AptRepo
 from support.realkernels import RealKernel, newest
 
-
 # What starts a test run in the background may have it ignore Ctrl-C, and what is started here would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
