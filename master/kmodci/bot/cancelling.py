@@ -19,7 +19,8 @@ async def cancel_run(ledger: Ledger, requests: Requests, run: str, *, by: str, s
     gone = before - set(map(_request, ledger.left()))
     await requests.cancel(gone, f"cancelled with its run by {by}")
     if stop:
-        names = {*left, *(FORCED + name for name in left)}
+        # also what a worker has taken since it was looked: it could not be cancelled any more
+        names = {*left, *(FORCED + name for name in left), *gone}
         await requests.stop(names, f"stopped with its run by {by}")
 
 
