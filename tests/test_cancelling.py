@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from buildbot.test.reactor import TestReactorMixin
 from kmodci.bot.cancelling import cancel_run
 from kmodci.bot.requests import Requests
+from kmodci.errors import StoreError
 from kmodci.ledger import Ledger
 from kmodci.matrix import Entry, Planned, Why
 from kmodci.model import BuildId
@@ -29,7 +30,11 @@ RUNNING, LATE, WAITING = (str(planned.entry.build_id) for planned in PLAN)
 class _Objects(dict[str, bytes]):
     """As much of a bucket as a ledger uses."""
 
+    is_away = False
+
     def put(self, key: str, data: bytes) -> None:
+        if self.is_away:
+            raise StoreError("the bucket is away")
         self[key] = data
 
     def list(self, prefix: str = "") -> Iterator[Object]:
@@ -66,7 +71,8 @@ class TestCancelling(TestReactorMixin, TestCase):
         store.create()
         self.addCleanup(store.close)
         self.queue = _Queue()
-        self.ledger = Ledger(store=store, runs=RunStore(store), bucket=_Objects(), slots=1, chunk_length=4)
+        self.bucket = _Objects()
+        self.ledger = Ledger(store=store, runs=RunStore(store), bucket=self.bucket, slots=1, chunk_length=1)
         self.ledger.open(PLAN, {}, {})
         [self.run_id] = self.ledger.open_runs
 
@@ -78,3 +84,10 @@ class TestCancelling(TestReactorMixin, TestCase):
     async def test_what_was_taken_meanwhile_is_stopped_as_well(self) -> None:
         await cancel_run(self.ledger, self.queue, self.run_id, by="ada", stop=True)
         assert self.queue.stopped == {RUNNING, LATE}
+
+    async def test_what_is_cancelled_leaves_the_queue_also_while_the_bucket_is_away(self) -> None:
+        self.bucket.is_away = True
+        with self.assertRaises(StoreError):
+            await cancel_run(self.ledger, self.queue, self.run_id, by="ada", stop=True)
+        assert self.queue.waiting == set()
+        assert self.queue.taken == {RUNNING, LATE}
