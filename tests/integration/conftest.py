@@ -1,11 +1,15 @@
 """What the tests of a whole farm share: real kernels, and repositories that publish them."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo
 from support.realkernels import RealKernel, newest
+
+# What starts a test run in the background may have it ignore Ctrl-C, and what is started here would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

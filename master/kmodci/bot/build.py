@@ -40,6 +40,7 @@ _NOTHING: Mapping[str, Path] = MappingProxyType({})
 class KernelBuild(Build):
     """One module for one kernel. Its steps call `conclude` at most once."""
 
+    _builderid: int | None = None
     job: Job | None = None
     ended: Status | None = None
     impossible = ""
@@ -59,6 +60,15 @@ class KernelBuild(Build):
     @property
     def build_id(self) -> str:
         return str(self.getProperty("virtual_builder_name"))
+
+    @async_to_deferred
+    async def getBuilderId(self) -> int:
+        # The row is there since its kernel was discovered (`virtual`); stock writes it anew for each build, in a dozen
+        # transactions, and then reads the tags of every builder.
+        if self._builderid is None:
+            name = self.getProperty("virtual_builder_name") or self.builder.name
+            self._builderid = await self.builder.getBuilderIdForName(name)
+        return int(self._builderid)
 
     async def conclude(self, status: Status, cause: str = "", *, manifest: str = "") -> None:
         """Writes down how this build ended, unless what it was for is not even known."""

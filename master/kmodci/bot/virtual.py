@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from buildbot.util.service import BuildbotService
-from buildbot.util.twisted import async_to_deferred
 from twisted.internet import defer
 from twisted.python import log
 
@@ -58,7 +57,8 @@ class VirtualBuilders(BuildbotService):
     """Keeps the rows; other services find it by its name.
 
     Written to Buildbot's tables directly and all in one transaction: through its API a builder costs three,
-    and an event that reads the tags of every builder.
+    and an event that reads the tags of every builder. The rows are of no master: Buildbot takes a transaction for
+    each that is, whenever it starts, stops or reads its configuration.
     """
 
     name = "virtual-builders"
@@ -68,19 +68,8 @@ class VirtualBuilders(BuildbotService):
         self._rows: dict[str, _Row] = {}
         self._lock = defer.DeferredLock()
 
-    def reconfigServiceWithSibling(self, sibling: BuildbotService) -> defer.Deferred[None]:
-        # Nothing of this is configured, so Buildbot sees no difference and would not tell of a reconfig.
-        self.configured = False
-        return super().reconfigServiceWithSibling(sibling)
-
     def __contains__(self, name: object) -> bool:
         return name in self._rows
-
-    @async_to_deferred
-    async def reconfigService(self) -> None:
-        """A reconfig unlinks every builder that no configuration names, so link them again."""
-        if self._rows:
-            await self.master.db.pool.do(self._write, self._rows)
 
     async def register(self, entries: Iterable[Entry]) -> int:
         """Makes and corrects what differs. Returns how many builders are new in this master's life."""
@@ -113,11 +102,14 @@ class VirtualBuilders(BuildbotService):
             model.builders,
             [{"name": name, "name_hash": named(name)} for name in rows if name not in before],
         )
-        ids = _by_name(connection, model.builders)
-        connection.execute(
-            model.builders.update().where(model.builders.c.id == sa.bindparam("row")),
-            [{"row": ids[name], "description": row.line} for name, row in rows.items()],
-        )
+        found = sa.select(model.builders.c.name, model.builders.c.id, model.builders.c.description)
+        there = {name: (number, line) for name, number, line in connection.execute(found)}
+        ids = {name: number for name, (number, _) in there.items()}
+        other = [
+            {"row": ids[name], "description": row.line} for name, row in rows.items() if row.line != there[name][1]
+        ]
+        if other:
+            connection.execute(model.builders.update().where(model.builders.c.id == sa.bindparam("row")), other)
         words = {tag for row in rows.values() for tag in row.tags}
         known = _by_name(connection, model.tags)
         _insert(
@@ -129,12 +121,6 @@ class VirtualBuilders(BuildbotService):
             model.builders_tags,
             ("builderid", "tagid"),
             {(ids[name], tag_ids[tag]) for name, row in rows.items() for tag in row.tags},
-        )
-        _add_missing(
-            connection,
-            model.builder_masters,
-            ("builderid", "masterid"),
-            {(ids[name], self.master.masterid) for name in rows},
         )
         connection.commit()
 
