@@ -15,11 +15,15 @@ async def cancel_run(ledger: Ledger, requests: Requests, run: str, *, by: str, s
     """
     running = {name.removeprefix(FORCED) for name in await requests.running()}
     before = set(map(_request, ledger.left()))
-    left = await threads.deferToThread(ledger.cancel, run, by=by, running=running)
-    gone = before - set(map(_request, ledger.left()))
-    await requests.cancel(gone, f"cancelled with its run by {by}")
+    try:
+        left = await threads.deferToThread(ledger.cancel, run, by=by, running=running)
+    finally:
+        # also when only its notes could not be put into the bucket: it is cancelled then, and nobody would ask again
+        gone = before - set(map(_request, ledger.left()))
+        await requests.cancel(gone, f"cancelled with its run by {by}")
     if stop:
-        names = {*left, *(FORCED + name for name in left)}
+        # also what a worker has taken since it was looked: it could not be cancelled any more
+        names = {*left, *(FORCED + name for name in left), *gone}
         await requests.stop(names, f"stopped with its run by {by}")
 
 
