@@ -1,6 +1,7 @@
 """The Docker engine: is it there, which images has it, load one, run one build, sweep what is ours."""
 
 import contextlib
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -165,7 +166,8 @@ class Engine:
             timer = threading.Timer(seconds, self._end_late, (container, late))
             try:
                 output = client.attach(container, stream=True, demux=True)
-                timer.start()
+                with _signals_held():
+                    timer.start()
                 client.start(container)
                 for out, err in output:
                     if out:
@@ -183,3 +185,17 @@ class Engine:
         late.set()
         with contextlib.suppress(EngineError), self._ask("end a container") as client:
             client.kill(container)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """A thread that is started meanwhile never takes a signal.
+
+    Of two that come at once it might take both; the main thread's wait is then begun again by the kernel (signal(7),
+    "Interruption of system calls"), and Python does not get to look at them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
