@@ -6,8 +6,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -110,6 +112,12 @@ def await_end(farm: LiveFarm, run: Run) -> dict[str, object]:
     return summary
 
 
+def links_of(farm: LiveFarm, build: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The links of a build's steps."""
+    steps = farm.get(f"builds/{build['buildid']}/steps")["steps"]
+    return [url for step in steps for url in step["urls"]]
+
+
 def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveFarm) -> None:
     run = first_run(farm)
     here = f"kmodci/runs/{run.id}"
@@ -130,9 +138,8 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
         builder = farm.builder(name)
         assert builder and f"{farm.url}/#/builders/{builder['builderid']}" in links
         for build in farm.builds(name):
-            # and from the build to the run
-            steps = farm.get(f"builds/{build['buildid']}/steps")["steps"]
-            urls = [url for step in steps for url in step["urls"]]
+            # and from the build to the run, once its first step has begun
+            urls = farm.until(partial(links_of, farm, build))
             assert urls == [{"name": f"run {run.id}", "url": f"{farm.url}/{here}"}]
     failed = next(name for name, ending in endings(farm, run).items() if ending is Ending.FAILED)
     outcome = farm.outcome(failed)
