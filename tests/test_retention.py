@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kmodci.contents import Contents, Needed
 from kmodci.keys import headers_key
 from kmodci.manifest import Manifest, PublishedFile
 from kmodci.objects import Object
-from kmodci.retention import CachedFile, Contents, Needed, Sweep, overflow, sweep
+from kmodci.retention import CachedFile, Sweep, overflow, sweep
 from kmodci.schema import Retention
 
 DAY = 86_400.0

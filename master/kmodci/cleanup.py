@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from .bucket import Bucket
+from .contents import Contents, Needed, Retired
 from .errors import EngineError, StoreError
 from .farm import Farm
 from .images import tag_of_key
@@ -23,7 +24,7 @@ from .objects import Object
 from .publishing import index_entry, named_by_index, read_manifest
 from .quantities import duration_text, size_text
 from .release import BadName
-from .retention import Contents, Needed, Removal, Retired, Sweep, sweep
+from .retention import Removal, Sweep, sweep
 from .supply import CACHES
 from .watch import BUNDLE_NOTES, bundle_note
 
