@@ -18,7 +18,8 @@ RANKS = {
     "repos": "repos",
     "distros": "distros",
     "decisions": "causes contents coverage discovery elf explanation facts fields headers images keys manifest matrix"
-    " modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors settings verify",
+    " modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors settings"
+    " verify",
     "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store tables trees"
     " workerbundle",
     "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
