@@ -9,6 +9,7 @@ from .coverage import Standing, standings
 from .engine import Engine
 from .images import Recipe
 from .matrix import Entry, Planned, keys, plan, select
+from .model import Hold, Outcome
 from .runstore import RunStore
 from .schema import Scope
 from .selectors import matches
@@ -33,6 +34,9 @@ class Plan:
     """what can be built now, or as soon as its image is there"""
     wanted: Mapping[str, str] = field(default_factory=dict)
     """the key of each that is to be built, also of those that cannot be now"""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    """what it was made from, and is to be looked at with: a build may have ended since"""
+    holds: Mapping[str, Hold] = field(default_factory=dict)
     missing_images: tuple[str, ...] = ()
     """toolchains"""
     waiting: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +124,8 @@ class Planner:
             keys=named,
             due=due,
             wanted={str(p.entry.build_id): p.key for p in planned},
+            outcomes=outcomes,
+            holds=holds,
             missing_images=tuple(t for t in dict.fromkeys(p.entry.kernel.toolchain for p in due) if t in lacking),
             waiting=waiting,
             stuck=frozenset(stuck),

@@ -173,7 +173,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     def _make_plan(self) -> Plan:
         """In a thread."""
         plan = self.farm.planner.plan()
-        self.ledger.look(plan.due, plan.wanted, plan.keys, self.farm.store.outcomes(), self.farm.runs.holds())
+        self.ledger.look(plan.due, plan.wanted, plan.keys, plan.outcomes, plan.holds)
         return plan
 
     async def _fill(self) -> None:
