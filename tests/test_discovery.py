@@ -14,6 +14,8 @@ from kmodci.mirrors import system_keyrings, system_mirrors
 from kmodci.model import Kernel, Package, Target
 from support.debian import SUITES
 
+pytestmark = pytest.mark.slow
+
 INRELEASE = "/dists/bookworm/InRelease"
 
 

@@ -21,6 +21,8 @@ from kmodci.publishing import (
 from support.builds import DATA, SERIES, built
 from support.s3 import bucket, s3
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["bucket", "s3"]
 
 PLACE = "debian/amd64"

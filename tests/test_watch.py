@@ -12,6 +12,8 @@ from kmodci.store import RepositoryState, Store
 from kmodci.watch import Watch, bundle_note
 from kmodci.where import packages, repositories
 
+pytestmark = pytest.mark.slow
+
 NAME = "bookworm main"
 FIRST, SECOND = "6.1.0-98-amd64", "6.1.0-99-amd64"
 
