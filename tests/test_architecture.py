@@ -19,7 +19,7 @@ RANKS = {
     "distros": "distros",
     "decisions": "causes contents coverage discovery elf explanation facts fields headers images keys manifest matrix"
     " modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors settings"
-    " verify",
+    " targetsfile verify",
     "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store tables trees"
     " workerbundle",
     "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
@@ -80,7 +80,7 @@ def test_there_is_no_circle() -> None:
 def test_the_graph_is_read_right() -> None:
     assert {"farm", "fetch", "store", "where"} <= inner("opening")
     assert "sandbox" in inner("farm")
-    assert inner("repos.deb") == {"errors", "model", "tarzst", "unpack"}
+    assert inner("repos.deb") == {"errors", "tarzst", "unpack"}
     assert ("buildbot", "process", "build", "Build") in imports("bot.build")
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from kmodci.distros import Layout, layout_of
 from kmodci.errors import IndexDamaged
-from kmodci.headers import kernel_facts, make_bundle, parse_config, parse_symvers, request
-from kmodci.model import Package
+from kmodci.headers import BundleFacts, compiler_of, kernel_facts, make_bundle, parse_config, parse_symvers, request
+from kmodci.model import Kernel, Package, Target
 
 DATA = Path(__file__).parent / "data" / "headers"
 RELEASES = {"6.1.0-50-amd64": ("6.1.0-50", "6.1"), "6.12.117+deb13-amd64": ("6.12.117+deb13", "6.12.117+deb13")}
@@ -30,6 +31,23 @@ def packages(release: str) -> list[tuple[Package, Path]]:
     return found
 
 
+def layout(release: str) -> Layout:
+    kernel = Kernel(
+        target=Target(distro="debian", series="sid", arch="amd64"),
+        release=release,
+        version="1",
+        flavour="amd64",
+        toolchain="gcc-12",
+        repository="sid main",
+        headers=tuple(package for package, _ in packages(release)),
+    )
+    return layout_of(kernel)
+
+
+def made(release: str, target: Path, found: list[tuple[Package, Path]] | None = None, **more: Path) -> BundleFacts:
+    return make_bundle(found or packages(release), target, layout=layout(release), release=release, **more)
+
+
 def listing(bundle: Path) -> dict[str, tarfile.TarInfo]:
     with bundle.open("rb") as file:
         stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
@@ -40,7 +58,7 @@ def listing(bundle: Path) -> dict[str, tarfile.TarInfo]:
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_is_in_a_bundle(tmp_path: Path, release: str) -> None:
     common, kbuild = RELEASES[release]
-    make_bundle(packages(release), tmp_path / "b")
+    made(release, tmp_path / "b")
     found = listing(tmp_path / "b")
     own = f"linux-headers-{release}"
     assert list(found)[:2] == [f"{own}/.config", f"{own}/Module.symvers"]
@@ -52,7 +70,7 @@ def test_what_is_in_a_bundle(tmp_path: Path, release: str) -> None:
 
 
 def test_what_no_build_reads_is_left_out(tmp_path: Path) -> None:
-    make_bundle(packages("6.1.0-50-amd64"), tmp_path / "b")
+    made("6.1.0-50-amd64", tmp_path / "b")
     found = listing(tmp_path / "b")
     assert "linux-headers-6.1.0-50-common/arch/x86/include/asm/bug.h" in found
     assert not [name for name in found if "/arch/alpha" in name or "/arch/arm64" in name]
@@ -63,7 +81,7 @@ def test_what_no_build_reads_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_it_unpacks_and_every_link_leads_somewhere(tmp_path: Path, release: str) -> None:
-    make_bundle(packages(release), tmp_path / "b")
+    made(release, tmp_path / "b")
     out = tmp_path / "src"
     out.mkdir()
     subprocess.run(["tar", "--zstd", "-xf", tmp_path / "b", "-C", out], check=True)
@@ -75,7 +93,7 @@ def test_it_unpacks_and_every_link_leads_somewhere(tmp_path: Path, release: str)
 
 def test_the_same_packages_make_the_same_bundle(tmp_path: Path) -> None:
     facts = [
-        make_bundle(packages("6.1.0-50-amd64"), tmp_path / name, pieces=pieces)
+        made("6.1.0-50-amd64", tmp_path / name, pieces=pieces)
         for name, pieces in (("a", None), ("b", tmp_path / "p"), ("c", tmp_path / "p"))
     ]
     assert facts[0] == facts[1] == facts[2]
@@ -85,33 +103,33 @@ def test_the_same_packages_make_the_same_bundle(tmp_path: Path) -> None:
 
 def test_pieces_are_used_again(tmp_path: Path) -> None:
     wanted = packages("6.1.0-50-amd64")
-    facts = make_bundle(wanted, tmp_path / "a", pieces=tmp_path / "p")
+    facts = made("6.1.0-50-amd64", tmp_path / "a", pieces=tmp_path / "p")
     missing = [wanted[0], *((package, tmp_path / "gone") for package, _ in wanted[1:])]
-    assert make_bundle(missing, tmp_path / "b", pieces=tmp_path / "p") == facts
+    assert made("6.1.0-50-amd64", tmp_path / "b", missing, pieces=tmp_path / "p") == facts
 
 
 def test_the_kernels_own_files(tmp_path: Path) -> None:
-    make_bundle(packages("6.12.117+deb13-amd64"), tmp_path / "b")
-    crcs, config = kernel_facts(tmp_path / "b", "6.12.117+deb13-amd64")
+    made("6.12.117+deb13-amd64", tmp_path / "b")
+    crcs, config = kernel_facts(tmp_path / "b", layout("6.12.117+deb13-amd64"))
     assert (crcs["kfree"], crcs["module_layout"]) == (0x037A0CBA, 0x2F9B2B9A)
     assert "cpu_cache_invalidate_memregion" in crcs
     assert config["CONFIG_MODVERSIONS"] == "y"
     assert config["CONFIG_CC_VERSION_TEXT"].startswith("x86_64-linux-gnu-gcc-14 ")
     with pytest.raises(IndexDamaged, match=r"has no linux-headers-6\.1"):
-        kernel_facts(tmp_path / "b", "6.1.0-50-amd64")
+        kernel_facts(tmp_path / "b", layout("6.1.0-50-amd64"))
 
 
 def test_a_wrong_package_leaves_nothing(tmp_path: Path) -> None:
     (own, path), *others = packages("6.1.0-50-amd64")
     (tmp_path / "bad.deb").write_bytes(path.read_bytes()[:-1])
     with pytest.raises(IndexDamaged, match="is not what the index names"):
-        make_bundle([(own, tmp_path / "bad.deb"), *others], tmp_path / "out" / "b")
+        made("6.1.0-50-amd64", tmp_path / "out" / "b", [(own, tmp_path / "bad.deb"), *others])
     assert not (tmp_path / "out").exists()
 
 
 def test_the_first_package_must_be_the_kernels(tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged, match="no kernel's headers"):
-        make_bundle(packages("6.1.0-50-amd64")[1:], tmp_path / "b")
+        made("6.1.0-50-amd64", tmp_path / "b", packages("6.1.0-50-amd64")[1:])
 
 
 def run(text: str) -> subprocess.CompletedProcess[str]:
@@ -119,10 +137,11 @@ def run(text: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_as_a_program(tmp_path: Path) -> None:
-    wanted = packages("6.1.0-50-amd64")
-    done = run(request(wanted, tmp_path / "b", pieces=tmp_path / "p"))
-    assert json.loads(done.stdout) == asdict(make_bundle(wanted, tmp_path / "c"))
-    done = run(request(wanted[1:], tmp_path / "d"))
+    release = "6.1.0-50-amd64"
+    wanted, where = packages(release), layout(release)
+    done = run(request(wanted, tmp_path / "b", layout=where, release=release, pieces=tmp_path / "p"))
+    assert json.loads(done.stdout) == asdict(made(release, tmp_path / "c"))
+    done = run(request(wanted[1:], tmp_path / "d", layout=where, release=release))
     assert (done.returncode, done.stdout) == (1, "")
     assert "no kernel's headers" in done.stderr
     assert run("{}").returncode == 2
@@ -138,3 +157,23 @@ def test_symvers_and_config_of_a_mirror_gone_mad() -> None:
         "CONFIG_B": "y",
         "CONFIG_C": "x = y",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "compiler"),
+    [
+        ("x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0", "140200", "gcc-14"),
+        ("gcc-10 (Debian 10.2.1-6) 10.2.1 20210110", "", "gcc-10"),
+        ("x86_64-linux-gnu-gcc-13 (Ubuntu 13.3.0-6ubuntu2~24.04) 13.3.0", "130300", "gcc-13"),
+        ("gcc (GCC) 11.5.0 20240719 (Red Hat 11.5.0-5)", "110500", "gcc-11"),
+        ("gcc (GCC) 8.5.0 20210514 (Red Hat 8.5.0-26)", "", "gcc-8"),
+        ("gcc (SUSE Linux) 7.5.0", "70500", "gcc-7"),
+        ("gcc-13 (GCC) 13.2.1 20231011 (Red Hat 13.2.1-4)", "", "gcc-13"),
+        ("clang version 19.1.0", "0", "clang-19"),
+        ("", "80500", "gcc-8"),
+        ("", "", ""),
+        ("gcc (who knows)", "<html>", ""),
+    ],
+)
+def test_the_compiler_that_a_configuration_names(text: str, number: str, compiler: str) -> None:
+    assert compiler_of({"CONFIG_CC_VERSION_TEXT": text, "CONFIG_GCC_VERSION": number}) == compiler

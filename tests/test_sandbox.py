@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from kmodci.distros import Layout
 from kmodci.sandbox import Limits, build_environment, host_config, volumes
 
 LIMITS = Limits(memory=1 << 30, disk=1 << 28, processes=100, seconds=60, output=1 << 20)
@@ -28,8 +29,10 @@ def test_all_that_is_mounted_is_read_only() -> None:
 
 def test_the_environment_is_the_same_at_any_time_and_holds_no_more_than_asked() -> None:
     asked = {"release": "6.1.0-50-amd64", "arch": "amd64", "toolchain": "gcc-12", "module": "m", "version": "1"}
-    environment = build_environment(**asked, recipe={"KMODCI_BUILD": "make"}, limits=LIMITS)
-    assert environment == build_environment(**asked, recipe={"KMODCI_BUILD": "make"}, limits=LIMITS)
+    layout = Layout(trees=(), own="linux-headers-6.1.0-50-amd64")
+    environment = build_environment(**asked, layout=layout, recipe={"KMODCI_BUILD": "make"}, limits=LIMITS)
+    assert environment == build_environment(**asked, layout=layout, recipe={"KMODCI_BUILD": "make"}, limits=LIMITS)
+    assert environment["KMODCI_HEADERS"] == "linux-headers-6.1.0-50-amd64"
     assert environment["KMODCI_BUILD"] == "make"
     assert environment["KMODCI_MEMORY"] == str(LIMITS.memory)
     assert {name for name in environment if not name.startswith(("KMODCI_", "KBUILD_BUILD_"))} == {"SOURCE_DATE_EPOCH"}

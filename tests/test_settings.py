@@ -67,7 +67,7 @@ modules:
     assert settings.bucket is not None and settings.bucket.region == "us-east-1"
     assert settings.database_url.startswith("postgresql://")
     assert settings.web.address == "https://kmodci.example.com/"
-    assert settings.mirrors["debian-security"] == "https://mirror.example.com/debian-security"
+    assert settings.mirrors["debian-security"] == ("https://mirror.example.com/debian-security",)
     assert settings.modules["a"].source == GitSource(git="https://example.com/module.git", ref="main")
     assert settings.modules["c"].version == "1.10"
     assert settings.limits_of("c").model_dump() == settings.limits.model_dump() | {"memory": 4 << 30, "time": 3600}

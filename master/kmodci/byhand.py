@@ -36,6 +36,7 @@ class Result:
 def build_by_hand(
     job: Job,
     *,
+    as_learned: Callable[[Job], Job],
     supply: Supply,
     engine: Engine,
     paths: Paths,
@@ -44,14 +45,17 @@ def build_by_hand(
     say: Callable[[str], None],
     output: Callable[[bytes], None],
 ) -> Result:
-    """Builds, and publishes nothing. bundle: the worker bundle; say: progress; output: the build's own words.
+    """Builds, and publishes nothing.
+
+    as_learned: `Farm.job_as_learned`; bundle: the worker bundle; say: progress; output: the build's own words.
 
     Raises BuildImpossible when it fails, VerifyError when what it made must not be published.
     """
-    say(f"image {job.image}")
-    supply.make_image(job.entry.kernel.toolchain, say)
     say("headers")
     headers, folders = supply.headers(job.entry.kernel)
+    job = as_learned(job)
+    say(f"image {job.image}")
+    supply.make_image(job.entry.toolchain, say)
     say(f"source {job.module.origin}")
     source = supply.source(job.module)
     worker = f"by-hand-{os.getpid()}"

@@ -1,54 +1,33 @@
-"""Which kernels there are: looks at one repository, merges what several list, tells what is new.
-
-The signed release file is the change detector: as long as the hashes in it that matter are the same,
-nothing else is downloaded.
-"""
+"""Which kernels there are: looks at one repository, merges what several list, tells what is new."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
 
-from .digests import checked
 from .distros import BUILD_ARCH, DISTROS, Distro, Place
-from .errors import Gone, IndexDamaged
-from .model import Kernel, Package
-from .repos.apt import IndexFile, Release, Scan, Stanza, parse_release, scan_packages
-from .repos.compressed import SUFFIXES, decompressed
-from .repos.signature import verified_release
+from .errors import IndexDamaged, KmodciError
+from .model import Evidence, Kernel, Package
+from .repos.base import Fetches, Index, Listed, Wanted
 
-_RELEASE_LIMIT = 16 * 1024 * 1024
-_INDEX_LIMIT = 1024 * 1024 * 1024
-
-# Part of the digest: raise it when the same index means other kernels than before, so that it is read again.
-_READING = "1"
-
-
-class Fetches(Protocol):
-    """What is needed of `fetch.Fetcher`."""
-
-    def get(self, url: str, *, limit: int) -> bytes: ...
-    def stream(self, url: str, *, limit: int) -> AbstractContextManager[Iterator[bytes]]: ...
+# Raise it when the same index means other kernels than before, so that it is read again.
+_READING = "2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """One package index of a series, on a mirror."""
+    """One package index of a series, and where it can be read."""
 
     name: str
     """`bookworm-security main`"""
     distro: str
     series: str
-    suite: str
-    component: str
     arches: tuple[str, ...]
-    mirror: str
-    """base URL"""
-    keyrings: tuple[Path, ...]
-    check_valid_until: bool = True
+    index: Index
+    mirrors: tuple[str, ...]
+    """base URLs that serve the same; the first that answers is read, the first of all names the packages"""
+    compiler: str = ""
+    """of its kernels, where neither their packages nor their configuration say (`gcc-12`)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +64,21 @@ def look(
     packages: frozenset[str] = frozenset(),
     now: datetime,
 ) -> Look:
-    """Reads a repository; only its release file if that says what `known_digest` says.
+    """Reads a repository, from the first mirror that answers as it should.
 
-    packages: names of further packages to look for. now: with a time zone.
-    Raises FetchError, Gone; IndexDamaged for a wrong signature, hash, suite or an expired index.
+    known_digest: of the last look; if the repository still is what it was, little is read. packages: names of further
+    packages to look for. now: with a time zone. Raises FetchError, Gone; IndexDamaged for what is not to be believed.
     """
-    try:
-        return _look(repository, fetcher, known_digest, packages, now)
-    except IndexDamaged as fault:
-        raise IndexDamaged(f"{repository.name}: {fault.brief}", hint=fault.hint) from fault
+    first: KmodciError | None = None
+    for mirror in repository.mirrors:
+        try:
+            return _look(repository, mirror, fetcher, known_digest, packages, now)
+        except IndexDamaged as fault:
+            first = first or IndexDamaged(f"{repository.name}: {fault.brief}", hint=fault.hint)
+        except KmodciError as fault:
+            first = first or fault
+    assert first is not None  # a repository has a mirror
+    raise first
 
 
 def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
@@ -124,101 +109,57 @@ def diff(known: Mapping[str, Kernel], found: Iterable[Kernel]) -> Diff:
 
 
 def _inputs(kernel: Kernel) -> tuple[str, str, str]:
-    return kernel.version, kernel.toolchain, kernel.headers_digest
+    # a compiler that the headers name is learned after the look, and is no news of the repository
+    toolchain = kernel.toolchain if kernel.evidence is Evidence.PACKAGE else ""
+    return kernel.version, toolchain, kernel.headers_digest
 
 
-def _look(repository: Repository, fetcher: Fetches, known_digest: str, packages: frozenset[str], now: datetime) -> Look:
+def _look(
+    repository: Repository, mirror: str, fetcher: Fetches, known_digest: str, packages: frozenset[str], now: datetime
+) -> Look:
     distro = DISTROS[repository.distro]
-    signed = fetcher.get(f"{_folder(repository)}/InRelease", limit=_RELEASE_LIMIT)
-    release = parse_release(verified_release(signed, repository.keyrings))
-    _check(repository, release, now)
-    bases = [f"{repository.component}/binary-{arch}/Packages" for arch in distro.index_arches(repository.arches)]
-    digest = _digest(repository, release, bases, packages)
-    if digest == known_digest:
-        return Look(repository=repository.name, release_digest=digest, changed=False, dated=release.date)
-    scans = [_scan(repository, fetcher, release, base, distro, packages) for base in bases]
-    stanzas = [stanza for scan in scans for stanza in scan.stanzas]
-    found = distro.kernels(stanzas, _place(repository))
+    wanted = Wanted(
+        prefixes=distro.index_prefixes, names=packages, arches=tuple(distro.index_arches(repository.arches))
+    )
+    # what the index says has been read before only if the same was asked of it, and understood in the same way
+    asked = [_READING, repository.distro, repository.series, repository.mirrors[0], repository.compiler]
+    asked += [*repository.arches, *wanted.prefixes, *sorted(packages)]
+    head = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
+    known = known_digest.removeprefix(f"{head}-") if known_digest.startswith(f"{head}-") else ""
+    snapshot = repository.index.look(fetcher, mirror, wanted, known, now)
+    digest = f"{head}-{snapshot.digest}"
+    if snapshot.listed is None:
+        return Look(repository=repository.name, release_digest=digest, changed=False, dated=snapshot.dated)
+    listed = [_canonical(each, mirror, repository.mirrors[0]) for each in snapshot.listed]
+    found = distro.kernels(listed, _place(repository))
     return Look(
         repository=repository.name,
         release_digest=digest,
         changed=True,
         kernels=found.kernels,
-        packages=tuple(_newest(stanzas, distro, packages, repository.mirror)),
-        problems=tuple(dict.fromkeys(problem for scan in scans for problem in scan.problems)) + found.problems,
-        dated=release.date,
+        packages=tuple(_newest(listed, distro, packages)),
+        problems=(*snapshot.problems, *found.problems),
+        dated=snapshot.dated,
     )
 
 
-def _check(repository: Repository, release: Release, now: datetime) -> None:
-    """A genuine release file of another suite, or of long ago, must not pass for this one."""
-    if repository.suite not in (release.suite, release.codename):
-        raise IndexDamaged(
-            f"the mirror answers with the suite {release.codename or release.suite!r}, not {repository.suite!r}",
-            hint="correct `suite:` in targets.yml, or name another mirror",
-        )
-    if repository.check_valid_until and release.valid_until and now > release.valid_until:
-        raise IndexDamaged(
-            f"the index expired on {release.valid_until:%Y-%m-%d %H:%M} UTC (Valid-Until)",
-            hint="the mirror lags: name another, or set `check_valid_until: false` with a `reason:` in targets.yml",
-        )
+def _canonical(listed: Listed, mirror: str, first: str) -> Listed:
+    """The same package wherever its index was read, so that two looks are the same."""
+    base = f"{mirror.rstrip('/')}/"
+    if mirror == first or not listed.url.startswith(base):
+        return listed
+    return replace(listed, url=f"{first.rstrip('/')}/{listed.url.removeprefix(base)}")
 
 
-def _digest(repository: Repository, release: Release, bases: Iterable[str], packages: frozenset[str]) -> str:
-    """A release file is dated anew several times a day; what is not about the indices in use is left out."""
-    indices = [f"{file.sha256} {path}" for base in bases for path, file in _offers(release, base)]
-    asked = [_READING, repository.distro, repository.series, repository.mirror, *repository.arches, *sorted(packages)]
-    return hashlib.sha256("\n".join([*asked, *indices]).encode()).hexdigest()
-
-
-def _offers(release: Release, base: str) -> list[tuple[str, IndexFile]]:
-    """How an index is offered, the cheapest to read first."""
-    offers = [(base + suffix, release.files[base + suffix]) for suffix in SUFFIXES if base + suffix in release.files]
-    if not offers:
-        raise IndexDamaged(
-            f"the release file does not list {base}", hint="correct `component:` or `arches:` in targets.yml"
-        )
-    return offers
-
-
-def _scan(
-    repository: Repository, fetcher: Fetches, release: Release, base: str, distro: Distro, packages: frozenset[str]
-) -> Scan:
-    """The index as the mirror has it: not all that a release file lists is there, the uncompressed one rarely."""
-    whole = release.files.get(base)
-    gone: Gone | None = None
-    for path, file in _offers(release, base):
-        for url in _urls(repository, release, path, file):
-            try:
-                with fetcher.stream(url, limit=_INDEX_LIMIT) as chunks:
-                    sound = checked(chunks, url=url, size=file.size, sha256=file.sha256)
-                    text = decompressed(sound, path.removeprefix(base), limit=whole.size if whole else _INDEX_LIMIT)
-                    return scan_packages(text, prefixes=distro.index_prefixes, names=packages)
-            except Gone as fault:
-                gone = gone or fault
-    raise gone or IndexDamaged(f"{base} is not offered")
-
-
-def _urls(repository: Repository, release: Release, path: str, file: IndexFile) -> Iterator[str]:
-    """By hash first: what is there cannot change while the mirror is being updated."""
-    if release.by_hash:
-        yield f"{_folder(repository)}/{path.rpartition('/')[0]}/by-hash/SHA256/{file.sha256}"
-    yield f"{_folder(repository)}/{path}"
-
-
-def _newest(stanzas: Iterable[Stanza], distro: Distro, names: frozenset[str], mirror: str) -> Iterator[Package]:
-    best: dict[str, Stanza] = {}
-    for stanza in stanzas:
-        if stanza.name in names and stanza.arch in ("all", BUILD_ARCH):
-            known = best.get(stanza.name)
-            if not known or distro.compare(stanza.version, known.version) > 0:
-                best[stanza.name] = stanza
-    for stanza in best.values():
-        yield stanza.package(mirror)
-
-
-def _folder(repository: Repository) -> str:
-    return f"{repository.mirror.rstrip('/')}/dists/{repository.suite}"
+def _newest(listed: Iterable[Listed], distro: Distro, names: frozenset[str]) -> Iterator[Package]:
+    best: dict[str, Listed] = {}
+    for each in listed:
+        if each.name in names and each.arch in ("all", BUILD_ARCH):
+            known = best.get(each.name)
+            if not known or distro.compare(each.version, known.version) > 0:
+                best[each.name] = each
+    for each in best.values():
+        yield each.package()
 
 
 def _place(repository: Repository) -> Place:
@@ -226,6 +167,6 @@ def _place(repository: Repository) -> Place:
         distro=repository.distro,
         series=repository.series,
         repository=repository.name,
-        mirror=repository.mirror,
         arches=repository.arches,
+        compiler=repository.compiler,
     )

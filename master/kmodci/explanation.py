@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from .coverage import Standing, standings
-from .images import Recipe
+from .images import Recipe, nearest
 from .matrix import Entry, keys, plan
 from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status
 from .modulefile import Module
@@ -65,7 +65,7 @@ def explain(build_id: BuildId, known: Known) -> Explanation:
         standing=standing,
         why=_why(standing, known, found) if standing else _outside(build_id, kernel, known),
         module=known.versions.get(build_id.module),
-        recipe=known.recipes.get(kernel.toolchain),
+        recipe=known.recipes.get(nearest(kernel.toolchain, known.recipes)),
         key=found.get(str(build_id), ""),
     )
 

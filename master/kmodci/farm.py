@@ -11,11 +11,12 @@ from pathlib import Path
 
 from . import sandbox
 from .bucket import Bucket
+from .distros import layout_of
 from .engine import Engine
 from .errors import BuildImpossible
 from .images import Recipe
 from .ledger import Ledger
-from .matrix import Entry
+from .matrix import Entry, entry, no_toolchain
 from .model import BuildId, Hold, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .planning import Planner
@@ -163,9 +164,9 @@ class Farm:
     def job_of(self, entry: Entry, module: ModuleVersion, *, is_current: bool) -> Job:
         """The same for a kernel that need not be in scope, and a version that need not be the module's own."""
         settings = self.settings.modules[module.module]
-        made = self.recipes.get(entry.kernel.toolchain)
+        made = self.recipes.get(entry.toolchain)
         if made is None:
-            raise BuildImpossible(f"no toolchain {entry.kernel.toolchain} in targets.yml")
+            raise BuildImpossible(no_toolchain(entry.kernel))
         recipe_variables = {"KMODCI_BUILD": settings.build, "KMODCI_ARTIFACTS": "\n".join(settings.artifacts)}
         return Job(
             entry=entry,
@@ -180,8 +181,9 @@ class Farm:
             image=made.tag,
             environment=sandbox.build_environment(
                 release=entry.kernel.release,
+                layout=layout_of(entry.kernel),
                 arch=entry.kernel.target.arch,
-                toolchain=entry.kernel.toolchain,
+                toolchain=entry.toolchain,
                 module=module.module,
                 version=module.version,
                 recipe={name: value for name, value in recipe_variables.items() if value},
@@ -189,6 +191,16 @@ class Farm:
             ),
             is_current=is_current,
         )
+
+    def job_as_learned(self, job: Job) -> Job:
+        """The same job, with the compiler that the headers were found to name since it was made, if they do.
+
+        Raises BuildImpossible where there is no image for that.
+        """
+        kernel = self.store.as_learned(job.entry.kernel)
+        if kernel == job.entry.kernel:
+            return job
+        return self.job_of(entry(job.entry.build_id, kernel, self.recipes), job.module, is_current=job.is_current)
 
     def _at_ref(self, module: str, ref: str) -> ModuleVersion:
         source = source_of(self.settings.modules[module])

@@ -7,7 +7,7 @@ compiler, bootstrapped from the series that has it. Pure: `bootstrap` makes what
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -84,6 +84,23 @@ def tag_of_key(key: str) -> str | None:
     """The tag of the image that the bucket keeps under this key (`Recipe.key`); None if it is no image's."""
     found = _KEY.fullmatch(key)
     return f"kmodci/{found[1]}:{found[2]}" if found else None
+
+
+def nearest(compiler: str, toolchains: Iterable[str]) -> str:
+    """Of the toolchains that there are, the one to use for a kernel built with this compiler; empty if none will do.
+
+    The same, or else the nearest that is newer: an older one does not know the options that the kernel's
+    configuration found (`-fmin-function-alignment`, of gcc 14), while a newer one knows all that an older one did.
+    """
+    kind, number = _version(compiler)
+    fitting = {_version(each): each for each in toolchains if _version(each)[0] == kind}
+    return next((fitting[each] for each in sorted(fitting) if each[1] >= number), "") if number else ""
+
+
+def _version(toolchain: str) -> tuple[str, int]:
+    """`gcc-12` -> gcc, 12; 0 for what has no number."""
+    kind, _, number = toolchain.rpartition("-")
+    return kind, int(number) if number.isdecimal() else 0
 
 
 def recipe(toolchain: str, *, distro: str, series: str) -> Recipe:

@@ -67,6 +67,11 @@ class Manifest(Record):
     headers: str
     """the header bundle's key"""
     toolchain: str
+    """that it was built with"""
+    kernel_toolchain: str = ""
+    """that the kernel was built with, as far as is known"""
+    exact: bool = True
+    """whether these are the same, and the kernel's is known from the kernel itself"""
     image: str
     """the toolchain image's recipe digest"""
     compiler: str
@@ -133,6 +138,8 @@ class Built:
     artifacts: tuple[Artifact, ...]
     log: bytes
     headers_sha256: str
+    toolchain: str
+    exact: bool
     image: str
     compiler: str
     inputs: str
@@ -165,7 +172,9 @@ def manifest_of(built: Built) -> Manifest:
             for package in kernel.headers
         ),
         headers=headers_key(built.headers_sha256),
-        toolchain=kernel.toolchain,
+        toolchain=built.toolchain,
+        kernel_toolchain=kernel.toolchain,
+        exact=built.exact,
         image=built.image,
         compiler=built.compiler,
         inputs=built.inputs,

@@ -7,8 +7,8 @@ from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 
-from .images import Recipe
-from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status, input_key
+from .images import Recipe, nearest
+from .model import BuildId, Evidence, Hold, Kernel, ModuleVersion, Outcome, Status, input_key
 from .modulefile import Module
 from .release import version_key
 from .schema import KnownFailure, Scope
@@ -38,8 +38,15 @@ class Entry:
 
     build_id: BuildId
     kernel: Kernel
+    toolchain: str = ""
+    """whose image is used: the kernel's own compiler, or else the nearest that is newer; empty where there is none"""
     skipped: str = ""
     """why it is not to be built; empty if it is"""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is built with the very compiler that its kernel was built with, as far as that is known."""
+        return self.toolchain == self.kernel.toolchain and self.kernel.evidence is not Evidence.SERIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +106,10 @@ def keys(
             module=versions[entry.build_id.module],
             recipe=ways[entry.build_id.module],
             kernel=entry.kernel,
-            image=images[entry.kernel.toolchain],
+            image=images[entry.toolchain],
         )
         for entry in entries
-        if not entry.skipped and entry.build_id.module in versions and entry.kernel.toolchain in images
+        if not entry.skipped and entry.build_id.module in versions and entry.toolchain in images
     }
 
 
@@ -137,16 +144,30 @@ def plan(
         elif last is None:
             why = Why.NEW_KERNEL if entry.build_id.module in seen else Why.NEW_MODULE
         else:
-            why = _what_differs(entry, versions[entry.build_id.module], recipes[entry.kernel.toolchain], last)
+            why = _what_differs(entry, versions[entry.build_id.module], recipes[entry.toolchain], last)
         due.append(Planned(entry=entry, key=key, why=why))
     return tuple(due)
 
 
+def entry(build_id: BuildId, kernel: Kernel, toolchains: Collection[str], *, skipped: str = "") -> Entry:
+    """One build, with the toolchain that it gets. toolchains: those that there is an image for."""
+    toolchain = nearest(kernel.toolchain, toolchains)
+    return Entry(
+        build_id=build_id,
+        kernel=kernel,
+        toolchain=toolchain,
+        skipped=skipped or ("" if toolchain else no_toolchain(kernel)),
+    )
+
+
+def no_toolchain(kernel: Kernel) -> str:
+    """Why a kernel cannot be built."""
+    return f"no toolchain {kernel.toolchain} in targets.yml, nor a newer one"
+
+
 def _entry(build_id: BuildId, kernel: Kernel, failures: Iterable[KnownFailure], toolchains: Collection[str]) -> Entry:
     skipped = next((failure.reason for failure in failures if matches(str(build_id), [failure.builds])), "")
-    if not skipped and kernel.toolchain not in toolchains:
-        skipped = f"no toolchain {kernel.toolchain} in targets.yml"
-    return Entry(build_id=build_id, kernel=kernel, skipped=skipped)
+    return entry(build_id, kernel, toolchains, skipped=skipped)
 
 
 def _takes(module: Module, kernel: Kernel) -> bool:

@@ -78,8 +78,25 @@ class Package:
     arch: str
     url: str
     size: int
-    """bytes"""
+    """bytes; 0 where the index does not say"""
     sha256: str
+    """hex; empty where the index does not say"""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from any other package: its SHA256, or where it is from."""
+        return self.sha256 or self.url
+
+
+class Evidence(StrEnum):
+    """What says which compiler a kernel was built with, the best first."""
+
+    PACKAGE = "package"
+    """the header package's own metadata"""
+    CONFIG = "config"
+    """CONFIG_CC_VERSION_TEXT of the unpacked headers"""
+    SERIES = "series"
+    """nothing of the kernel's own: what is configured for its series"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +114,8 @@ class Kernel:
     """the repository that listed it first"""
     headers: tuple[Package, ...]
     """the header package itself first, then what a build needs of its dependencies"""
+    evidence: Evidence = Evidence.PACKAGE
+    """for the compiler"""
 
     def __str__(self) -> str:
         return f"{self.target}/{self.release}"
@@ -104,7 +123,7 @@ class Kernel:
     @property
     def headers_digest(self) -> str:
         """Names the set of header packages: hex SHA256 over their SHA256s."""
-        return headers_digest(package.sha256 for package in self.headers)
+        return headers_digest(package.identity for package in self.headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +191,7 @@ class Hold:
 
 
 def headers_digest(packages: Iterable[str]) -> str:
-    """Names a set of header packages, given their SHA256s in their order."""
+    """Names a set of header packages, given their identities in their order."""
     return hashlib.sha256("\n".join(packages).encode()).hexdigest()
 
 

@@ -52,7 +52,7 @@ class Plan:
     def ready(self) -> dict[str, Planned]:
         """Of the due, those whose image is there; by build id."""
         lacking = set(self.missing_images)
-        return {str(p.entry.build_id): p for p in self.due if p.entry.kernel.toolchain not in lacking}
+        return {str(p.entry.build_id): p for p in self.due if p.entry.toolchain not in lacking}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Planner:
         planned = plan(entries, named, versions, outcomes, self.recipes, now=time.time(), holds=holds)
         lacking = self._lacking()
         waiting = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
-        waiting |= {str(p.entry.build_id): f for p in planned if (f := lacking.get(p.entry.kernel.toolchain))}
+        waiting |= {str(p.entry.build_id): f for p in planned if (f := lacking.get(p.entry.toolchain))}
         stuck = set(waiting)
         for each in planned:
             name = str(each.entry.build_id)
@@ -126,7 +126,7 @@ class Planner:
             wanted={str(p.entry.build_id): p.key for p in planned},
             outcomes=outcomes,
             holds=holds,
-            missing_images=tuple(t for t in dict.fromkeys(p.entry.kernel.toolchain for p in due) if t in lacking),
+            missing_images=tuple(t for t in dict.fromkeys(p.entry.toolchain for p in due) if t in lacking),
             waiting=waiting,
             stuck=frozenset(stuck),
         )

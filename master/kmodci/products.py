@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .bucket import Bucket
+from .distros import layout_of
 from .facts import Facts
 from .headers import kernel_facts
 from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
@@ -36,7 +37,7 @@ class Job:
 def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
     """What may be published of a build's files, as it will be stored. Raises VerifyError with every reason why not."""
     kernel = job.entry.kernel
-    symvers, config = kernel_facts(bundle.path, kernel.release)
+    symvers, config = kernel_facts(bundle.path, layout_of(kernel))
     facts = verify(files, release=kernel.release, arch=kernel.target.arch, symvers=symvers, config=config)
     return tuple(artifact(fact, files[fact.file], config) for fact in facts)
 
@@ -59,6 +60,8 @@ def built(
         artifacts=artifacts,
         log=log.encode("utf-8", "replace"),
         headers_sha256=bundle.sha256,
+        toolchain=job.entry.toolchain,
+        exact=job.entry.is_exact,
         image=job.image.rpartition(":")[2],
         compiler=facts.compiler,
         inputs=job.key,

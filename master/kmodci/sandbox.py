@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from .distros import Layout
+
 # Debian's `nobody`/`nogroup`; a number, because an image need not have a passwd file.
 USER = "65534:65534"
 LABEL = "kmodci.farm"
@@ -17,7 +19,7 @@ BUNDLE_MOUNT = "/kmodci"
 INPUT_MOUNT = "/in"
 SOCKET_MOUNT = "/run/kmodci"
 SOCKET_NAME = "pb.sock"
-# Debian's headers name each other by this path
+# headers name each other by this path
 HEADERS_MOUNT = "/usr/src"
 _NOTHING: Mapping[str, Path] = MappingProxyType({})
 
@@ -43,7 +45,7 @@ def volumes(
     """What is mounted, all of it read-only, in the engine's notation.
 
     bundle: the worker bundle; inputs: the folder with this build's header bundle and source;
-    headers: the bundle's top folders, where they lie unpacked; sockets: the folder with the master's
+    headers: the bundle's folders, where they lie unpacked; sockets: the folder with the master's
     socket, where a Buildbot worker is to run.
     """
     mounts = [f"{bundle}:{BUNDLE_MOUNT}:ro", f"{inputs}:{INPUT_MOUNT}:ro"]
@@ -77,11 +79,21 @@ def host_config(limits: Limits) -> dict[str, object]:
 
 
 def build_environment(
-    *, release: str, arch: str, toolchain: str, module: str, version: str, recipe: Mapping[str, str], limits: Limits
+    *,
+    release: str,
+    layout: Layout,
+    arch: str,
+    toolchain: str,
+    module: str,
+    version: str,
+    recipe: Mapping[str, str],
+    limits: Limits,
 ) -> dict[str, str]:
     """What `build-module` reads, see its header. recipe: KMODCI_BUILD and KMODCI_ARTIFACTS, if any."""
     return {
         "KMODCI_RELEASE": release,
+        "KMODCI_HEADERS": layout.own,
+        "KMODCI_HEADERS_SOURCE": layout.source,
         "KMODCI_ARCH": arch,
         "KMODCI_TOOLCHAIN": toolchain,
         "KMODCI_MODULE": module,

@@ -1,4 +1,4 @@
-"""What `kmodci.yml`, `targets.yml` and `known-failures.yml` may say, key by key."""
+"""What `kmodci.yml` and `known-failures.yml` may say, key by key."""
 
 import re
 from collections.abc import Mapping
@@ -6,10 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
-from .model import Target
+from .fields import BuildSelector, ConfigPath, KernelSelector, Url, check_url, fitting
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
@@ -130,59 +129,6 @@ class FarmFile(Section):
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}
-
-
-class RepositoryAt(Section):
-    """One package index of a series."""
-
-    suite: Name
-    component: Name = "main"
-    mirror: str = ""
-    """which mirror; the distribution's own if not said"""
-    keyring: ConfigPath | None = None
-    """whose signatures count; the distribution's own if not said"""
-    check_valid_until: bool = True
-    reason: str = ""
-
-    @model_validator(mode="after")
-    def _has_a_reason(self) -> "RepositoryAt":
-        if not self.check_valid_until and not self.reason:
-            raise ValueError("check_valid_until: false needs a reason: an index that may be old hides new kernels")
-        return self
-
-
-class Following(Section):
-    """A series that is followed."""
-
-    distro: Name
-    series: Name
-    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
-    repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        return tuple(Target(distro=self.distro, series=self.series, arch=arch) for arch in self.arches)
-
-    @model_validator(mode="after")
-    def _makes_targets(self) -> "Following":
-        if len(set(self.targets)) != len(self.arches):
-            raise ValueError("an architecture is here twice")
-        return self
-
-
-class ToolchainFrom(Section):
-    """The series whose packages a toolchain's image is made of."""
-
-    distro: Name
-    series: Name
-
-
-class TargetsFile(Section):
-    """targets.yml: what is followed, and with which compilers it is built."""
-
-    mirrors: Mapping[Name, Url] = {}
-    toolchains: Mapping[Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")], ToolchainFrom]
-    targets: Annotated[tuple[Following, ...], NOT_EMPTY]
 
 
 class KnownFailure(Section):

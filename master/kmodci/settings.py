@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from .errors import NotFound, SettingsError
 from .modulefile import DebianSource, ModulesFile
-from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope, TargetsFile
+from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
+from .targetsfile import AptAt, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
@@ -90,17 +91,17 @@ def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile |
 def _in_targets(targets: TargetsFile) -> Found:
     followed: set[tuple[str, str]] = set()
     used: set[str] = set()
+    names: set[str] = set()
     for at, entry in enumerate(targets.targets):
         if (entry.distro, entry.series) in followed:
             yield ("targets", at), f"{entry.distro} {entry.series} is here twice: put its repositories under one entry"
         followed.add((entry.distro, entry.series))
-        indices: set[tuple[str, str]] = set()
         for index, repository in enumerate(entry.repositories):
             used.add(repository.mirror or entry.distro)
-            if (repository.suite, repository.component) in indices:
+            if repository.name in names:
                 where: Where = ("targets", at, "repositories", index)
-                yield where, f"{repository.suite} {repository.component} is here twice"
-            indices.add((repository.suite, repository.component))
+                yield where, f"{repository.name} is here twice"
+            names.add(repository.name)
     for name, toolchain in targets.toolchains.items():
         if (toolchain.distro, toolchain.series) not in followed:
             near = suggestion(toolchain.series, [series for _, series in followed])
@@ -111,7 +112,12 @@ def _in_targets(targets: TargetsFile) -> Found:
 
 
 def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Found:
-    suites = {repository.suite for entry in targets.targets for repository in entry.repositories}
+    suites = {
+        repository.suite
+        for entry in targets.targets
+        for repository in entry.repositories
+        if isinstance(repository, AptAt) and entry.enabled
+    }
     for name, module in modules.modules.items():
         if isinstance(module.source, DebianSource) and module.source.suite not in suites:
             near = suggestion(module.source.suite, suites) or f" (it has: {', '.join(sorted(suites))})"

@@ -19,7 +19,7 @@ from .errors import BuildImpossible, IndexDamaged
 from .folder import digest_of, folder_members
 from .model import ModuleVersion, Package, check_module_version
 from .release import check_name
-from .repos.deb import deb_members
+from .repos.packages import package_members
 from .tarzst import Kind, Member, frame, write
 from .unpack import DAMAGE, Limits, decompressed, limited, members
 
@@ -186,7 +186,7 @@ def _without_top(found: Iterable[Member]) -> list[Member]:
 def _dkms_members(package: Package, downloads: Downloads) -> list[Member]:
     """The folder below /usr/src that has a dkms.conf; that is where DKMS looks (dkms(8))."""
     content = downloads.get(package.url, limit=package.size)
-    found = list(deb_members(package, content, place=lambda name: (_USR_SRC.fullmatch(name) or ("", ""))[1]))
+    found = list(package_members(package, content, place=lambda name: (_USR_SRC.fullmatch(name) or ("", ""))[1]))
     tops = [posixpath.dirname(member.name) for member in found if re.fullmatch(r"[^/]+/dkms\.conf", member.name)]
     if len(tops) != 1:
         raise BuildImpossible(

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -16,10 +16,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from .discovery import merge
 from .errors import StoreError
-from .model import BuildId, Kernel, ModuleVersion, Outcome, Package, Status, Target
+from .model import BuildId, Evidence, Kernel, ModuleVersion, Outcome, Package, Status, Target
 from .tables import KERNELS, META, METADATA, MODULES, OUTCOMES, REPOSITORIES
 
 _BUSY_MILLISECONDS = 30_000
+COMPILER_NOTES = "compiler/"
+
+
+def compiler_note(kernel: Kernel) -> str:
+    """Where the compiler is noted that the kernel's headers name."""
+    return f"{COMPILER_NOTES}{kernel.headers_digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +85,20 @@ class Store:
         listed = self.listed()
         return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
+    def as_learned(self, kernel: Kernel) -> Kernel:
+        """The kernel, with the compiler that its headers were found to name, where its package does not say."""
+        return _as_learned(kernel, {key: value} if (value := self.meta(key := compiler_note(kernel))) else {})
+
+    def note_compiler(self, kernel: Kernel, toolchain: str) -> None:
+        """What the unpacked headers name (`gcc-12`); empty for nothing that can be read."""
+        self.put_meta(compiler_note(kernel), toolchain)
+
     def listed(self) -> dict[str, tuple[Kernel, ...]]:
         """What each repository lists."""
         found: defaultdict[str, list[Kernel]] = defaultdict(list)
+        learned = self.metas(COMPILER_NOTES)
         for row in self.rows("read kernels", sa.select(KERNELS)):
-            found[row["repository"]].append(_kernel(row))
+            found[row["repository"]].append(_as_learned(_kernel(row), learned))
         return {name: tuple(kernels) for name, kernels in found.items()}
 
     def put_kernels(self, repository: str, kernels: Iterable[Kernel], gone: Collection[str] = ()) -> None:
@@ -217,7 +232,14 @@ def _kernel(row: sa.RowMapping) -> Kernel:
         toolchain=row["toolchain"],
         repository=row["repository"],
         headers=tuple(Package(**package) for package in row["headers"]),
+        evidence=Evidence(row["evidence"]),
     )
+
+
+def _as_learned(kernel: Kernel, learned: Mapping[str, str]) -> Kernel:
+    if kernel.evidence is not Evidence.PACKAGE and (toolchain := learned.get(compiler_note(kernel))):
+        return replace(kernel, toolchain=toolchain, evidence=Evidence.CONFIG)
+    return kernel
 
 
 def _kernel_row(repository: str, kernel: Kernel) -> dict[str, object]:
@@ -229,6 +251,7 @@ def _kernel_row(repository: str, kernel: Kernel) -> dict[str, object]:
         "flavour": kernel.flavour,
         "toolchain": kernel.toolchain,
         "headers": [asdict(package) for package in kernel.headers],
+        "evidence": kernel.evidence,
     }
 
 

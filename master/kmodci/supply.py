@@ -19,13 +19,14 @@ from tempfile import TemporaryDirectory
 from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
+from .distros import layout_of
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, KmodciError
 from .fetch import Fetcher
-from .headers import request
+from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
-from .model import Kernel, ModuleVersion
+from .model import Evidence, Kernel, ModuleVersion
 from .objects import Object
 from .paths import Paths
 from .retention import CachedFile, overflow
@@ -75,8 +76,15 @@ class Supply:
                 path = self.paths.cache("headers") / f"{sha256}.tar.zst"
                 if path.exists() or self._from_bucket(headers_key(sha256), path, sha256):
                     os.utime(path)
-                    return Bundle(path, sha256)
-            return self._make_bundle(kernel)
+                    return self._learned(kernel, Bundle(path, sha256))
+            return self._learned(kernel, self._make_bundle(kernel))
+
+    def _learned(self, kernel: Kernel, bundle: Bundle) -> Bundle:
+        """Notes the compiler that the headers name, where nothing else of the kernel does."""
+        if kernel.evidence is Evidence.SERIES and self.store.as_learned(kernel) == kernel:
+            _, config = kernel_facts(bundle.path, layout_of(kernel))
+            self.store.note_compiler(kernel, compiler_of(config))
+        return bundle
 
     def headers(self, kernel: Kernel) -> tuple[Bundle, dict[str, Path]]:
         """The header bundle of a kernel, and where its top folders lie unpacked."""
@@ -97,15 +105,21 @@ class Supply:
         cache = self.paths.cache("headers")
         with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
             folder = Path(name)
-            debs = []
+            files = []
             for number, package in enumerate(kernel.headers):
-                debs.append(folder / f"{number}.deb")
-                self.fetcher.download(package.url, debs[-1], size=package.size, sha256=package.sha256)
+                files.append(folder / f"package-{number}")
+                self.fetcher.download(package.url, files[-1], size=package.size, sha256=package.sha256)
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
                 [sys.executable, "-m", "kmodci.headers"],
-                input=request(list(zip(kernel.headers, debs, strict=True)), made, pieces=self.paths.cache("pieces")),
+                input=request(
+                    list(zip(kernel.headers, files, strict=True)),
+                    made,
+                    layout=layout_of(kernel),
+                    release=kernel.release,
+                    pieces=self.paths.cache("pieces"),
+                ),
                 capture_output=True,
                 text=True,
                 check=False,

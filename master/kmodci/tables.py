@@ -25,6 +25,7 @@ KERNELS = sa.Table(
     sa.Column("flavour", sa.Text, nullable=False),
     sa.Column("toolchain", sa.Text, nullable=False),
     sa.Column("headers", sa.JSON, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False, server_default="package"),
 )
 MODULES = sa.Table(
     "kmodci_modules",

@@ -15,11 +15,12 @@ from tempfile import TemporaryDirectory
 
 import zstandard
 
+from .distros import layout_of
 from .errors import KmodciError
 from .model import Kernel
 
 # changes whenever what is unpacked changes, so that no folder made by older code is used again
-_FORMAT = "1"
+_FORMAT = "2"
 _CHUNK = 1 << 20
 _SIZE = "size"
 # seconds; a folder that was asked for since may be mounted
@@ -29,16 +30,13 @@ _TRIPLETS = {"arm64": "aarch64-linux-gnu-"}
 
 
 def names(kernel: Kernel, bundle_sha256: str) -> dict[str, str]:
-    """The bundle's top folders -> the folder of the cache that each is in.
-
-    A package's folder has the package's name (linux-headers-*, linux-kbuild-*).
-    """
+    """The bundle's folders, one per package -> the folder of the cache that each is in."""
     arch = kernel.target.arch
     found: dict[str, str] = {}
-    for number, package in enumerate(kernel.headers):
+    for number, (package, tree) in enumerate(zip(kernel.headers, layout_of(kernel).trees, strict=True)):
         # a kernel's own folder is of its bundle: it says which compiler
-        parts = [_FORMAT, package.sha256, arch, bundle_sha256 if number == 0 else ""]
-        found[package.name] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        parts = [_FORMAT, package.identity, tree.folder, arch, bundle_sha256 if number == 0 else ""]
+        found[tree.folder] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     return found
 
 
@@ -52,20 +50,20 @@ def is_there(cache: Path, key: str, name: str) -> bool:
 
 
 def unpack(bundle: Path, wanted: Mapping[str, str], cache: Path, *, kernel: Kernel, scratch: Path) -> None:
-    """Unpacks top folders of a bundle. wanted: as `names` tells, but for those that are there.
+    """Unpacks folders of a bundle. wanted: as `names` tells, but for those that are there.
 
     scratch: a folder on the same disk. Raises KmodciError if the bundle has no such folder.
     """
     with TemporaryDirectory(prefix="tree-", dir=scratch) as name:
         folder = Path(name)
         _extract(bundle, list(wanted), folder)
-        own = folder / kernel.headers[0].name
+        own = folder / layout_of(kernel).own
         if own.is_dir():
             _name_compiler(own, kernel.target.arch)
         for top, key in wanted.items():
             (folder / top).chmod(0o755)
             made = folder / key
-            made.mkdir(mode=0o755)
+            (made / top).parent.mkdir(mode=0o755, parents=True)
             (folder / top).rename(made / top)
             (made / _SIZE).write_text(str(_size(made)))
             # only ever what a removal left that was broken off

@@ -14,26 +14,24 @@ from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
-from .schema import Following, RepositoryAt, Scope
+from .repos.apt import AptIndex
+from .repos.base import Index
+from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
+from .targetsfile import AptAt, Following, RepositoryAt
 
 
-def repository_name(entry: RepositoryAt) -> str:
-    """What a repository is called: `bookworm-security main`."""
-    return f"{entry.suite} {entry.component}"
-
-
-def mirror_of(settings: Settings, name: str) -> str:
-    """The base URL of a mirror: of targets.yml, or else of the machine's apt. Raises KmodciError."""
-    url = settings.mirrors.get(name) or system_mirrors().get(name)
-    if not url:
+def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
+    """The base URLs of a mirror: of targets.yml, or else of the machine's apt. Raises KmodciError."""
+    urls = settings.mirrors.get(name) or tuple(filter(None, [system_mirrors().get(name)]))
+    if not urls:
         raise KmodciError(
             f"no mirror {name!r}: apt on this machine is not configured with one",
             hint=f"name it in targets.yml: `mirrors: {{{name}: https://...}}`",
         )
-    return url
+    return urls
 
 
 def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
@@ -43,11 +41,9 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
     for entry in settings.targets:
         arches = tuple(target.arch for target in entry.targets if _in_scope(str(target), scope))
         for repository in entry.repositories:
-            if arches or repository_name(repository) in packaged:
+            if entry.enabled and (arches or repository.name in packaged):
                 # a repository that is read for a package only is read for one architecture only
-                found[repository_name(repository)] = _repository(
-                    settings, entry, repository, arches or entry.arches[:1]
-                )
+                found[repository.name] = _repository(settings, entry, repository, arches or entry.arches[:1])
     return found
 
 
@@ -58,8 +54,8 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
         if isinstance(module.source, DebianSource) and matches(name, scope.modules):
             for entry in settings.targets:
                 for repository in entry.repositories:
-                    if repository.suite == module.source.suite:
-                        found[repository_name(repository)][module.source.debian] = name
+                    if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled:
+                        found[repository.name][module.source.debian] = name
     return dict(found)
 
 
@@ -82,14 +78,14 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
         if (entry.distro, entry.series) == (recipe.distro, recipe.series):
             return [
                 SuiteSource(
-                    url=mirror_of(settings, repository.mirror or entry.distro),
+                    url=mirrors_of(settings, repository.mirror or entry.distro)[0],
                     suite=repository.suite,
                     components=(repository.component,),
                     keyring=repository.keyring or system_keyrings()[0],
                     check_valid_until=repository.check_valid_until,
                 )
                 for repository in entry.repositories
-                if repository.suite in (entry.series, f"{entry.series}-security")
+                if isinstance(repository, AptAt) and repository.suite in (entry.series, f"{entry.series}-security")
             ]
     raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
 
@@ -150,13 +146,22 @@ def _in_scope(target: str, scope: Scope) -> bool:
 
 def _repository(settings: Settings, entry: Following, repository: RepositoryAt, arches: tuple[str, ...]) -> Repository:
     return Repository(
-        name=repository_name(repository),
+        name=repository.name,
         distro=entry.distro,
         series=entry.series,
-        suite=repository.suite,
-        component=repository.component,
         arches=tuple(arches),
-        mirror=mirror_of(settings, repository.mirror or entry.distro),
-        keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
-        check_valid_until=repository.check_valid_until,
+        index=_index(repository),
+        mirrors=mirrors_of(settings, repository.mirror or entry.distro),
+        compiler=entry.compiler,
     )
+
+
+def _index(repository: RepositoryAt) -> Index:
+    match repository:
+        case AptAt():
+            return AptIndex(
+                suite=repository.suite,
+                component=repository.component,
+                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
+                check_valid_until=repository.check_valid_until,
+            )

@@ -6,7 +6,7 @@ import pytest
 from debian.deb822 import Packages
 from kmodci.distros import DISTROS, Found, Place
 from kmodci.model import Kernel
-from kmodci.repos.apt import Stanza
+from kmodci.repos.base import Listed
 from support.debian import SUITES, packages, stanzas
 
 DEBIAN = DISTROS["debian"]
@@ -18,7 +18,6 @@ def place(suite: str, arches: tuple[str, ...] = ARCHES) -> Place:
         distro="debian",
         series=SUITES[suite],
         repository=f"{suite} main",
-        mirror="http://mirror.example.org/debian",
         arches=arches,
     )
 
@@ -31,7 +30,7 @@ def kernels(suite: str) -> dict[str, Kernel]:
 
 def changed(package: str, /, **changes: object) -> Found:
     """What is found in bookworm when all packages of a name are changed; `drop` leaves them out."""
-    index: list[Stanza] = []
+    index: list[Listed] = []
     for stanza in stanzas("bookworm", *ARCHES):
         if stanza.name != package:
             index.append(stanza)

@@ -35,6 +35,8 @@ def built(release: str = "6.12.117+deb13-amd64", series: str = "") -> Built:
         artifacts=tuple(artifact(fact, files[fact.file], config) for fact in facts),
         log=b"make: done\n" * 100,
         headers_sha256="3" * 64,
+        toolchain="gcc-14",
+        exact=True,
         image="841663418aaaa680",
         compiler="gcc-14 (Debian 14.2.0-19) 14.2.0",
         inputs="4" * 64,

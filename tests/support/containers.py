@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kmodci.bootstrap import SuiteSource, bootstrap
 from kmodci.discovery import Repository, look
+from kmodci.distros import layout_of
 from kmodci.engine import Engine
 from kmodci.errors import Gone
 from kmodci.fetch import Fetcher
@@ -15,6 +16,7 @@ from kmodci.headers import make_bundle
 from kmodci.images import recipe
 from kmodci.mirrors import system_keyrings, system_mirrors
 from kmodci.model import Kernel
+from kmodci.repos.apt import AptIndex
 
 
 @cache
@@ -42,12 +44,9 @@ def bookworm_kernels() -> tuple[Kernel, ...]:
         name="bookworm-security main",
         distro="debian",
         series="bookworm",
-        suite="bookworm-security",
-        component="main",
         arches=("amd64", "arm64"),
-        mirror=system_mirrors()["debian-security"],
-        keyrings=system_keyrings(),
-        check_valid_until=False,
+        index=AptIndex(suite="bookworm-security", keyrings=system_keyrings(), check_valid_until=False),
+        mirrors=(system_mirrors()["debian-security"],),
     )
     found = look(repository, Fetcher(), now=datetime.now(UTC)).kernels
     return tuple(sorted(found, key=lambda kernel: kernel.version, reverse=True))
@@ -64,7 +63,7 @@ def header_bundle(arch: str, folder: Path) -> Kernel:
                 Fetcher().download(package.url, path, size=package.size, sha256=package.sha256)
         except Gone:
             continue
-        make_bundle(packages, folder / "headers.tar.zst")
+        make_bundle(packages, folder / "headers.tar.zst", layout=layout_of(kernel), release=kernel.release)
         for _, path in packages:
             path.unlink()
         return kernel

@@ -3,9 +3,11 @@
 import lzma
 from pathlib import Path
 
-from kmodci.repos.apt import Stanza, scan_packages
+from kmodci.repos.base import Listed
+from kmodci.repos.stanzas import scan_packages
 
 DATA = Path(__file__).parent.parent / "data" / "debian"
+MIRROR = "http://mirror.example.org/debian"
 SUITES = {
     "bullseye": "bullseye",
     "bullseye-security": "bullseye",
@@ -26,6 +28,7 @@ def packages(suite: str, arch: str) -> bytes:
     return lzma.decompress((DATA / f"{suite}.{arch}.Packages.xz").read_bytes())
 
 
-def stanzas(suite: str, *arches: str) -> list[Stanza]:
+def stanzas(suite: str, *arches: str) -> list[Listed]:
     prefixes = ("linux-headers-", "linux-kbuild-")
-    return [one for arch in arches for one in scan_packages([packages(suite, arch)], prefixes=prefixes).stanzas]
+    scans = (scan_packages([packages(suite, arch)], mirror=MIRROR, prefixes=prefixes) for arch in arches)
+    return [one for scan in scans for one in scan.listed]

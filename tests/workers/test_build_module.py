@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kmodci.distros import layout_of
 from kmodci.model import Kernel
 from kmodci.sandbox import Limits, build_environment, host_config, volumes
 from support.containers import engine, header_bundle, toolchain_image
@@ -77,6 +78,7 @@ def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, P
             command=["/bin/sh", "-c", _SCRIPT],
             environment=build_environment(
                 release=kernel.release,
+                layout=layout_of(kernel),
                 arch=arch,
                 toolchain="gcc-12",
                 module="hello",

@@ -91,8 +91,17 @@ class KernelBuild(Build):
         if self.job is not None:
             try:
                 _, self.headers = await threads.deferToThread(self.farm.supply.headers, self.job.entry.kernel)
+                await self._use_learned(self.job)
             except KmodciError as error:
                 log.msg(f"{self.build_id} starts without its headers: {error.brief}")
+
+    async def _use_learned(self, job: Job) -> None:
+        """The compiler that the headers turn out to name. Raises KmodciError where its image cannot be had yet."""
+        again = await threads.deferToThread(self.farm.job_as_learned, job)
+        if again.image != job.image:
+            await threads.deferToThread(self.farm.supply.load_image, again.image)
+            self.setProperty("image", again.image, "kmodci")
+        self.job = again
 
     async def is_asked_again(self) -> bool:
         """Whether somebody wants this built although it is: by the form, or by a build page's Rebuild button."""

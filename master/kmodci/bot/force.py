@@ -103,7 +103,7 @@ class KernelForce(ForceScheduler):
             self._wanted, module, kernel, _word(kwargs, REF), bool(_word(kwargs, REBUILD))
         )
         kwargs.update({MODULE: [module], KERNEL: [str(entry.kernel)]})
-        return await super().force(owner, builderNames=[entry.kernel.toolchain], **kwargs)
+        return await super().force(owner, builderNames=[entry.toolchain], **kwargs)
 
     def _wanted(self, module: str, kernel: str, ref: str, rebuild: bool) -> Entry:
         """What is asked for. In a thread."""

@@ -247,4 +247,4 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
 def _request(entry: Entry) -> tuple[str, dict[str, object]]:
     """The real builder and the properties that make it this entry's."""
-    return entry.kernel.toolchain, properties(entry)
+    return entry.toolchain, properties(entry)

@@ -24,6 +24,7 @@ from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
 from .command import BoundedCommand
 from .patience import PatientStep
+from .schedulers import CHANGED
 from .site import run_address
 
 HOME, OUT = "/build", "/build/out"
@@ -95,12 +96,24 @@ class Headers(KernelStep):
             bundle = await self.insist(supply, farm.bucket.ensure, "no headers yet")
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
+        if toolchain := await threads.deferToThread(self._other_toolchain):
+            # its image was not there when the container started; it is asked for, and then this build
+            self.build.nothing_to_do()
+            self.say(f"the headers name {toolchain}: built with that instead")
+            self.master.mq.produce(CHANGED, {"kernel": str(job.entry.kernel)})
+            return SKIPPED
         await threads.deferToThread(
             farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst"
         )
         self.build.bundle = bundle
         self.say(f"headers {bundle.sha256[:12]}")
         return SUCCESS
+
+    def _other_toolchain(self) -> str:
+        """The compiler that the headers have turned out to name, where this container has another; in a thread."""
+        farm = self.build.farm
+        kernel = farm.store.as_learned(self.job.entry.kernel)
+        return "" if kernel == self.job.entry.kernel else kernel.toolchain
 
 
 class Source(KernelStep):

@@ -12,7 +12,7 @@ from ..byhand import Result, build_by_hand
 from ..errors import BuildImpossible
 from ..farm import Farm
 from ..keys import headers_key
-from ..matrix import Entry
+from ..matrix import entry
 from ..opening import open_farm
 from ..products import Job
 from ..tarzst import replacing
@@ -50,8 +50,8 @@ def build(build_id: str, output: Path | None, config: Path, fresh: bool, as_json
     if module is None:
         fault = next(iter(view.faults.values()), "its repository does not list it")
         raise BuildImpossible(f"the source of {wanted.module} cannot be found: {fault}")
-    entry = Entry(build_id=wanted, kernel=view.store.kernels()[f"{wanted.target}/{wanted.release}"])
-    job = farm.job_of(entry, module, is_current=False)
+    kernel = view.store.kernels()[f"{wanted.target}/{wanted.release}"]
+    job = farm.job_of(entry(wanted, kernel, farm.recipes), module, is_current=False)
     result = _build(farm, job)
     folder = output or Path(f"{wanted.module}-{wanted.release}")
     facts = _facts(job, result)
@@ -72,6 +72,7 @@ def _build(farm: Farm, job: Job) -> Result:
         try:
             return build_by_hand(
                 job,
+                as_learned=farm.job_as_learned,
                 supply=farm.supply,
                 engine=engine,
                 paths=farm.paths,

@@ -40,7 +40,7 @@ def _facts(settings: Settings) -> dict[str, list[str]]:
     return {
         "modules": list(settings.modules),
         "targets": [str(target) for entry in entries for target in entry.targets],
-        "repositories": [f"{each.suite} {each.component}" for entry in entries for each in entry.repositories],
+        "repositories": [each.name for entry in entries for each in entry.repositories],
         "toolchains": list(settings.toolchains),
         "scopes": list(settings.scopes),
         "known failures": [failure.builds for failure in settings.known_failures],

@@ -1,6 +1,7 @@
 """`kmodci explain`: why a build is what it is."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,12 +10,19 @@ import click
 from ..explanation import Explanation
 from ..explanation import explain as explained
 from ..keys import headers_key, log_key
-from ..model import Outcome
+from ..matrix import no_toolchain
+from ..model import Evidence, Outcome
 from ..quantities import duration_text
 from ..search import find_build
 from .options import config_option, json_option, look_option, scope_option
 from .output import print_facts, print_json
 from .view import end, open_view
+
+SAID_BY: Mapping[Evidence, str] = {
+    Evidence.PACKAGE: "its package",
+    Evidence.CONFIG: "its configuration",
+    Evidence.SERIES: "targets.yml of its series (its headers are not read yet, or do not say)",
+}
 
 
 @click.command()
@@ -54,8 +62,8 @@ def _facts(found: Explanation, bundle: str, logs: int) -> dict[str, object]:
         "kernel": f"{kernel.version}, flavour {kernel.flavour}, listed by {kernel.repository}",
         "headers": "\n".join(f"{package.sha256}  {package.url}" for package in kernel.headers),
         "bundle": headers_key(bundle) if bundle else "not made yet",
-        "compiler": kernel.toolchain,
-        "image": f"{image.tag}\n{image.key}" if image else f"none: {kernel.toolchain} is not in targets.yml",
+        "compiler": f"{kernel.toolchain}, says {SAID_BY[kernel.evidence]}",
+        "image": f"{image.tag}\n{image.key}" if image else no_toolchain(kernel),
         "module": f"{module.version} from {module.origin}\n{module.digest}" if module else "its source is not read yet",
         "inputs": found.key or "not known yet",
         **(_last(last, logs) if last else {}),

@@ -25,7 +25,8 @@ def images(config: Path, scope: str, fresh: bool, as_json: bool) -> None:
     """
     view = open_view(config, scope, fresh=fresh)
     tags = _on_engine(view)
-    needed = Counter(each.kernel.toolchain for each in {str(e.kernel): e for e in view.entries()}.values())
+    kernels = {str(each.kernel): each for each in view.entries()}
+    needed = Counter(each.toolchain or each.kernel.toolchain for each in kernels.values())
     rows = [
         {
             "toolchain": toolchain,

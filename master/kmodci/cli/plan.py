@@ -34,7 +34,7 @@ def plan(selectors: tuple[str, ...], config: Path, scope: str, fresh: bool, as_j
         print_json({"builds": builds, "faults": dict(view.faults)})
         end(view)
     if due:
-        rows = ([each.entry.build_id, each.entry.kernel.toolchain, each.why] for each in due)
+        rows = ([each.entry.build_id, each.entry.toolchain, each.why] for each in due)
         print_table(("build", "toolchain", "why"), rows)
     reasons = ", ".join(f"{count} {why}" for why, count in Counter(each.why for each in due).most_common())
     note(f"{len(due)} builds are due{f' ({reasons})' if due else ''}")

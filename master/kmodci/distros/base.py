@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kmodci.model import Kernel
-from kmodci.repos.apt import Stanza
+from kmodci.repos.base import Listed
 
 BUILD_ARCH = "amd64"
 """Where builds run: the programs that belong to a kernel's headers are taken for this architecture."""
@@ -13,15 +13,15 @@ BUILD_ARCH = "amd64"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where stanzas were found."""
+    """Where packages were found."""
 
     distro: str
     series: str
     repository: str
-    mirror: str
-    """base URL that file names are relative to"""
     arches: tuple[str, ...]
     """whose kernels are asked for"""
+    compiler: str = ""
+    """of the series, where a package does not say (`gcc-12`)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,28 @@ class Found:
 
     kernels: tuple[Kernel, ...]
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Where the files of one header package lie."""
+
+    folder: str
+    """below /usr/src of a build's container, where they go (`linux-headers-6.1.0-50-common`)"""
+    roots: tuple[str, ...]
+    """in the package: the folder that goes there (`usr/src/linux-headers-6.1.0-50-common`), the real one first"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a kernel's header packages lie together below /usr/src, where they name each other."""
+
+    trees: tuple[Tree, ...]
+    """one per header package, in their order"""
+    own: str
+    """the kernel's own folder below /usr/src: what /lib/modules/<release>/build is; has .config and Module.symvers"""
+    source: str = ""
+    """what /lib/modules/<release>/source is, where that is another"""
 
 
 class Distro(Protocol):
@@ -42,8 +64,11 @@ class Distro(Protocol):
     def index_arches(self, arches: Sequence[str]) -> tuple[str, ...]:
         """The architectures whose indices have to be read to build for `arches`."""
 
-    def kernels(self, stanzas: Iterable[Stanza], place: Place) -> Found:
+    def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
         """The kernels that these packages are, resolved among these packages alone."""
+
+    def layout(self, kernel: Kernel) -> Layout:
+        """Where this kernel's header packages have their files."""
 
     def compare(self, version: str, other: str) -> int:
         """Below, equal to or above zero, as the first package version is older, the same or newer."""

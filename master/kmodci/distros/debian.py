@@ -17,9 +17,9 @@ from debian.debian_support import version_compare
 from kmodci.errors import KmodciError
 from kmodci.model import Kernel, Target
 from kmodci.release import check_release
-from kmodci.repos.apt import Dependency, Stanza
+from kmodci.repos.base import Dependency, Listed
 
-from .base import BUILD_ARCH, Found, Place
+from .base import BUILD_ARCH, Found, Layout, Place, Tree
 
 _HEADERS = "linux-headers-"
 _KBUILD = "linux-kbuild-"
@@ -44,49 +44,54 @@ class Debian:
         """deb-version(7)."""
         return int(version_compare(version, other))
 
-    def kernels(self, stanzas: Iterable[Stanza], place: Place) -> Found:
-        unique = tuple(dict.fromkeys(stanzas))
-        index: defaultdict[str, list[Stanza]] = defaultdict(list)
-        for stanza in unique:
-            index[stanza.name].append(stanza)
+    def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
+        unique = tuple(dict.fromkeys(listed))
+        index: defaultdict[str, list[Listed]] = defaultdict(list)
+        for package in unique:
+            index[package.name].append(package)
         kernels: list[Kernel] = []
         problems: list[str] = []
-        for stanza in unique:
-            if stanza.arch in place.arches and _is_kernel(stanza):
+        for package in unique:
+            if package.arch in place.arches and _is_kernel(package):
                 try:
-                    kernels.append(self._kernel(stanza, index, place))
+                    kernels.append(self._kernel(package, index, place))
                 except KmodciError as fault:
-                    problems.append(f"{stanza.name} {stanza.version}: {fault.brief}")
+                    problems.append(f"{package.name} {package.version}: {fault.brief}")
         return Found(kernels=tuple(kernels), problems=tuple(problems))
 
-    def _kernel(self, stanza: Stanza, index: Mapping[str, Sequence[Stanza]], place: Place) -> Kernel:
+    def layout(self, kernel: Kernel) -> Layout:
+        names = [package.name for package in kernel.headers]
+        common = next((name for name in names if _COMMON.fullmatch(name)), "")
+        return Layout(trees=tuple(map(_tree, names)), own=names[0], source=common)
+
+    def _kernel(self, package: Listed, index: Mapping[str, Sequence[Listed]], place: Place) -> Kernel:
         """Raises BadName, _Unresolved."""
-        release = check_release(stanza.name.removeprefix(_HEADERS))
-        common, abi = _common(stanza)
+        release = check_release(package.name.removeprefix(_HEADERS))
+        common, abi = _common(package)
         if not release.startswith(f"{abi}-"):
             raise _Unresolved(f"needs {common}, which belongs to another kernel release")
-        parts = [stanza, self._resolve(common, stanza, index), self._resolve(_kbuild(stanza), stanza, index)]
+        parts = [package, self._resolve(common, package, index), self._resolve(_kbuild(package), package, index)]
         return Kernel(
-            target=Target(distro=place.distro, series=place.series, arch=stanza.arch),
+            target=Target(distro=place.distro, series=place.series, arch=package.arch),
             release=release,
-            version=stanza.version,
+            version=package.version,
             flavour=release.removeprefix(f"{abi}-"),
-            toolchain=_toolchain(stanza),
+            toolchain=_toolchain(package),
             repository=place.repository,
-            headers=tuple(part.package(place.mirror) for part in parts),
+            headers=tuple(part.package() for part in parts),
         )
 
-    def _resolve(self, wanted: Dependency, by: Stanza, index: Mapping[str, Sequence[Stanza]]) -> Stanza:
+    def _resolve(self, wanted: Dependency, by: Listed, index: Mapping[str, Sequence[Listed]]) -> Listed:
         """Of the same source version if there is one, because that is what the kernel was built with."""
         fitting = [
-            stanza
-            for stanza in index.get(wanted.name, ())
-            if stanza.arch in ("all", BUILD_ARCH) and self._satisfies(stanza.version, wanted)
+            package
+            for package in index.get(wanted.name, ())
+            if package.arch in ("all", BUILD_ARCH) and self._satisfies(package.version, wanted)
         ]
         if not fitting:
             raise _Unresolved(f"needs {wanted} for {BUILD_ARCH}, which the index does not list")
-        same = [stanza for stanza in fitting if stanza.source_version == by.source_version]
-        return max(same or fitting, key=lambda stanza: cmp_to_key(self.compare)(stanza.version))
+        same = [package for package in fitting if package.source_version == by.source_version]
+        return max(same or fitting, key=lambda package: cmp_to_key(self.compare)(package.version))
 
     def _satisfies(self, version: str, wanted: Dependency) -> bool:
         """Policy 7.1."""
@@ -96,29 +101,35 @@ class Debian:
         return {"<<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">>": order > 0}[wanted.relation]
 
 
-def _is_kernel(stanza: Stanza) -> bool:
-    return stanza.name.startswith(_HEADERS) and any(one.name.startswith(_KBUILD) for one in _dependencies(stanza))
+def _tree(name: str) -> Tree:
+    # linux-kbuild shows itself in a second place as well, by a link
+    folders = ("usr/lib", "usr/src") if name.startswith(_KBUILD) else ("usr/src",)
+    return Tree(folder=name, roots=tuple(f"{folder}/{name}" for folder in folders))
 
 
-def _dependencies(stanza: Stanza) -> Iterator[Dependency]:
-    for alternatives in stanza.depends:
+def _is_kernel(package: Listed) -> bool:
+    return package.name.startswith(_HEADERS) and any(one.name.startswith(_KBUILD) for one in _dependencies(package))
+
+
+def _dependencies(package: Listed) -> Iterator[Dependency]:
+    for alternatives in package.depends:
         yield from alternatives
 
 
-def _kbuild(stanza: Stanza) -> Dependency:
-    return next(one for one in _dependencies(stanza) if one.name.startswith(_KBUILD))
+def _kbuild(package: Listed) -> Dependency:
+    return next(one for one in _dependencies(package) if one.name.startswith(_KBUILD))
 
 
-def _common(stanza: Stanza) -> tuple[Dependency, str]:
+def _common(package: Listed) -> tuple[Dependency, str]:
     """The package with what all flavours share, and the part of the release that names it (`6.1.0-56`)."""
-    for one in _dependencies(stanza):
+    for one in _dependencies(package):
         if found := _COMMON.fullmatch(one.name):
             return one, found["abi"]
     raise _Unresolved("depends on no linux-headers-*-common")
 
 
-def _toolchain(stanza: Stanza) -> str:
-    for one in _dependencies(stanza):
+def _toolchain(package: Listed) -> str:
+    for one in _dependencies(package):
         if found := _COMPILER.fullmatch(one.name):
             return found["toolchain"]
     raise _Unresolved(

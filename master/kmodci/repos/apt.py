@@ -1,240 +1,102 @@
-"""The format of apt's repositories: Release and Packages.
+"""An apt repository: one component of a suite on a mirror (https://wiki.debian.org/DebianRepository/Format).
 
-Sources: https://wiki.debian.org/DebianRepository/Format and Debian Policy, chapters 5 and 7. An index
-of 60 MB holds a handful of stanzas that matter, so it is searched and not parsed: parsing all 68,829
-stanzas of one index with python-debian costs 5.4 s of CPU, searching costs 0.02 s.
+The signed release file is the change detector: as long as the hashes in it that matter are the same, nothing else
+is downloaded.
 """
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from pathlib import Path
 
-from kmodci.errors import IndexDamaged
-from kmodci.model import Package
-from kmodci.release import BadName, check_version
+from kmodci.digests import checked
+from kmodci.errors import Gone, IndexDamaged
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,127}")
-_FILENAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z+.~_%:/-]{0,511}")
-_DEPENDENCY = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?"
-    r"(?:\s*\(\s*(?P<relation><<|<=|=|>=|>>)\s*(?P<version>[^\s()]+)\s*\))?"
-)
-_LONGEST_STANZA = 4 * 1024 * 1024
-_LARGEST_PACKAGE = 4 * 1024**3
+from .base import Fetches, Snapshot, Wanted
+from .compressed import SUFFIXES, decompressed
+from .signature import verified_release
+from .stanzas import IndexFile, Release, Scan, parse_release, scan_packages
+
+_RELEASE_LIMIT = 16 * 1024 * 1024
+_INDEX_LIMIT = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexFile:
-    """A file that a Release vouches for."""
+class AptIndex:
+    """See `base.Index`."""
 
-    size: int
-    """bytes"""
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What a suite says about itself."""
-
-    date: datetime
-    valid_until: datetime | None
     suite: str
-    codename: str
-    by_hash: bool
-    files: Mapping[str, IndexFile]
-    """by path, relative to the Release file"""
+    component: str = "main"
+    keyrings: tuple[Path, ...]
+    check_valid_until: bool = True
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dependency:
-    """`linux-kbuild-6.1 (>= 6.1.187-1)`; relation and version are empty where any version will do."""
-
-    name: str
-    relation: str = ""
-    version: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.relation} {self.version})" if self.relation else self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stanza:
-    """A package as Packages lists it, checked."""
-
-    name: str
-    version: str
-    arch: str
-    depends: tuple[tuple[Dependency, ...], ...]
-    """all of these; of each, one alternative"""
-    filename: str
-    """relative to the mirror's base URL"""
-    size: int
-    """bytes"""
-    sha256: str
-    source: str
-    source_version: str
-
-    def package(self, mirror: str) -> Package:
-        """With its URL. mirror: base URL."""
-        return Package(
-            name=self.name,
-            version=self.version,
-            arch=self.arch,
-            url=f"{mirror.rstrip('/')}/{self.filename}",
-            size=self.size,
-            sha256=self.sha256,
+    def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
+        """See `base.Index`; also raises IndexDamaged for another suite and for an expired index."""
+        signed = fetcher.get(f"{self._folder(mirror)}/InRelease", limit=_RELEASE_LIMIT)
+        release = parse_release(verified_release(signed, self.keyrings))
+        self._check(release, now)
+        bases = [f"{self.component}/binary-{arch}/Packages" for arch in wanted.arches]
+        digest = _digest(release, bases)
+        if digest == known_digest:
+            return Snapshot(digest=digest, dated=release.date, listed=None)
+        scans = [self._scan(fetcher, mirror, release, base, wanted) for base in bases]
+        return Snapshot(
+            digest=digest,
+            dated=release.date,
+            listed=tuple(package for scan in scans for package in scan.listed),
+            problems=tuple(dict.fromkeys(problem for scan in scans for problem in scan.problems)),
         )
 
+    def _check(self, release: Release, now: datetime) -> None:
+        """A genuine release file of another suite, or of long ago, must not pass for this one."""
+        if self.suite not in (release.suite, release.codename):
+            raise IndexDamaged(
+                f"the mirror answers with the suite {release.codename or release.suite!r}, not {self.suite!r}",
+                hint="correct `suite:` in targets.yml, or name another mirror",
+            )
+        if self.check_valid_until and release.valid_until and now > release.valid_until:
+            raise IndexDamaged(
+                f"the index expired on {release.valid_until:%Y-%m-%d %H:%M} UTC (Valid-Until)",
+                hint="the mirror lags: name another, or set `check_valid_until: false` with a `reason:` in targets.yml",
+            )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """What was looked for, and what could not be taken, each with the reason."""
+    def _scan(self, fetcher: Fetches, mirror: str, release: Release, base: str, wanted: Wanted) -> Scan:
+        """The index as the mirror has it: not all that a release file lists is there, the uncompressed one rarely."""
+        whole = release.files.get(base)
+        gone: Gone | None = None
+        for path, file in _offers(release, base):
+            for url in self._urls(mirror, release, path, file):
+                try:
+                    with fetcher.stream(url, limit=_INDEX_LIMIT) as chunks:
+                        sound = checked(chunks, url=url, size=file.size, sha256=file.sha256)
+                        text = decompressed(sound, path.removeprefix(base), limit=whole.size if whole else _INDEX_LIMIT)
+                        return scan_packages(text, mirror=mirror, prefixes=wanted.prefixes, names=wanted.names)
+                except Gone as fault:
+                    gone = gone or fault
+        raise gone or IndexDamaged(f"{base} is not offered")
 
-    stanzas: tuple[Stanza, ...]
-    problems: tuple[str, ...] = ()
+    def _urls(self, mirror: str, release: Release, path: str, file: IndexFile) -> Iterator[str]:
+        """By hash first: what is there cannot change while the mirror is being updated."""
+        if release.by_hash:
+            yield f"{self._folder(mirror)}/{path.rpartition('/')[0]}/by-hash/SHA256/{file.sha256}"
+        yield f"{self._folder(mirror)}/{path}"
+
+    def _folder(self, mirror: str) -> str:
+        return f"{mirror.rstrip('/')}/dists/{self.suite}"
 
 
-def parse_release(text: str) -> Release:
-    """Raises IndexDamaged if a field that is needed is missing or not what it should be."""
-    fields = _fields(text)
-    try:
-        return Release(
-            date=_date(fields["Date"]),
-            valid_until=_date(fields["Valid-Until"]) if "Valid-Until" in fields else None,
-            suite=fields.get("Suite", ""),
-            codename=fields.get("Codename", ""),
-            by_hash=fields.get("Acquire-By-Hash", "") == "yes",
-            files=dict(_files(fields["SHA256"])),
+def _digest(release: Release, bases: Iterable[str]) -> str:
+    """A release file is dated anew several times a day; what is not about the indices in use is left out."""
+    indices = [f"{file.sha256} {path}" for base in bases for path, file in _offers(release, base)]
+    return hashlib.sha256("\n".join(indices).encode()).hexdigest()
+
+
+def _offers(release: Release, base: str) -> list[tuple[str, IndexFile]]:
+    """How an index is offered, the cheapest to read first."""
+    offers = [(base + suffix, release.files[base + suffix]) for suffix in SUFFIXES if base + suffix in release.files]
+    if not offers:
+        raise IndexDamaged(
+            f"the release file does not list {base}", hint="correct `component:` or `arches:` in targets.yml"
         )
-    except KeyError as fault:
-        raise IndexDamaged(f"the Release file has no field {fault.args[0]}") from fault
-
-
-def scan_packages(chunks: Iterable[bytes], *, prefixes: Collection[str] = (), names: Collection[str] = ()) -> Scan:
-    """The stanzas of packages whose name begins with a prefix or is one of the names.
-
-    chunks: a decompressed Packages file; no more than a piece of it is held at any time.
-    Raises IndexDamaged if it is not such a file.
-    """
-    needles = [f"\nPackage: {prefix}".encode() for prefix in prefixes]
-    needles += [f"\nPackage: {name}\n".encode() for name in names]
-    stanzas: list[Stanza] = []
-    problems: list[str] = []
-    for piece in _whole_stanzas(chunks):
-        for raw in _found(piece, needles):
-            try:
-                stanzas.append(_stanza(raw))
-            except (BadName, IndexDamaged) as fault:
-                problems.append(f"{_title(raw)}: {fault.brief}")
-    return Scan(stanzas=tuple(stanzas), problems=tuple(problems))
-
-
-def _whole_stanzas(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut between stanzas; every piece begins and ends with an empty line."""
-    rest = b"\n\n"
-    for chunk in chunks:
-        data = rest + chunk
-        cut = data.rfind(b"\n\n")
-        if cut:
-            yield data[: cut + 2]
-        rest = data[cut:]
-        if len(rest) > _LONGEST_STANZA:
-            raise IndexDamaged("not a Packages file: no end of a stanza within 4 MiB")
-    yield rest + b"\n\n"
-
-
-def _found(piece: bytes, needles: Iterable[bytes]) -> Iterator[bytes]:
-    for needle in needles:
-        at = piece.find(needle)
-        while at >= 0:
-            # Policy does not say that Package comes first, although it does in every archive seen.
-            begin = piece.rfind(b"\n\n", 0, at + 1) + 2
-            end = piece.find(b"\n\n", at)
-            yield piece[begin:end]
-            at = piece.find(needle, end)
-
-
-def _stanza(raw: bytes) -> Stanza:
-    """Raises BadName, IndexDamaged."""
-    try:
-        fields = _fields(raw.decode())
-        version = check_version(fields["Version"])
-        source, _, source_version = fields.get("Source", fields["Package"]).partition(" ")
-        return Stanza(
-            name=_match(_PACKAGE, fields["Package"], "package name"),
-            version=version,
-            arch=_match(_PACKAGE, fields["Architecture"], "architecture"),
-            depends=tuple(_depends(fields.get("Depends", ""))),
-            filename=_match(_FILENAME, fields["Filename"], "file name"),
-            size=_size(fields["Size"], _LARGEST_PACKAGE),
-            sha256=_match(_SHA256, fields["SHA256"], "SHA256"),
-            source=_match(_PACKAGE, source, "source package"),
-            source_version=check_version(source_version.strip("() ") or version),
-        )
-    except KeyError as fault:
-        raise IndexDamaged(f"the field {fault.args[0]} is missing") from fault
-    except UnicodeDecodeError as fault:
-        raise IndexDamaged(f"not UTF-8: {fault}") from fault
-
-
-def _title(raw: bytes) -> str:
-    """The stanza's name for a message, harmless whatever it holds."""
-    name = re.search(rb"^Package: (.*)$", raw, re.MULTILINE)
-    return repr(name[1][:80].decode(errors="replace")) if name else "a package"
-
-
-def _depends(text: str) -> Iterator[tuple[Dependency, ...]]:
-    for group in filter(None, map(str.strip, text.split(","))):
-        yield tuple(_dependency(one.strip()) for one in group.split("|"))
-
-
-def _dependency(text: str) -> Dependency:
-    found = _DEPENDENCY.fullmatch(text)
-    if not found:
-        raise IndexDamaged(f"not a dependency: {text[:80]!r}")
-    return Dependency(name=found["name"], relation=found["relation"] or "", version=found["version"] or "")
-
-
-def _files(text: str) -> Iterator[tuple[str, IndexFile]]:
-    for line in filter(None, text.split("\n")):
-        words = line.split()
-        if len(words) != 3:
-            raise IndexDamaged(f"not a line of a Release file's SHA256: {line[:120]!r}")
-        digest = _match(_SHA256, words[0], "SHA256")
-        yield words[2], IndexFile(size=_size(words[1], 64 * 1024**3), sha256=digest)
-
-
-def _fields(text: str) -> dict[str, str]:
-    """The fields of one stanza (Policy 5.1); continuation lines keep their line ends."""
-    fields: dict[str, str] = {}
-    last = ""
-    for line in text.split("\n"):
-        if line[:1] in (" ", "\t"):
-            fields[last] = f"{fields.get(last, '')}\n{line.strip()}"
-        elif ":" in line:
-            last, _, value = line.partition(":")
-            fields[last] = value.strip()
-    return fields
-
-
-def _match(pattern: re.Pattern[str], text: str, what: str) -> str:
-    if not pattern.fullmatch(text) or ".." in text:
-        raise BadName(f"not a {what}: {text[:80]!r}")
-    return text
-
-
-def _size(text: str, largest: int) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text[:20]) > largest:
-        raise IndexDamaged(f"not a size in bytes: {text[:40]!r}")
-    return int(text)
-
-
-def _date(text: str) -> datetime:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError as fault:
-        raise IndexDamaged(f"not a date: {text[:40]!r}") from fault
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return offers

@@ -1,0 +1,89 @@
+"""What a repository is asked, and what it answers, whatever its format. One file per format; `discovery` asks."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from kmodci.model import Package
+
+
+class Fetches(Protocol):
+    """What is needed of `fetch.Fetcher`."""
+
+    def get(self, url: str, *, limit: int) -> bytes: ...
+    def stream(self, url: str, *, limit: int) -> AbstractContextManager[Iterator[bytes]]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """`linux-kbuild-6.1 (>= 6.1.187-1)`; relation and version are empty where any version will do."""
+
+    name: str
+    relation: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.relation} {self.version})" if self.relation else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A package as an index lists it, checked by type."""
+
+    name: str
+    version: str
+    """as the distribution writes it, with epoch and revision"""
+    arch: str
+    """amd64, arm64, or `all` for a package of no architecture, whatever the index calls it; others as they are"""
+    url: str
+    size: int = 0
+    """bytes; 0 where the index does not say"""
+    sha256: str = ""
+    """hex; empty where the index does not say, and then the package's own signature has to vouch for it"""
+    depends: tuple[tuple[Dependency, ...], ...] = ()
+    """all of these; of each, one alternative"""
+    source: str = ""
+    source_version: str = ""
+
+    def package(self) -> Package:
+        """What is kept of it with a kernel."""
+        return Package(
+            name=self.name, version=self.version, arch=self.arch, url=self.url, size=self.size, sha256=self.sha256
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is looked for in an index."""
+
+    prefixes: tuple[str, ...] = ()
+    """of package names; an index is searched for these, because it may list 70,000 packages"""
+    names: frozenset[str] = frozenset()
+    """further packages, by their whole name"""
+    arches: tuple[str, ...]
+    """amd64, arm64: those whose packages are needed"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a repository lists now. `listed` is None if that is what it listed when it had this digest before."""
+
+    digest: str
+    """names what the repository lists, as far as it was asked for"""
+    dated: datetime
+    """when the repository was published, as it says itself"""
+    listed: tuple[Listed, ...] | None
+    problems: tuple[str, ...] = ()
+    """what could not be taken, each with the reason, while the rest was right"""
+
+
+class Index(Protocol):
+    """A repository of some format, without the mirror that it is read from."""
+
+    def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
+        """Reads it from a mirror (a base URL); only the small file that names its content if that has not changed.
+
+        Raises FetchError and Gone; IndexDamaged for a wrong signature or hash, and for what is not such an index.
+        """
