@@ -112,23 +112,28 @@ class Command:
 
 
 class LiveFarm:
-    """A farm in a folder of its own, that follows the series `test` as a test's repository has it."""
+    """A farm in a folder of its own, that follows the series `test` as a test's repository has it, or other targets."""
 
     def __init__(
         self,
         folder: Path,
-        repo: AptRepo,
+        repo: AptRepo | None,
         modules: Mapping[str, object],
         *,
         limits: Mapping[str, object] | None = None,
         poll: Mapping[str, object] | None = None,
         bucket: Mapping[str, object] | None = None,
         engine: str = ENGINE,
+        targets: Sequence[Mapping[str, object]] | None = None,
+        mirrors: Mapping[str, object] | None = None,
+        toolchains: Mapping[str, object] | None = None,
     ) -> None:
-        """bucket: of a server that the test runs, instead of the embedded one; engine: the address of Docker."""
+        """bucket: of a server that the test runs, instead of the embedded one; engine: the address of Docker.
+
+        targets: what is followed, as in targets.yml, instead of the repository; mirrors, toolchains: beside the usual.
+        """
         self.folder, self.config, self.state = folder, folder / "config", folder / "state"
         self.config.mkdir(parents=True)
-        self.repo = repo
         self.port = free_ports()
         self._engine_at = engine
         settings: dict[str, object] = {
@@ -137,12 +142,12 @@ class LiveFarm:
             "engine": {"docker_host": engine, "workers": 2},
             "limits": {"memory": "768MiB", "disk": "512MiB", "time": "5m", **(limits or {})},
             "poll": {"interval": "1s", "jitter": "0s", **(poll or {})},
-            "scopes": {"all": {"kernels": [f"{TARGET}/*"]}},
+            "scopes": {"all": {"kernels": [f"{each}/*" for each in _followed(targets)]}},
         }
         if bucket is not None:
             settings["bucket"] = bucket
         self.write("kmodci.yml", settings)
-        self.write("targets.yml", _targets(repo))
+        self.write("targets.yml", _targets(repo, targets or (), mirrors or {}, toolchains or {}))
         self.write("known-failures.yml", {"known_failures": []})
         self.write_modules(modules)
         # made once for all farms: 3 s each
@@ -392,7 +397,7 @@ class LiveFarm:
 
 
 @contextmanager
-def live_farm(folder: Path, repo: AptRepo, modules: Mapping[str, object], **more: Any) -> Iterator[LiveFarm]:
+def live_farm(folder: Path, repo: AptRepo | None, modules: Mapping[str, object], **more: Any) -> Iterator[LiveFarm]:
     """A farm that is not started yet; nothing of it is left afterwards."""
     farm = LiveFarm(folder, repo, modules, **more)
     try:
@@ -417,21 +422,35 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _targets(repo: AptRepo) -> dict[str, object]:
+def _followed(targets: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    if targets is None:
+        return [TARGET]
+    return [f"{each['distro']}-{each['series']}-{arch}" for each in targets for arch in each["arches"]]
+
+
+def _targets(
+    repo: AptRepo | None,
+    targets: Sequence[Mapping[str, object]],
+    mirrors: Mapping[str, object],
+    toolchains: Mapping[str, object],
+) -> dict[str, object]:
     """The kernels are the test's, the toolchain images are made of the real Debian."""
-    followed = {"suite": repo.suite, "mirror": "test", "keyring": str(repo.keyring)}
+    test: list[object] = [*targets]
+    if repo is not None:
+        followed = {"suite": repo.suite, "mirror": "test", "keyring": str(repo.keyring)}
+        test.append({"distro": "debian", "series": "test", "arches": ["amd64"], "repositories": [followed]})
     real = [
         {"distro": "debian", "series": series, "arches": ["amd64"], "repositories": [{"suite": series}]}
         for series in ("bookworm", "trixie")
     ]
-    test = {"distro": "debian", "series": "test", "arches": ["amd64"], "repositories": [followed]}
     return {
-        "mirrors": {"test": repo.url},
+        "mirrors": {**({"test": repo.url} if repo is not None else {}), **mirrors},
         "toolchains": {
             "gcc-12": {"distro": "debian", "series": "bookworm"},
             "gcc-14": {"distro": "debian", "series": "trixie"},
+            **toolchains,
         },
-        "targets": [*real, test],
+        "targets": [*real, *test],
     }
 
 

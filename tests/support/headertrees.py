@@ -1,0 +1,66 @@
+"""Real headers of Debian as other distributions pack them: one tree, under another kernel release.
+
+What differs between distributions is where their packages put the tree, how it is split, and what they call the
+kernel; what is in it is the kernel's own. So a Debian kernel's three packages, merged, stand for any of them.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from .realkernels import RealKernel
+
+# links of Debian's from one of its packages to another
+_LINKS = ("scripts", "tools", "certs", "Kbuild")
+
+
+def flat_tree(kernel: RealKernel, target: Path, release: str, *, compiler: str = "") -> Path:
+    """The kernel's headers as one self-contained tree at target, whose kernel calls itself by that release.
+
+    compiler: what CONFIG_CC_VERSION_TEXT is to say instead of Debian's: `gcc (GCC) 11.5.0 20240719 (Red Hat 11.5.0-5)`.
+    """
+    with_parts = target.with_name(f"{target.name}.parts")
+    own, common, kbuild = extracted(kernel, with_parts)
+    shutil.copytree(common, target, symlinks=True, ignore=lambda folder, names: _links(Path(folder), names))
+    shutil.copytree(
+        own, target, symlinks=True, dirs_exist_ok=True, ignore=lambda folder, names: _links(Path(folder), names)
+    )
+    # the kernel's own Makefile only includes that of the common package, which stands here now
+    shutil.copy2(common / "Makefile", target / "Makefile")
+    shutil.copytree(kbuild, target, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(with_parts)
+    rename_kernel(target, release)
+    if compiler:
+        name_compiler(target, compiler)
+    return target
+
+
+def extracted(kernel: RealKernel, folder: Path) -> tuple[Path, Path, Path]:
+    """The kernel's own headers, the common ones and its programs, as Debian's packages have them below a folder."""
+    for deb in kernel.debs:
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], check=True)
+    [common] = folder.glob("usr/src/linux-headers-*-common*")
+    [kbuild] = folder.glob("usr/lib/linux-kbuild-*")
+    return folder / f"usr/src/linux-headers-{kernel.release}", common, kbuild
+
+
+def rename_kernel(own: Path, release: str) -> None:
+    """Has a configured tree say another kernel release, and so every module that is built with it."""
+    (own / "include/generated/utsrelease.h").write_text(f'#define UTS_RELEASE "{release}"\n')
+    (own / "include/config/kernel.release").write_text(f"{release}\n")
+
+
+def name_compiler(own: Path, text: str) -> None:
+    """Has a configured tree say that its kernel was built with another compiler."""
+    number = re.search(r" (\d+)\.(\d+)\.(\d+)", text)
+    assert number, text
+    version = f"{int(number[1])}{int(number[2]):02}{int(number[3]):02}"
+    path = own / ".config"
+    config = re.sub(r"(?m)^CONFIG_CC_VERSION_TEXT=.*$", f'CONFIG_CC_VERSION_TEXT="{text}"', path.read_text())
+    path.write_text(re.sub(r"(?m)^CONFIG_GCC_VERSION=.*$", f"CONFIG_GCC_VERSION={version}", config))
+
+
+def _links(folder: Path, names: list[str]) -> set[str]:
+    return {name for name in names if name in _LINKS and (folder / name).is_symlink()}
