@@ -22,7 +22,7 @@ def test_keys_are_as_designed() -> None:
     place = "modules/scap/0.23.2-6/debian/trixie/amd64/6.12.117+deb13-amd64/"
     assert build_prefix("scap", "0.23.2-6", kernel()) == place
     assert manifest_key("scap", "0.23.2-6", kernel()) == place + "manifest.json"
-    assert index_key("scap", "0.23.2-6", "debian", "amd64", "6.1.0-50-amd64") == (
+    assert index_key("scap", "0.23.2-6", kernel().target, "6.1.0-50-amd64") == (
         "index/scap/0.23.2-6/debian/amd64/6.1.0-50-amd64.json"
     )
     assert version_index_key("scap", "0.23.2-6") == "index/scap/0.23.2-6.json"
@@ -37,9 +37,9 @@ def test_keys_are_as_designed() -> None:
         lambda evil: build_prefix("scap", "1", kernel(evil)),
         lambda evil: build_prefix(evil, "1", kernel()),
         lambda evil: build_prefix("scap", evil, kernel()),
-        lambda evil: index_key("scap", "1", evil, "amd64", "6.1"),
-        lambda evil: index_key("scap", "1", "debian", evil, "6.1"),
-        lambda evil: index_key("scap", "1", "debian", "amd64", evil),
+        lambda evil: Target(distro=evil, series="sid", arch="amd64"),
+        lambda evil: Target(distro="debian", series="sid", arch=evil),
+        lambda evil: index_key("scap", "1", kernel().target, evil),
         lambda evil: version_index_key("scap", evil),
         headers_key,
         lambda evil: run_key(evil, "matrix"),

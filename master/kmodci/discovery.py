@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from .distros import BUILD_ARCH, DISTROS, Distro, Place
+from .distros import BUILD_ARCH, DISTROS, Distro, Place, index_place
 from .errors import IndexDamaged, KmodciError
 from .model import Evidence, Kernel, Package
 from .repos.base import Fetches, Index, Listed, Wanted
@@ -84,12 +84,13 @@ def look(
 def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
     """One kernel per distribution, architecture and release, out of several repositories' kernels.
 
+    (And per series, where a distribution has different kernels of one release in its series.)
     The newest package version wins; of equal ones that of the repository that comes first.
     """
-    best: dict[tuple[str, str, str], Kernel] = {}
+    best: dict[tuple[str, str], Kernel] = {}
     for kernels in repositories:
         for kernel in kernels:
-            key = (kernel.target.distro, kernel.target.arch, kernel.release)
+            key = (index_place(kernel.target), kernel.release)
             known = best.get(key)
             if not known or DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0:
                 best[key] = kernel

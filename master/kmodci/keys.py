@@ -2,7 +2,8 @@
 
 import re
 
-from .model import Kernel, check_module_version
+from .distros import index_place
+from .model import Kernel, Target, check_module_version
 from .release import BadName, check_name, check_release
 
 MANIFEST = "manifest.json"
@@ -30,9 +31,9 @@ def log_key(manifest: str) -> str:
     return manifest.removesuffix(MANIFEST) + LOG
 
 
-def index_key(module: str, version: str, distro: str, arch: str, release: str) -> str:
+def index_key(module: str, version: str, target: Target, release: str) -> str:
     """What a node reads. Raises BadName."""
-    place = f"{check_name(distro, 'distribution')}/{check_name(arch, 'architecture')}/{check_release(release)}"
+    place = f"{index_place(target)}/{check_release(release)}"
     return f"index/{check_name(module, 'module')}/{check_module_version(version)}/{place}.json"
 
 

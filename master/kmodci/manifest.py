@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .errors import VerifyError
 from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key
-from .model import Kernel, ModuleVersion
+from .model import Kernel, ModuleVersion, Target
 from .verify import ModuleFacts
 
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,64}\.ko(\.(xz|zst|gz))?")
@@ -106,7 +106,8 @@ class IndexEntry(Record):
     @property
     def key(self) -> str:
         """Where it is. Raises BadName."""
-        return index_key(self.module, self.version, self.distro, self.arch, self.release)
+        target = Target(distro=self.distro, series=self.series, arch=self.arch)
+        return index_key(self.module, self.version, target, self.release)
 
 
 class VersionIndex(Record):

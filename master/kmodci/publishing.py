@@ -75,7 +75,7 @@ def version_index(bucket: Objects, module: str, version: str) -> VersionIndex:
 
 def index_entry(bucket: Objects, build: BuildId, version: str) -> IndexEntry | None:
     """What a node reads of one version; None if that is not built. Raises StoreError, BadName."""
-    key = index_key(build.module, version, build.target.distro, build.target.arch, build.release)
+    key = index_key(build.module, version, build.target, build.release)
     data = bucket.get(key)
     return None if data is None else _read(IndexEntry, key, data)
 

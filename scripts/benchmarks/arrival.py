@@ -47,7 +47,7 @@ def measure(place: Place, *, count: int, exclude: Sequence[str], interval: int) 
                 for deb in debs[str(kernel)]:
                     repo.add(deb)
                 repo.publish()
-                key = index_key(place.module, version.version, "debian", kernel.target.arch, kernel.release)
+                key = index_key(place.module, version.version, kernel.target, kernel.release)
                 took.append(_await(bucket, key))
     columns = ("kernels", "poll interval s", "median s", "worst s", "best s")
     row = (len(took), interval, *(f"{each:.1f}" for each in (statistics.median(took), max(took), min(took))))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kmodci.model import Kernel
+from kmodci.model import Kernel, Target
 
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
@@ -17,4 +17,14 @@ def layout_of(kernel: Kernel) -> Layout:
     return DISTROS[kernel.target.distro].layout(kernel)
 
 
-__all__ = ["BUILD_ARCH", "DISTROS", "Distro", "Found", "Layout", "Place", "Tree", "layout_of"]
+def index_place(target: Target) -> str:
+    """What tells a target's kernels from those of others, to who knows their release: `debian/amd64`.
+
+    With the series where the same release may be another kernel in another series: `ubuntu/noble/amd64`.
+    """
+    distro = DISTROS.get(target.distro)
+    series = f"{target.series}/" if distro and distro.by_series else ""
+    return f"{target.distro}/{series}{target.arch}"
+
+
+__all__ = ["BUILD_ARCH", "DISTROS", "Distro", "Found", "Layout", "Place", "Tree", "index_place", "layout_of"]

@@ -57,6 +57,10 @@ class Layout:
 class Distro(Protocol):
     """How a distribution packages its kernels."""
 
+    by_series: bool
+    """whether two of its series have different kernels of one release, as Ubuntu's have: what a node runs is then
+    told by its series as well"""
+
     @property
     def index_prefixes(self) -> tuple[str, ...]:
         """What the names of all packages begin with that `kernels` has to see."""

@@ -34,6 +34,7 @@ class _Unresolved(KmodciError):
 class Debian:
     """See `distros.base.Distro`."""
 
+    by_series = False
     index_prefixes = (_HEADERS, _KBUILD)
 
     def index_arches(self, arches: Sequence[str]) -> tuple[str, ...]:
