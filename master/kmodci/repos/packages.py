@@ -8,10 +8,14 @@ from kmodci.model import Package
 from kmodci.tarzst import Member
 
 from .deb import deb_members
+from .pkg import MAGICS, pkg_members
 
 Members = Callable[[str, bytes, Callable[[str], str]], Iterator[Member]]
 
-_FORMATS: tuple[tuple[bytes, Members], ...] = ((b"!<arch>\n", deb_members),)
+_FORMATS: tuple[tuple[bytes, Members], ...] = (
+    (b"!<arch>\n", deb_members),
+    *((magic, pkg_members) for magic in MAGICS),
+)
 
 
 def package_members(package: Package, content: bytes, *, place: Callable[[str], str]) -> Iterator[Member]:
