@@ -6,13 +6,16 @@ import lzma
 import subprocess
 import tarfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import zstandard
+from benchmarks.aptrepo import Key, archive_key
 from kmodci.errors import IndexDamaged
 from kmodci.model import Package
-from kmodci.repos.packages import package_members
+from kmodci.repos.base import Signed, Trust
+from kmodci.repos.packages import check_package, package_members
 from support.pacmanrepo import headers_package
 
 REAL = Path(__file__).parent.parent / "data" / "pacman" / "linux-headers-6.12.7.arch1-1-x86_64.pkg.tar.zst"
@@ -105,3 +108,47 @@ def test_another_checksum() -> None:
     package = Package(name="linux-headers", version="1", arch="amd64", url="http://x", size=9, sha256="0" * 64)
     with pytest.raises(IndexDamaged, match="not what the index names"):
         package_members(package, content, place=str)
+
+
+@pytest.fixture(scope="module")
+def signature() -> bytes:
+    return archive_key().sign_detached(REAL.read_bytes(), "--no-armor")
+
+
+class TestSignature:
+    """Arch signs packages, each in a file beside it."""
+
+    def check(self, content: bytes, signature: bytes, *, name: str = "linux-headers", key: Key | None = None) -> None:
+        package = Package(name=name, version="6.12.7.arch1-1", arch="amd64", url="http://x", size=0, sha256="")
+        trust = Trust(signed=Signed.PACKAGES, keyrings=((key or archive_key()).keyring,))
+        check_package(package, content, trust, {".sig": signature}.__getitem__)
+
+    def test_a_good_one(self, signature: bytes) -> None:
+        self.check(REAL.read_bytes(), signature)
+
+    def test_a_package_that_was_changed(self, signature: bytes) -> None:
+        with pytest.raises(IndexDamaged, match=r"linux-headers 6\.12.* changed after it was signed"):
+            self.check(REAL.read_bytes() + b"\0", signature)
+
+    def test_another_key(self, signature: bytes) -> None:
+        other = Key()
+        with pytest.raises(IndexDamaged, match="none of the keyrings"):
+            self.check(REAL.read_bytes(), signature, key=other)
+
+    def test_no_signature(self) -> None:
+        with pytest.raises(IndexDamaged, match="linux-headers"):
+            self.check(REAL.read_bytes(), b"<html>not found</html>")
+
+    def test_another_package_of_the_same_vendor(self, signature: bytes) -> None:
+        with pytest.raises(IndexDamaged, match="the package says that it is 'linux-headers 6"):
+            self.check(REAL.read_bytes(), signature, name="linux-lts-headers")
+
+    def test_a_key_that_has_expired(self) -> None:
+        """Packages of the archive outlive the keys of those who made them: the keyring has to be renewed."""
+        old = Key(lived=(datetime.now(UTC) - timedelta(days=10), timedelta(days=5)))
+        with pytest.raises(IndexDamaged, match="the signing key has expired"):
+            self.check(REAL.read_bytes(), old.sign_detached(REAL.read_bytes(), "--no-armor"), key=old)
+
+    def test_a_format_without_signatures(self) -> None:
+        with pytest.raises(IndexDamaged, match="a format that has no signatures"):
+            self.check(b"!<arch>\n", b"")

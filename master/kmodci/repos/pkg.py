@@ -4,11 +4,14 @@ Sources: makepkg(8); alpm-package(7) and PKGINFO(5) of the ALPM project (https:/
 """
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from kmodci.errors import IndexDamaged
 from kmodci.tarzst import Member
 from kmodci.unpack import DAMAGE, Limits, decompressed, limited, members
+
+from .signature import check_signature
 
 MAGICS = (b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0")
 """zstd and xz, which Arch's packages have been compressed with (RFC 8878, 3.1.1; the .xz file format, 2.1.1.1)"""
@@ -30,6 +33,18 @@ def pkg_members(what: str, content: bytes, place: Callable[[str], str]) -> Itera
             yield from (member for member in found if member.name != _PKGINFO)
     except DAMAGE as damage:
         raise IndexDamaged(f"{what}: not a pacman package: {damage}") from damage
+
+
+def check_pkg(what: str, content: bytes, signature: bytes, keyrings: Sequence[Path]) -> None:
+    """Raises IndexDamaged unless a key of the keyrings signed the whole file, and as this very package.
+
+    what: as above. signature: what lies beside the package (https://wiki.archlinux.org/title/Pacman/Package_signing).
+    """
+    try:
+        check_signature(content, signature, keyrings)
+    except IndexDamaged as damage:
+        raise IndexDamaged(f"{what}: {damage.brief}", hint=damage.hint) from damage
+    next(pkg_members(what, content, str), None)  # what it says of itself is judged before its first file
 
 
 def _beyond_the_package_itself(place: Callable[[str], str]) -> Callable[[str], str]:
