@@ -13,6 +13,7 @@ from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
+Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[
     tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
@@ -78,6 +79,8 @@ class RpmAt(SignedAt):
     """below the mirror, or a whole URL; `$basearch` in it stands for x86_64 or aarch64"""
     mirror: str = ""
     """which mirror; the distribution's own if not said"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:
@@ -87,7 +90,7 @@ class RpmAt(SignedAt):
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
         """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        return {f"{target} {self.name}": (target,) for target in targets}
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
     def rpm_for(self, arch: str) -> str:
         """Path or URL, for an architecture."""
@@ -119,7 +122,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    arches: Arches
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""
