@@ -14,7 +14,6 @@ from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
-Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[
     tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
@@ -73,27 +72,33 @@ class SignedAt(Section):
         return self
 
 
-class RpmAt(SignedAt):
-    """An rpm repository: a folder with repodata in it."""
+class RpmFolder(SignedAt):
+    """An rpm repository: a folder with repodata in it, or one for each architecture."""
 
     name: Name
     """`baseos`"""
+    arches: tuple[Literal["amd64", "arm64"], ...] = ()
+    """only these of its target's; all of them if not said"""
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
+        here = [target for target in targets if not self.arches or target.arch in self.arches]
+        return {f"{target} {self.name}": (target,) for target in here}
+
+
+class RpmAt(RpmFolder):
+    """One whose place is known."""
+
     rpm: Annotated[str, AfterValidator(check_path_or_url)]
     """below the mirror, or a whole URL; `$basearch` in it stands for x86_64 or aarch64"""
     mirror: str = ""
     """which mirror; the distribution's own if not said"""
-    arches: Arches | None = None
-    """of the series', those that it has; all if not said"""
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> Self:
         if self.mirror and "://" in self.rpm:
             raise ValueError("rpm: is a whole URL, so there is no mirror: to look below")
         return self
-
-    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
     def rpm_for(self, arch: str) -> str:
         """Path or URL, for an architecture."""
@@ -187,7 +192,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Arches
+    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""
