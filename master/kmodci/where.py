@@ -198,7 +198,10 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
             rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
             return rpm, mirrors_of(settings, repository.mirror or entry.distro)
         case PacmanAt():
-            return _pacman(settings, repository), mirrors_of(settings, repository.mirror or entry.distro)
+            mirror = repository.mirror
+            return _pacman(settings, repository), (
+                (mirror,) if "://" in mirror else mirrors_of(settings, mirror or entry.distro)
+            )
         case KojiAt():
             koji = KojiIndex(
                 hub=repository.hub,
