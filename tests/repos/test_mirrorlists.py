@@ -152,16 +152,16 @@ class TestMetalink:
     def test_an_xml_bomb_is_refused_before_it_expands(self) -> None:
         entities = "".join(f'<!ENTITY {b} "{f"&{a};" * 100}">' for a, b in ("ab", "bc", "cd", "de", "ef", "fg"))
         head = f'<!DOCTYPE metalink [<!ENTITY a "x">{entities}]>'
-        with pytest.raises(IndexDamaged, match="document type"):
+        with pytest.raises(IndexDamaged, match="bomb"):
             bases(metalink("<url>https://one.example/&g;/repodata/repomd.xml</url>", head=head))
 
     def test_a_file_of_this_machine_is_not_read(self) -> None:
         head = '<!DOCTYPE metalink [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
-        with pytest.raises(IndexDamaged, match="document type"):
+        with pytest.raises(IndexDamaged, match="bomb"):
             bases(metalink("<url>https://one.example/&a;/repodata/repomd.xml</url>", head=head))
 
     @pytest.mark.parametrize(
-        "content", [metalink()[:-20], b"<metalink>", b"<a>" * 600_000, b"<metalink>\xff</metalink>"]
+        "content", [metalink()[:-20], b"<metalink>", b"<a>" * 50_000, b"<metalink>\xff</metalink>"]
     )
     def test_what_is_cut_off_or_not_xml_is_refused(self, content: bytes) -> None:
         with pytest.raises(IndexDamaged, match="metalink"):

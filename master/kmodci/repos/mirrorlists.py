@@ -5,20 +5,19 @@ A plain list (`mirrorlist=` of dnf.conf(5)) has one base URL per line, in which 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from xml.parsers.expat import ExpatError, ParserCreate
+from xml.etree.ElementTree import Element
 
 from kmodci.errors import IndexDamaged
+
+from .safexml import children, parsed
 
 # MirrorManager's lists for a whole continent have some 200 mirrors and 100 KiB
 LIST_LIMIT = 2 * 1024 * 1024
 """bytes"""
 
-_NAMESPACE = "http://www.metalinker.org/"
 _REPOMD = "repodata/repomd.xml"
-# what is nested deeper than this is not what it is read for
-_DEPTH = 16
 _BASE = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._~+%,=:-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HINT = "look at what it answers; another list, or `rpm:` with a base URL, may be named in targets.yml"
@@ -51,19 +50,37 @@ def _parse_list(content: bytes, basearch: str) -> Mirrors:
 
 
 def _parse_metalink(content: bytes) -> Mirrors:
-    reader = _Reader()
-    try:
-        reader.parse(content)
-    except ExpatError as fault:
-        raise IndexDamaged(f"neither a list of mirrors nor a metalink: {fault}", hint=_HINT) from fault
-    if not _SHA256.fullmatch(reader.sha256):
+    files = [
+        file
+        for group in children(parsed(content, "what should be a list of mirrors or a metalink"), "files")
+        for file in children(group, "file")
+        if file.get("name") == "repomd.xml"
+    ]
+    # Older ones are further down (`alternates`), for mirrors that lag behind. They are not taken: what such a mirror
+    # has would be news one day, gone the next, and news again.
+    hashes = [text for kind, text in _texts(files, "verification", "hash") if kind.get("type") == "sha256"]
+    if len(hashes) != 1 or not _SHA256.fullmatch(hashes[0].lower()):
         # the weaker ones that stand beside it can be forged, and without any this is but a list
         raise IndexDamaged("not a metalink of a repository: it has no SHA256 of a repomd.xml", hint=_HINT)
-    urls = [url for _, url in sorted(reader.urls, key=lambda found: -found[0])]
+    resources = sorted(_texts(files, "resources", "url"), key=lambda found: -_preference(found[0]))
+    urls = [url for _, url in resources]
     bases = _usable(url.removesuffix(_REPOMD) for url in urls if url.endswith(f"/{_REPOMD}"))
     if not bases:
         raise IndexDamaged(f"not a metalink of a repository: no mirror in it{_quoted(urls)}", hint=_HINT)
-    return Mirrors(bases=bases, repomd_sha256=reader.sha256)
+    return Mirrors(bases=bases, repomd_sha256=hashes[0].lower())
+
+
+def _texts(files: Iterable[Element], group: str, name: str) -> Iterator[tuple[Element, str]]:
+    for file in files:
+        for parent in children(file, group):
+            for element in children(parent, name):
+                yield element, (element.text or "").strip()
+
+
+def _preference(url: Element) -> int:
+    """0 to 100, more is better."""
+    text = url.get("preference", "")
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else 0
 
 
 def _usable(told: Iterable[str]) -> tuple[str, ...]:
@@ -74,54 +91,3 @@ def _usable(told: Iterable[str]) -> tuple[str, ...]:
 
 def _quoted(told: Iterable[str]) -> str:
     return next((f"; it begins with {line[:80]!r}" for line in told), "")
-
-
-class _Reader:
-    """Takes the hash and the URLs of repomd.xml out of a metalink.
-
-    Older repomd.xml, which MirrorManager lists further down (`alternates`), are not taken: what a mirror that lags
-    behind has would be news one day, gone the next, and news again.
-    """
-
-    def __init__(self) -> None:
-        self.sha256 = ""
-        self.urls: list[tuple[int, str]] = []
-        """preference (0 to 100, more is better), URL"""
-        self._path: list[str] = []
-        self._text = ""
-        self._attributes: Mapping[str, str] = {}
-        self._is_repomd = False
-
-    def parse(self, content: bytes) -> None:
-        parser = ParserCreate(namespace_separator=" ")
-        parser.StartDoctypeDeclHandler = _refuse_doctype
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._character_data
-        parser.Parse(content, True)
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._path) >= _DEPTH:
-            raise IndexDamaged("not a metalink: it is nested without an end", hint=_HINT)
-        self._path.append(name.removeprefix(f"{_NAMESPACE} "))
-        self._attributes, self._text = attributes, ""
-        if self._path == ["metalink", "files", "file"]:
-            self._is_repomd = attributes.get("name") == "repomd.xml"
-
-    def _end(self, name: str) -> None:
-        place = "/".join(self._path)
-        if self._is_repomd and place == "metalink/files/file/verification/hash":
-            if self._attributes.get("type") == "sha256":
-                self.sha256 = self._text.strip().lower()
-        elif self._is_repomd and place == "metalink/files/file/resources/url":
-            preference = self._attributes.get("preference", "")
-            self.urls.append((int(preference) if re.fullmatch("[0-9]{1,3}", preference) else 0, self._text.strip()))
-        self._path.pop()
-
-    def _character_data(self, data: str) -> None:
-        self._text += data
-
-
-def _refuse_doctype(*_: object) -> None:
-    # an entity can be made to expand to gigabytes, or to a file of this machine; no metalink needs any
-    raise IndexDamaged("a metalink with a document type, which none has", hint=_HINT)
