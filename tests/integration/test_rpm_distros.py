@@ -14,7 +14,7 @@ from benchmarks.rpmrepo import RpmRepo, make_rpm, sign_rpm
 from kmodci.elf import parse
 from kmodci.manifest import IndexEntry
 from support.farm import LiveFarm, live_farm, source
-from support.headertrees import flat_tree, split_trees
+from support.headertrees import flat_tree, in_memory, split_trees
 from support.realkernels import RealKernel
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
@@ -137,7 +137,7 @@ def photon(folder: Path, repo: RpmRepo, kernel: RealKernel) -> Family:
     """A folder with the flavour's name in it twice."""
     release = "5.10.214-2.ph4-rt"
     flat_tree(kernel, folder / f"root/usr/src/linux-rt-headers-{release}", release, compiler=GCC_12)
-    rpm = make_rpm(folder, "linux-rt-devel", "5.10.214", "2.ph4", tree=folder / "root", payload="xz")
+    rpm = make_rpm(folder, "linux-rt-devel", "5.10.214", "2.ph4", tree=folder / "root", payload="zstd")
     repo.add(sign_rpm(rpm, repo.key))
     repo.publish(database=True)
     repo.without_xml()
@@ -167,11 +167,12 @@ MAKERS = {
 def families(tmp_path_factory: pytest.TempPathFactory, kernels: dict[str, RealKernel]) -> Iterator[dict[str, Family]]:
     """Each with a repository that is served."""
     with ExitStack() as stack:
+        memory = stack.enter_context(in_memory())
         made = {}
         for maker, (path, kernel) in MAKERS.items():
-            folder = tmp_path_factory.mktemp(maker.__name__)
-            repo = stack.enter_context(RpmRepo(folder, path=path))
-            made[maker.__name__] = maker(folder / "work", repo, kernels[kernel])
+            repo = stack.enter_context(RpmRepo(tmp_path_factory.mktemp(maker.__name__), path=path))
+            made[maker.__name__] = maker(memory / maker.__name__, repo, kernels[kernel])
+            shutil.rmtree(memory / maker.__name__)
         yield made
 
 

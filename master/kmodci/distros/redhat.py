@@ -36,4 +36,5 @@ class Redhat(KernelDevel):
         flavour = self.flavour(package)
         if flavour in ("default", "ml", "lt") or _OWN_RT.search(package.version):
             return ""
-        return f"+{flavour}"
+        # as kernel.spec does, in `uname_suffix`
+        return f"+{flavour.replace('-', '_')}"
