@@ -29,6 +29,18 @@ def check_path_or_url(text: str) -> str:
     return checked
 
 
+def check_list_url(text: str) -> str:
+    """With `$basearch` at most."""
+    checked = check_url(text)
+    if "$" in checked.replace("$basearch", "") or "#" in checked:
+        raise ValueError(f"not the URL of a list: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
+
+
+ListUrl = Annotated[str, AfterValidator(check_list_url)]
+"""in which `$basearch` stands for x86_64 or aarch64"""
+
+
 class AptAt(Section):
     """One component of a suite of an apt repository."""
 
@@ -74,13 +86,12 @@ class RpmFolder(SignedAt):
 
     name: Name
     """`baseos`"""
-    arches: tuple[Literal["amd64", "arm64"], ...] = ()
-    """only these of its target's; all of them if not said"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
         """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        here = [target for target in targets if not self.arches or target.arch in self.arches]
-        return {f"{target} {self.name}": (target,) for target in here}
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
 
 class RpmAt(RpmFolder):
@@ -102,8 +113,20 @@ class RpmAt(RpmFolder):
         return self.rpm.replace("$basearch", MACHINES[arch])
 
 
+class MirrorlistAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server answers with their base URLs, one per line."""
+
+    mirrorlist: ListUrl
+
+
+class MetalinkAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server also says which index is the newest."""
+
+    metalink: ListUrl
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink")
 
 
 def _which_kind(data: object) -> str | None:
@@ -113,7 +136,10 @@ def _which_kind(data: object) -> str | None:
 
 
 RepositoryAt = Annotated[
-    Annotated[AptAt, Tag("(suite)")] | Annotated[RpmAt, Tag("(rpm)")],
+    Annotated[AptAt, Tag("(suite)")]
+    | Annotated[RpmAt, Tag("(rpm)")]
+    | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
+    | Annotated[MetalinkAt, Tag("(metalink)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,
