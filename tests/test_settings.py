@@ -9,6 +9,7 @@ from kmodci.modulefile import DebianSource, GitSource
 from kmodci.settings import FILES, load
 
 Problems = Callable[..., tuple[str, ...]]
+KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
 SHIPPED = Path(__file__).parent.parent / "config"
 
 
@@ -198,7 +199,7 @@ targets:
         (", keyring: k", "", "signed: packages needs a keyring: the file with the vendor's keys"),
         ("signed: packages", "signed: no", "signed: no needs a reason: whoever is between here and the mirror"),
         ("name: baseos", "name: a b", "name: not a name: 'a b'"),
-        ("name: baseos", "suite: sid, name: baseos", "should have exactly one of suite:, rpm:, pacman:, koji:"),
+        ("name: baseos", "suite: sid, name: baseos", f"should have exactly one of {KINDS}"),
         ("name: baseos", "name: baseos, arches: [i386]", "arches[0]: should be 'amd64' or 'arm64'"),
     ],
 )
@@ -228,7 +229,7 @@ PACMAN = "{pacman: core, mirror: 'https://a.example', signed: packages, keyring:
             "signed: index cannot be: an archive does not",
         ),
         (", keyring: k", "", "signed: packages needs a keyring"),
-        ("pacman: core", "pacman: core, koji: kernel", "should have exactly one of suite:, rpm:, pacman:, koji:"),
+        ("pacman: core", "pacman: core, koji: kernel", f"should have exactly one of {KINDS}"),
     ],
 )
 def test_a_mistake_in_a_pacman_repository(problems: Problems, old: str, new: str, told: str) -> None:

@@ -20,6 +20,7 @@ from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .distros import layout_of
+from .downloads import download
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, KmodciError
 from .fetch import Fetcher
@@ -114,7 +115,7 @@ class Supply:
             trust = self._trust(kernel)
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                self.fetcher.download(package.url, files[-1], size=package.size, sha256=package.sha256)
+                download(package, files[-1], self.fetcher)
                 check_package(package, files[-1].read_bytes(), trust, self._beside(package))
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's

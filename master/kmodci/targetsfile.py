@@ -13,6 +13,7 @@ from .model import Target
 from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
+Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[
@@ -30,6 +31,18 @@ def check_path_or_url(text: str) -> str:
     if "$" in rest or ".." in rest or not ("://" in text or _FOLDER.fullmatch(checked)):
         raise ValueError(f"neither a path below a mirror nor a URL: {text[:120]!r} ($basearch is all that is replaced)")
     return checked
+
+
+def check_list_url(text: str) -> str:
+    """With `$basearch` at most."""
+    checked = check_url(text)
+    if "$" in checked.replace("$basearch", "") or "#" in checked:
+        raise ValueError(f"not the URL of a list: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
+
+
+ListUrl = Annotated[str, AfterValidator(check_list_url)]
+"""in which `$basearch` stands for x86_64 or aarch64"""
 
 
 class AptAt(Section):
@@ -77,13 +90,12 @@ class RpmFolder(SignedAt):
 
     name: Name
     """`baseos`"""
-    arches: tuple[Literal["amd64", "arm64"], ...] = ()
-    """only these of its target's; all of them if not said"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
         """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        here = [target for target in targets if not self.arches or target.arch in self.arches]
-        return {f"{target} {self.name}": (target,) for target in here}
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
 
 class RpmAt(RpmFolder):
@@ -103,6 +115,18 @@ class RpmAt(RpmFolder):
     def rpm_for(self, arch: str) -> str:
         """Path or URL, for an architecture."""
         return self.rpm.replace("$basearch", MACHINES[arch])
+
+
+class MirrorlistAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server answers with their base URLs, one per line."""
+
+    mirrorlist: ListUrl
+
+
+class MetalinkAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server also says which index is the newest."""
+
+    metalink: ListUrl
 
 
 class PacmanAt(SignedAt):
@@ -157,7 +181,7 @@ class KojiAt(RpmFolder):
 
 
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "pacman", "koji")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji")
 
 
 def _which_kind(data: object) -> str | None:
@@ -169,6 +193,8 @@ def _which_kind(data: object) -> str | None:
 RepositoryAt = Annotated[
     Annotated[AptAt, Tag("(suite)")]
     | Annotated[RpmAt, Tag("(rpm)")]
+    | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
+    | Annotated[MetalinkAt, Tag("(metalink)")]
     | Annotated[PacmanAt, Tag("(pacman)")]
     | Annotated[KojiAt, Tag("(koji)")],
     Discriminator(
@@ -184,7 +210,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    arches: Arches
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""

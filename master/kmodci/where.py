@@ -17,8 +17,9 @@ from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .paths import Paths
 from .repos.apt import AptIndex
-from .repos.base import Index, Signed, Trust
+from .repos.base import MACHINES, Index, Signed, Trust
 from .repos.koji import KojiIndex
+from .repos.mirrored import MirroredIndex
 from .repos.pacman import PacmanIndex
 from .repos.pacmanarchive import PacmanArchive
 from .repos.remembered import Remembered
@@ -27,7 +28,18 @@ from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, Following, KojiAt, PacmanAt, RepositoryAt, RpmAt, SignedAt
+from .targetsfile import (
+    AptAt,
+    Following,
+    KojiAt,
+    MetalinkAt,
+    MirrorlistAt,
+    PacmanAt,
+    RepositoryAt,
+    RpmAt,
+    RpmFolder,
+    SignedAt,
+)
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -197,6 +209,11 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
             rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
             return rpm, mirrors_of(settings, repository.mirror or entry.distro)
+        case MirrorlistAt():
+            return _of_list(repository, repository.mirrorlist, arch, is_metalink=False)
+        case MetalinkAt():
+            return _of_list(repository, repository.metalink, arch, is_metalink=True)
+
         case PacmanAt():
             mirror = repository.mirror
             return _pacman(settings, repository), (
@@ -212,6 +229,12 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 remembered=_remembered(settings),
             )
             return koji, (repository.files,)
+
+
+def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:
+    rpm = RpmIndex(signed=repository.signed, keyrings=_keyrings(repository))
+    index = MirroredIndex(index=rpm, basearch=MACHINES[arch], is_metalink=is_metalink)
+    return index, (url.replace("$basearch", index.basearch),)
 
 
 def _pacman(settings: Settings, repository: PacmanAt) -> Index:
