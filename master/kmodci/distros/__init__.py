@@ -6,9 +6,11 @@ from kmodci.model import Kernel, Target
 
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
+from .ubuntu import Ubuntu
 
 DISTROS: Mapping[str, Distro] = {
     "debian": Debian(),
+    "ubuntu": Ubuntu(),
 }
 
 
