@@ -13,7 +13,6 @@ from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
-Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[
     tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
@@ -87,12 +86,13 @@ class RpmFolder(SignedAt):
 
     name: Name
     """`baseos`"""
-    arches: Arches | None = None
-    """of the series', those that it has; all if not said"""
+    arches: tuple[Literal["amd64", "arm64"], ...] = ()
+    """only these of its target's; all of them if not said"""
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
         """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
+        here = [target for target in targets if not self.arches or target.arch in self.arches]
+        return {f"{target} {self.name}": (target,) for target in here}
 
 
 class RpmAt(RpmFolder):
@@ -154,7 +154,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Arches
+    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""

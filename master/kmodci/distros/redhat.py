@@ -36,5 +36,4 @@ class Redhat(KernelDevel):
         flavour = self.flavour(package)
         if flavour in ("default", "ml", "lt") or _OWN_RT.search(package.version):
             return ""
-        # as kernel.spec does, in `uname_suffix`
-        return f"+{flavour.replace('-', '_')}"
+        return f"+{flavour}"
