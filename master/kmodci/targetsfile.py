@@ -139,8 +139,8 @@ class PacmanAt(SignedAt):
 
     pacman: Name
     """`core`"""
-    mirror: str = ""
-    """which mirror; the distribution's own if not said"""
+    mirror: Annotated[str, AfterValidator(lambda text: check_url(text) if "://" in text else text)] = ""
+    """which mirror, or its base URL; the distribution's own if not said"""
     archive_since: date | None = None
     """the mirror is an archive, which has each day from this one on"""
 
@@ -155,11 +155,9 @@ class PacmanAt(SignedAt):
         return {f"{each} {self.pacman}{' archive' if self.archive_since else ''}": (each,) for each in targets}
 
 
-class KojiAt(SignedAt):
-    """A package's builds in Koji."""
+class KojiAt(RpmFolder):
+    """A package's builds in Koji, each of which has its folders."""
 
-    name: Name
-    """`koji`"""
     koji: Name
     """the package: `kernel`"""
     hub: Url
@@ -173,8 +171,6 @@ class KojiAt(SignedAt):
     """whose signed copies are taken; the packages as they were built if not said"""
     insecure: bool = False
     """true: http will do"""
-    arches: Arches | None = None
-    """of the series', those that it has; all if not said"""
 
     @model_validator(mode="after")
     def _is_what_koji_has(self) -> Self:
@@ -187,10 +183,6 @@ class KojiAt(SignedAt):
         if not self.insecure and not (self.hub.startswith("https://") and self.files.startswith("https://")):
             raise ValueError("hub: and files: should be https:// (or say `insecure: true` with a `reason:`)")
         return self
-
-    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """As `AptAt.named`, one for each architecture: `fedora-42-amd64 koji`."""
-        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
 
 # what tells one kind of repository from another: the key that only it has

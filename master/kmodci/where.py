@@ -220,7 +220,10 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
             return _of_list(repository, repository.metalink, arch, is_metalink=True)
 
         case PacmanAt():
-            return _pacman(settings, repository), mirrors_of(settings, repository.mirror or entry.distro)
+            mirror = repository.mirror
+            return _pacman(settings, repository), (
+                (mirror,) if "://" in mirror else mirrors_of(settings, mirror or entry.distro)
+            )
         case KojiAt():
             koji = KojiIndex(
                 hub=repository.hub,

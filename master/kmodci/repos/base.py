@@ -107,6 +107,13 @@ class Wanted:
     arches: tuple[str, ...]
     """amd64, arm64: those whose packages are needed"""
 
+    def has(self, name: str) -> bool:
+        """Whether a package of this name is looked for."""
+        parts = (prefix.partition("*") for prefix in self.prefixes)
+        return name in self.names or any(
+            name.startswith(begin) and rest in name[len(begin) :] for begin, _, rest in parts
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
