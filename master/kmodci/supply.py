@@ -20,13 +20,14 @@ from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .distros import layout_of
+from .downloads import download
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, KmodciError
 from .fetch import Fetcher
 from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
-from .model import Evidence, Kernel, ModuleVersion
+from .model import Evidence, Kernel, ModuleVersion, Package
 from .objects import Object
 from .paths import Paths
 from .repos.base import Trust
@@ -36,6 +37,7 @@ from .sources import pack
 from .store import Store
 from .watch import bundle_note
 
+_BESIDE_LIMIT = 64 * 1024
 CACHES = ("headers", "pieces", "sources")
 
 
@@ -113,8 +115,8 @@ class Supply:
             trust = self._trust(kernel)
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                self.fetcher.download(package.url, files[-1], size=package.size, sha256=package.sha256)
-                check_package(package, files[-1].read_bytes(), trust)
+                download(package, files[-1], self.fetcher)
+                check_package(package, files[-1].read_bytes(), trust, self._beside(package))
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
@@ -141,6 +143,9 @@ class Supply:
         self.prune("headers")
         self.prune("pieces")
         return Bundle(path, sha256)
+
+    def _beside(self, package: Package) -> Callable[[str], bytes]:
+        return lambda end: self.fetcher.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)
 
     def _trust(self, kernel: Kernel) -> Trust:
         if kernel.repository not in self.trust:
