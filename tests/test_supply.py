@@ -6,19 +6,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from benchmarks.aptrepo import Key
+from benchmarks.aptrepo import Key, archive_key
 from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, sign_rpm
 from kmodci.bucket import Bucket
 from kmodci.discovery import Repository, look
+from kmodci.downloads import Downloads
 from kmodci.engine import Engine
-from kmodci.errors import IndexDamaged, KmodciError
+from kmodci.errors import Gone, IndexDamaged, KmodciError
+from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
 from kmodci.model import Kernel
 from kmodci.paths import Paths
 from kmodci.repos.base import Signed, Trust
+from kmodci.repos.pacman import PacmanIndex
 from kmodci.repos.rpm import RpmIndex
 from kmodci.store import Store
 from kmodci.supply import Supply
+from support.pacmanrepo import PacmanRepo, headers_package
 from support.s3 import bucket, s3
 
 __all__ = ["bucket", "s3"]
@@ -43,7 +47,7 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
         paths=paths,
         store=store,
         bucket=bucket,
-        fetcher=Fetcher(retries=0),
+        downloads=Downloads(Fetcher(retries=0), FallOver()),
         engine=Engine("unix:///nowhere", farm="test"),
         recipes={},
         suites=lambda recipe: [],
@@ -96,3 +100,58 @@ def test_a_repository_that_nobody_wrote_down(supply: Supply, repo: RpmRepo, tmp_
     kernel = replace(listed(repo, make_kernel_rpm(tmp_path, "5.14.0", "503.el9")), repository="other")
     with pytest.raises(KmodciError, match=r"its repository, other, is not in targets\.yml"):
         supply.bundle(kernel)
+
+
+class TestPacman:
+    """Arch's packages, whose signatures lie beside them."""
+
+    NAME = "arch-rolling-amd64 core"
+
+    @pytest.fixture
+    def arch(self, tmp_path: Path, supply: Supply) -> Iterator[PacmanRepo]:
+        supply.trust = {self.NAME: Trust(signed=Signed.PACKAGES, keyrings=(archive_key().keyring,))}
+        with PacmanRepo(tmp_path / "arch", key=archive_key()) as made:
+            made.add(headers_package(tmp_path, "linux-headers", "6.12.7.arch1-1", "6.12.7-arch1-1"))
+            yield made
+
+    @pytest.fixture
+    def kernel(self, arch: PacmanRepo) -> Kernel:
+        repository = Repository(
+            name=self.NAME,
+            distro="arch",
+            series="rolling",
+            arches=("amd64",),
+            index=PacmanIndex(repository="core"),
+            mirrors=(arch.url,),
+            compiler="gcc-14",
+        )
+        [kernel] = look(repository, Fetcher(), now=datetime.now(UTC)).kernels
+        return kernel
+
+    def test_a_signed_package_becomes_a_bundle(self, supply: Supply, kernel: Kernel, arch: PacmanRepo) -> None:
+        arch.server.requests.clear()
+        assert supply.bundle(kernel).path.stat().st_size > 0
+        path = kernel.headers[0].url.removeprefix(arch.url)
+        assert arch.server.requests == [path, f"{path}.sig"]
+        # what its headers were built with is known now
+        assert supply.store.as_learned(kernel).toolchain == "gcc-15"
+
+    def test_a_package_whose_signature_is_not_there(self, supply: Supply, kernel: Kernel, arch: PacmanRepo) -> None:
+        [signature] = arch.folder.glob("linux-headers-*.sig")
+        signature.unlink()
+        with pytest.raises(Gone, match=r"x86_64\.pkg\.tar\.zst\.sig: the server answered 404"):
+            supply.bundle(kernel)
+
+    def test_a_package_that_somebody_else_signed(self, supply: Supply, kernel: Kernel, arch: PacmanRepo) -> None:
+        [signature] = arch.folder.glob("linux-headers-*.sig")
+        content = signature.with_name(signature.name.removesuffix(".sig")).read_bytes()
+        signature.write_bytes(Key().sign_detached(content, "--no-armor"))
+        with pytest.raises(IndexDamaged, match=r"linux-headers 6\.12\.7\.arch1-1: .*none of the keyrings"):
+            supply.bundle(kernel)
+        assert list(supply.paths.cache("headers").iterdir()) == []
+
+    def test_another_package_than_the_database_names(self, supply: Supply, kernel: Kernel, arch: PacmanRepo) -> None:
+        [package] = arch.folder.glob("linux-headers-*.zst")
+        package.write_bytes(bytes(package.stat().st_size))
+        with pytest.raises(IndexDamaged, match="but the index says"):
+            supply.bundle(kernel)
