@@ -1,17 +1,50 @@
 """What a repository is asked, and what it answers, whatever its format. One file per format; `discovery` asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from kmodci.model import Package
+
+MACHINES: Mapping[str, str] = MappingProxyType({"amd64": "x86_64", "arm64": "aarch64"})
+"""what the kernel (`uname -m`), and most distributions, call the architectures"""
+_ARCHES = {machine: arch for arch, machine in MACHINES.items()} | {"noarch": "all", "any": "all"}
+
+
+def arch_of(text: str) -> str:
+    """What `Listed.arch` has for what an index says: x86_64 -> amd64, noarch -> all; others as they are."""
+    return _ARCHES.get(text, text)
+
+
+class Signed(StrEnum):
+    """What of a repository its vendor signs, and so what is believed of it."""
+
+    INDEX = "index"
+    """the index, which has the SHA256 of every package"""
+    PACKAGES = "packages"
+    """each package"""
+    NO = "no"
+    """nothing"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What has to vouch for a repository's packages."""
+
+    signed: Signed = Signed.INDEX
+    keyrings: tuple[Path, ...] = ()
+    """whose signatures count for packages"""
 
 
 class Fetches(Protocol):
     """What is needed of `fetch.Fetcher`."""
 
+    def validator(self, url: str) -> str: ...
     def get(self, url: str, *, limit: int) -> bytes: ...
     def stream(self, url: str, *, limit: int) -> AbstractContextManager[Iterator[bytes]]: ...
 
@@ -43,7 +76,7 @@ class Listed:
     sha256: str = ""
     """hex; empty where the index does not say, and then the package's own signature has to vouch for it"""
     depends: tuple[tuple[Dependency, ...], ...] = ()
-    """all of these; of each, one alternative"""
+    """all of these; of each, one alternative; empty as well where it is not known"""
     source: str = ""
     source_version: str = ""
 
@@ -67,6 +100,17 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Packages that belong together, as whoever listed them says: a repository by itself, of a kernel or a few."""
+
+    title: str
+    """for messages: printable, whatever the list says"""
+    packages: tuple[Listed, ...]
+    arches: tuple[str, ...]
+    """of its kernels; packages of others have programs that these need"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What a repository lists now. `listed` is None if that is what it listed when it had this digest before."""
 
@@ -75,6 +119,8 @@ class Snapshot:
     dated: datetime
     """when the repository was published, as it says itself"""
     listed: tuple[Listed, ...] | None
+    groups: tuple[Group, ...] = ()
+    """beside `listed`: what is resolved among its own, because others of the same names are listed too"""
     problems: tuple[str, ...] = ()
     """what could not be taken, each with the reason, while the rest was right"""
 
