@@ -77,6 +77,8 @@ class Listed:
     """hex; empty where the index does not say, and then the package's own signature has to vouch for it"""
     depends: tuple[tuple[Dependency, ...], ...] = ()
     """all of these; of each, one alternative; empty as well where it is not known"""
+    provides: tuple[Dependency, ...] = ()
+    """what else it is, as far as that has a version (`kernel-devel-uname-r (= 5.14.0-503.el9.x86_64)`)"""
     source: str = ""
     source_version: str = ""
 
@@ -97,6 +99,14 @@ class Wanted:
     """further packages, by their whole name"""
     arches: tuple[str, ...]
     """amd64, arm64: those whose packages are needed"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What was looked for, and what could not be taken, each with the reason."""
+
+    listed: tuple[Listed, ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
