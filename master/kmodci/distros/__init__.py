@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 from kmodci.model import Kernel, Target
 
+from .arch import Arch
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
 from .redhat import Redhat
 
 DISTROS: Mapping[str, Distro] = {
     "almalinux": Redhat(),
+    "arch": Arch(),
     "centos": Redhat(),
     "debian": Debian(),
     "fedora": Redhat(),
