@@ -120,18 +120,6 @@ class Fetcher:
         with closing(self._read(_Asked(url), limit)) as chunks:
             yield chunks
 
-    def validator(self, url: str) -> str:
-        """What the server says of a URL that is another once its content is (ETag: RFC 9110, 8.8.3); empty if nothing.
-
-        A fault is nothing, too: who reads the URL then is told of it.
-        """
-        try:
-            pool = self._pool(url)
-            response = pool.request("HEAD", url, headers=_HEADERS, retries=self._retry, timeout=self._timeout)
-        except urllib3.exceptions.HTTPError:
-            return ""
-        return response.headers.get("ETag", "") if response.status == 200 else ""
-
     def download(self, url: str, path: Path, *, size: int, sha256: str) -> None:
         """Puts the content at `path`, whole and checked, or leaves nothing behind.
 

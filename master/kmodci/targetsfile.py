@@ -7,9 +7,11 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Release, Sha256, Url, Version, check_url, fitting
 from .model import Target
-from .repos.base import MACHINES, Signed
+from .repos.base import MACHINES, Group, Signed
+from .repos.filenames import listed_at
+from .repos.listed import group_of
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
@@ -18,6 +20,7 @@ Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Mirrors = Annotated[
     tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
 ]
+Pattern = Annotated[str, fitting(re.compile(r"[A-Za-z0-9.+~_*?\[\]!-]{1,200}"), "a pattern of kernel releases (6.1.*)")]
 _FOLDER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._~+/-]*")
 
 
@@ -97,8 +100,72 @@ class RpmAt(SignedAt):
         return self.rpm.replace("$basearch", MACHINES[arch])
 
 
+class CrawlerAt(SignedAt):
+    """A list of kernel-crawler's, which vouches for nothing."""
+
+    name: Name
+    """`crawled`"""
+    crawler: FilePlace
+    """the list; `$basearch` in it stands for x86_64 or aarch64, of which each has its own"""
+    distribution: Name = ""
+    """whose kernels, as the list calls it; as it calls the series' own if not said"""
+    releases: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
+    """those that are of the series: a list has all that there are of a distribution together"""
+
+    @model_validator(mode="after")
+    def _has_no_checksums(self) -> Self:
+        if self.signed is Signed.INDEX:
+            raise ValueError("signed: a list has no checksums: say packages, if these are signed, or no, with a reason")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """`debian-bookworm crawled`"""
+        return _of_series(self.name, targets)
+
+
+class HeaderOf(Section):
+    """A header package that no repository lists any more."""
+
+    url: Annotated[Url, AfterValidator(lambda text: listed_at(text).url)]
+    sha256: Sha256
+
+
+class KernelOf(Section):
+    """A kernel that no repository lists any more."""
+
+    release: Release
+    """what `uname -r` prints on it, which has to be what its distribution makes of the packages' names"""
+    version: Version
+    """of its header package"""
+    headers: Annotated[tuple[HeaderOf, ...], NOT_EMPTY]
+
+
+class KernelsAt(Section):
+    """Kernels that no repository lists any more, one by one."""
+
+    name: Name
+    """`kept`"""
+    kernels: Annotated[tuple[KernelOf, ...], NOT_EMPTY]
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """`debian-bookworm kept`"""
+        return _of_series(self.name, targets)
+
+    def groups(self, arches: Sequence[str]) -> tuple[Group, ...]:
+        """What belongs together. arches: of the series."""
+        return tuple(
+            group_of(each.release, [(header.url, header.sha256) for header in each.headers], tuple(arches))
+            for each in self.kernels
+        )
+
+
+def _of_series(name: str, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+    """A repository that is for all architectures of a series. targets: of one series."""
+    return {f"{target.distro}-{target.series} {name}": tuple(targets) for target in targets[:1]}
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm")
+_KINDS = ("suite", "rpm", "crawler", "kernels")
 
 
 def _which_kind(data: object) -> str | None:
@@ -108,7 +175,10 @@ def _which_kind(data: object) -> str | None:
 
 
 RepositoryAt = Annotated[
-    Annotated[AptAt, Tag("(suite)")] | Annotated[RpmAt, Tag("(rpm)")],
+    Annotated[AptAt, Tag("(suite)")]
+    | Annotated[RpmAt, Tag("(rpm)")]
+    | Annotated[CrawlerAt, Tag("(crawler)")]
+    | Annotated[KernelsAt, Tag("(kernels)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,

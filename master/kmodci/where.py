@@ -17,12 +17,15 @@ from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .repos.apt import AptIndex
 from .repos.base import Index, Trust
+from .repos.crawler import CrawlerIndex
+from .repos.crawlerlist import list_name
+from .repos.listed import ListedIndex
 from .repos.rpm import RpmIndex
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, Following, RepositoryAt, RpmAt, SignedAt
+from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, RepositoryAt, RpmAt, SignedAt
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -172,6 +175,7 @@ def _repository(
         index=index,
         mirrors=mirrors,
         compiler=entry.compiler,
+        releases=repository.releases if isinstance(repository, CrawlerAt) else ("*",),
     )
 
 
@@ -192,6 +196,12 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
             rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
             return rpm, mirrors_of(settings, repository.mirror or entry.distro)
+        case CrawlerAt():
+            name = repository.distribution or list_name(entry.distro, entry.series)
+            return CrawlerIndex(distribution=name), (repository.crawler,)
+        case KernelsAt():
+            # which says all of it
+            return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
 
 
 def _keyrings(repository: SignedAt) -> tuple[Path, ...]:

@@ -2,11 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from kmodci.errors import FetchError
 from kmodci.release import BadName
@@ -15,11 +13,11 @@ from .base import MACHINES, Fetches, Group, Listed, Snapshot, Wanted
 from .crawlerlist import Entry, KernelList, read_list
 from .filenames import listed_at
 
-ARCH = "{arch}"
-"""in the address of a list: where that of another architecture has `aarch64` instead of `x86_64`"""
+ARCH = "$basearch"
+"""in the address of a list: stands for x86_64 or aarch64, where there is one for each"""
 # bytes. The public list had 2.5 MB in 2022; since then it has kernel configurations in it, each of some 100 kB.
 _LIMIT = 256 << 20
-_PIECE = 1 << 18
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,21 +31,34 @@ class CrawlerIndex:
         """See `base.Index`. A list does not say when it was made, so it is dated now."""
         # one without ARCH in its address is of the first architecture that is followed
         places = {mirror.replace(ARCH, MACHINES[arch]): arch for arch in reversed(wanted.arches)}
-        state = [_validator(fetcher, place) for place in places]
-        known, _, before = known_digest.partition("-")
-        seen = "-".join(quote(each, safe="") for each in state)
-        if all(state) and seen == before:
+        known, *sums = known_digest.split("-")
+        known_sums = dict(zip(sorted(places), sums, strict=False))
+        read = {place: self._read(fetcher, place, known_sums.get(place, "")) for place in sorted(places)}
+        if not any(read.values()):
             return Snapshot(digest=known_digest, dated=now, listed=None)
-        lists = {arch: self._read(fetcher, place) for place, arch in sorted(places.items())}
-        digest = hashlib.sha256(repr(lists).encode()).hexdigest()
-        if digest == known:
-            return Snapshot(digest=f"{digest}-{seen}", dated=now, listed=None)
+        # which of them is not the same does not matter: they are one answer
+        found = {place: each or self._read(fetcher, place, "") for place, each in read.items()}
+        lists = {places[place]: each.kernels for place, each in found.items() if each}
+        content = hashlib.sha256(repr(lists).encode()).hexdigest()
+        digest = "-".join((content, *(each.sha256 for each in found.values() if each)))
+        if content == known:
+            return Snapshot(digest=digest, dated=now, listed=None)
         groups, problems = _groups(lists)
-        return Snapshot(digest=f"{digest}-{seen}", dated=now, listed=(), groups=groups, problems=problems)
+        return Snapshot(digest=digest, dated=now, listed=(), groups=groups, problems=problems)
 
-    def _read(self, fetcher: Fetches, place: str) -> KernelList:
-        with _chunks(fetcher, place) as chunks:
-            return read_list(chunks, self.distribution)
+    def _read(self, fetcher: Fetches, place: str, known: str) -> "_Read | None":
+        """None if it is what had this SHA256. Raises FetchError, IndexDamaged."""
+        content = fetcher.get_unless(place, sha256=known, limit=_LIMIT) if "://" in place else _file(place)
+        if content is None or (sha256 := hashlib.sha256(content).hexdigest()) == known:
+            return None
+        pieces = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
+        return _Read(sha256=sha256, kernels=read_list(pieces, self.distribution))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    sha256: str
+    kernels: KernelList
 
 
 def _groups(lists: Mapping[str, KernelList]) -> tuple[tuple[Group, ...], tuple[str, ...]]:
@@ -105,28 +116,13 @@ def _with_twins(groups: Sequence[Group]) -> Iterator[Group]:
         yield replace(group, packages=(*group.packages, *more))
 
 
-@contextmanager
-def _chunks(fetcher: Fetches, place: str) -> Iterator[Iterator[bytes]]:
-    """The bytes at a URL, or in a file. Raises FetchError."""
-    if "://" in place:
-        with fetcher.stream(place, limit=_LIMIT) as chunks:
-            yield chunks
-        return
+def _file(path: str) -> bytes:
+    """Raises FetchError."""
     try:
-        if Path(place).stat().st_size > _LIMIT:
-            raise FetchError(place, f"is longer than the {_LIMIT} bytes expected")
-        with Path(place).open("rb") as file:
-            yield iter(lambda: file.read(_PIECE), b"")
+        with Path(path).open("rb") as file:
+            content = file.read(_LIMIT + 1)
     except OSError as fault:
-        raise FetchError(place, (fault.strerror or str(fault)).lower()) from fault
-
-
-def _validator(fetcher: Fetches, place: str) -> str:
-    """What changes whenever the content does; empty where nothing is known that does. Raises FetchError."""
-    if "://" in place:
-        return fetcher.validator(place)
-    try:
-        state = Path(place).stat()
-    except OSError as fault:
-        raise FetchError(place, (fault.strerror or str(fault)).lower()) from fault
-    return f"{state.st_mtime_ns} {state.st_size} {state.st_ino}"
+        raise FetchError(path, (fault.strerror or str(fault)).lower()) from fault
+    if len(content) > _LIMIT:
+        raise FetchError(path, f"is longer than the {_LIMIT} bytes expected")
+    return content

@@ -32,6 +32,8 @@ _FORMER_NAMES: Mapping[str, str] = MappingProxyType(
         "rockylinux": "rocky",
     }
 )
+# what they call differently from os-release, where our names are from
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType({"amzn": "amazonlinux", "rhel": "redhat"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -60,6 +62,12 @@ class KernelList:
     """sorted"""
     problems: tuple[str, ...] = ()
     """what is no entry, each with the reason"""
+
+
+def list_name(distro: str, series: str) -> str:
+    """What the lists call a distribution's series: amzn 2023 is `amazonlinux2023`, rhel 9 is `redhat`."""
+    name = _OTHER_NAMES.get(distro, distro)
+    return f"{name}{series}" if distro == "amzn" else name
 
 
 def read_list(chunks: Iterable[bytes], distribution: str) -> KernelList:
