@@ -11,7 +11,7 @@ from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
-from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, RpmAt, TargetsFile
+from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, KojiAt, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
@@ -101,7 +101,7 @@ def _in_targets(targets: TargetsFile) -> Found:
         followed.add((entry.distro, entry.series))
         for index, repository in enumerate(entry.repositories):
             where: Where = ("targets", at, "repositories", index)
-            if isinstance(repository, AptAt | RpmAt):
+            if not isinstance(repository, KojiAt | CrawlerAt | KernelsAt):
                 used.add(repository.mirror or entry.distro)
             for name in repository.named(entry.targets):
                 if name in names:

@@ -15,17 +15,22 @@ from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
+from .paths import Paths
 from .repos.apt import AptIndex
-from .repos.base import Index, Trust
+from .repos.base import Index, Signed, Trust
 from .repos.crawler import CrawlerIndex
 from .repos.crawlerlist import list_name
+from .repos.koji import KojiIndex
 from .repos.listed import ListedIndex
+from .repos.pacman import PacmanIndex
+from .repos.pacmanarchive import PacmanArchive
+from .repos.remembered import Remembered
 from .repos.rpm import RpmIndex
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, RepositoryAt, RpmAt, SignedAt
+from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, KojiAt, PacmanAt, RepositoryAt, RpmAt, SignedAt
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -202,6 +207,29 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
         case KernelsAt():
             # which says all of it
             return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
+        case PacmanAt():
+            return _pacman(settings, repository), mirrors_of(settings, repository.mirror or entry.distro)
+        case KojiAt():
+            koji = KojiIndex(
+                hub=repository.hub,
+                package=repository.koji,
+                builds=repository.builds,
+                newest=repository.newest,
+                key=repository.key,
+                remembered=_remembered(settings),
+            )
+            return koji, (repository.files,)
+
+
+def _pacman(settings: Settings, repository: PacmanAt) -> Index:
+    if since := repository.archive_since:
+        return PacmanArchive(repository=repository.pacman, since=since, remembered=_remembered(settings))
+    keyrings = _keyrings(repository) if repository.signed is Signed.INDEX else ()
+    return PacmanIndex(repository=repository.pacman, keyrings=keyrings)
+
+
+def _remembered(settings: Settings) -> Remembered:
+    return Remembered(Paths(settings.state).cache("listed"))
 
 
 def _keyrings(repository: SignedAt) -> tuple[Path, ...]:

@@ -16,6 +16,8 @@ class Handler(SimpleHTTPRequestHandler):
     """What a fault is given: the request, to be answered as the fault likes."""
 
     protocol_version = "HTTP/1.1"
+    # an answer is written in pieces, each of which would wait 40 ms for the other side's acknowledgement
+    disable_nagle_algorithm = True
     server: "WebServer"
     body: bytes
     """what was posted"""

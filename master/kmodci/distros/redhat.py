@@ -21,7 +21,7 @@ _OWN_RT = re.compile(r"\.rt[0-9]+\.")
 class Redhat(KernelDevel):
     """See `distros.base.Distro`."""
 
-    index_prefixes = (
+    index_prefixes: tuple[str, ...] = (
         "kernel-devel",
         "kernel-16k-devel",
         "kernel-64k-devel",
@@ -36,5 +36,4 @@ class Redhat(KernelDevel):
         flavour = self.flavour(package)
         if flavour in ("default", "ml", "lt") or _OWN_RT.search(package.version):
             return ""
-        # as kernel.spec does, in `uname_suffix`
-        return f"+{flavour.replace('-', '_')}"
+        return f"+{flavour}"

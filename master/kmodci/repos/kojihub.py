@@ -19,7 +19,9 @@ from .xmlrpc import Argument, RpcFault, call
 _COMPLETE = 1  # koji.BUILD_STATES
 _PART = re.compile(r"[0-9A-Za-z_][0-9A-Za-z+.~^_-]{0,127}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_LARGEST = 1 << 62
+# XML-RPC's int; a larger one (Koji's `<i8>`) could not be sent back
+_LARGEST_ID = (1 << 31) - 1
+_LARGEST_PACKAGE = 4 * 1024**3
 
 Row = Mapping[object, object]
 
@@ -77,9 +79,9 @@ class Hub:
     def package_id(self, name: str) -> int | None:
         """None where there is no such package."""
         found = self._call("getPackageID", [name])
-        if not (found is None or _is_int(found)):
-            raise IndexDamaged(f"{self.url}: getPackageID answers with {found!r:.80}")
-        return found
+        if found is None or (_is_int(found) and 0 <= found <= _LARGEST_ID):
+            return found
+        raise IndexDamaged(f"{self.url}: getPackageID answers with {found!r:.80}")
 
     def builds(self, package: int, pattern: str, *, count: int, offset: int = 0) -> list[Row]:
         """The newest finished builds first, as rows for `build_of`. pattern: of `name-version-release`, a glob."""
@@ -145,7 +147,7 @@ def rpm_of(row: Row) -> BuiltRpm:
         version=_part(row, "version"),
         release=_part(row, "release"),
         arch=_part(row, "arch"),
-        size=_number(row, "size"),
+        size=_number(row, "size", _LARGEST_PACKAGE),
     )
 
 
@@ -156,9 +158,9 @@ def _checksums(found: Row) -> Iterator[tuple[str, str]]:
             yield key, digest if isinstance(digest, str) and _SHA256.fullmatch(digest) else ""
 
 
-def _number(row: Row, name: str) -> int:
+def _number(row: Row, name: str, largest: int = _LARGEST_ID) -> int:
     value = row.get(name)
-    if not _is_int(value) or not 0 <= value <= _LARGEST:
+    if not _is_int(value) or not 0 <= value <= largest:
         raise IndexDamaged(f"{name} is {value!r:.60}")
     return value
 
