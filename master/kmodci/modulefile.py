@@ -17,7 +17,17 @@ from .yamlfile import NAMED_BY_KEY, Section
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 _ARTIFACT = re.compile(r"[A-Za-z0-9_*?\[\]./+-]{1,200}\.ko")
 
-ModuleName = Annotated[str, AfterValidator(lambda text: check_name(text, "module"))]
+# what the bucket has below index/ beside modules (`keys.KERNEL_LISTS`)
+_TAKEN = ("kernel-crawler",)
+
+
+def _module_name(text: str) -> str:
+    if text in _TAKEN:
+        raise ValueError(f"no module can be called {text}: the bucket has lists of kernels under that name")
+    return check_name(text, "module")
+
+
+ModuleName = Annotated[str, AfterValidator(_module_name)]
 Ref = Annotated[str, fitting(_REF, "a git branch, tag or commit")]
 Artifact = Annotated[str, fitting(_ARTIFACT, "a pattern of module files below the source, like src/*.ko")]
 

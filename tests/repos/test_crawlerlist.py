@@ -31,7 +31,7 @@ def test_the_first_schema() -> None:
     [debian] = read("2022", "debian").entries
     assert (debian.release, debian.version, len(debian.headers)) == ("5.10.127-1-amd64", "1", 6)
     [ubuntu] = read("2022", "ubuntu").entries
-    assert ubuntu.version == "24~18.04.1"
+    assert ubuntu.version == "26~16.04.1"
     assert [read("2022", name).entries[0].release for name in ("amazonlinux2", "ol", "flatcar")] == [
         "4.14.268-205.500.amzn2.x86_64",
         "3.10.0-1062.1.1.el7.x86_64",
