@@ -9,6 +9,7 @@ from kmodci.modulefile import DebianSource, GitSource
 from kmodci.settings import FILES, load
 
 Problems = Callable[..., tuple[str, ...]]
+KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
 SHIPPED = Path(__file__).parent.parent / "config"
 
 
@@ -39,7 +40,7 @@ def test_the_shipped_configuration() -> None:
     assert len([repository for entry in followed for repository in entry.repositories]) == 11
     # what cannot be read without a key that somebody puts there
     others = {entry.distro for entry in settings.targets if not entry.enabled}
-    assert {"almalinux", "centos", "fedora", "rhel", "rocky"} <= others
+    assert {"almalinux", "arch", "centos", "fedora", "rhel", "rocky"} <= others
     assert settings.limits.memory == 2 << 30
 
 
@@ -198,7 +199,7 @@ targets:
         (", keyring: k", "", "signed: packages needs a keyring: the file with the vendor's keys"),
         ("signed: packages", "signed: no", "signed: no needs a reason: whoever is between here and the mirror"),
         ("name: baseos", "name: a b", "name: not a name: 'a b'"),
-        ("name: baseos", "suite: sid, name: baseos", "should have exactly one of suite:, rpm:"),
+        ("name: baseos", "suite: sid, name: baseos", f"should have exactly one of {KINDS}"),
         ("name: baseos", "name: baseos, arches: [i386]", "arches[0]: should be 'amd64' or 'arm64'"),
     ],
 )
@@ -211,6 +212,67 @@ def test_a_mistake_in_an_rpm_repository(problems: Problems, old: str, new: str, 
 RPM_SERIES = """\
   - {{distro: almalinux, series: 9, arches: [amd64, arm64], repositories: [{}]}}
 """
+
+
+PACMAN = "{pacman: core, mirror: 'https://a.example', signed: packages, keyring: k}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("pacman: core", "pacman: ../core", "pacman: not a name: '../core'"),
+        ("https://a.example", "ftp://a.example", "mirror: not a URL that can be used here"),
+        ("keyring: k", "keyring: k, archive_since: yesterday", "archive_since: "),
+        (
+            "signed: packages",
+            "signed: index, archive_since: 2026-11-01",
+            "signed: index cannot be: an archive does not",
+        ),
+        (", keyring: k", "", "signed: packages needs a keyring"),
+        ("pacman: core", "pacman: core, koji: kernel", f"should have exactly one of {KINDS}"),
+    ],
+)
+def test_a_mistake_in_a_pacman_repository(problems: Problems, old: str, new: str, told: str) -> None:
+    series = f"  - {{distro: arch, series: rolling, arches: [amd64], repositories: [{PACMAN.replace(old, new)}]}}"
+    (problem,) = problems(targets=f"{RPM_TARGETS}{series}\n", kmodci="")
+    assert told in problem
+
+
+def test_arch_has_one_architecture(problems: Problems) -> None:
+    series = f"  - {{distro: arch, series: rolling, arches: [amd64, arm64], repositories: [{PACMAN}]}}"
+    (problem,) = problems(targets=f"{RPM_TARGETS}{series}\n", kmodci="")
+    assert "arches: Arch has amd64 only (Arch Linux ARM is another project" in problem
+
+
+KOJI = (
+    "{name: koji, koji: kernel, hub: 'https://h.example/kojihub', files: 'https://f.example', builds: '*.fc43',"
+    " signed: packages, key: 31645531, keyring: k}"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("koji: kernel", "koji: a/b", "koji: not a name: 'a/b'"),
+        (
+            "hub: 'https:",
+            "hub: 'http:",
+            "hub: and files: should be https:// (or say `insecure: true` with a `reason:`)",
+        ),
+        ("files: 'https:", "files: 'http:", "hub: and files: should be https://"),
+        ("name: koji", "name: koji, insecure: true", "insecure: true needs a reason: whoever is between"),
+        ("key: 31645531, ", "", "signed: packages needs a key: the id of the vendor's"),
+        ("key: 31645531", "key: '3164553A'", "not the id of a key: 8 hex digits: '3164553A'"),
+        ("signed: packages", "signed: index", "signed: index cannot be: a hub signs nothing"),
+        ("*.fc43", "*.fc43; x", "not a pattern of releases (*.fc42): '*.fc43; x'"),
+        ("name: koji", "name: koji, newest: 0", "newest: should be greater than or equal to 1"),
+        ("files: 'https://f.example', ", "", "files is missing"),
+    ],
+)
+def test_a_mistake_in_a_koji_repository(problems: Problems, old: str, new: str, told: str) -> None:
+    series = f"  - {{distro: fedora, series: 43, arches: [amd64], repositories: [{KOJI.replace(old, new)}]}}"
+    (problem,) = problems(targets=f"{RPM_TARGETS}{series}\n", kmodci="")
+    assert told in problem
 
 
 def test_an_rpm_repository_that_is_here_twice(problems: Problems) -> None:

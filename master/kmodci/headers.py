@@ -139,10 +139,14 @@ def _kept(
     folder = layout.trees[number].folder
     other = re.compile(rf"{re.escape(folder)}/arch/([^/]+)(?:/|$)")
     first = tuple(f"{layout.own}/{name}" for name in _FIRST)
+    # The kernel itself, 50 MB and more, which Arch has among its headers. Without it, kbuild makes no BTF for a module
+    # (scripts/Makefile.modfinal), which no module needs; with it, kbuild wants a pahole that is as new as the kernel's
+    # compiler, or fails (https://github.com/falcosecurity/driverkit/pull/233).
+    itself = f"{layout.own}/vmlinux"
     found = [
         member
         for member in package_members(package, path.read_bytes(), place=_placer(layout))
-        if _is_read(member, other, arches)
+        if member.name != itself and _is_read(member, other, arches)
     ]
     return sorted(found, key=lambda member: (member.name not in first, member.name))
 

@@ -7,11 +7,12 @@ from typing import TypeVar
 from .discovery import kernels_of
 from .distros import DISTROS, Place
 from .errors import NotFound, SettingsError
+from .kernelsat import KernelsAt
 from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
-from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, KojiAt, TargetsFile
+from .targetsfile import AptAt, CrawlerAt, Following, PacmanAt, RpmAt, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
@@ -101,7 +102,7 @@ def _in_targets(targets: TargetsFile) -> Found:
         followed.add((entry.distro, entry.series))
         for index, repository in enumerate(entry.repositories):
             where: Where = ("targets", at, "repositories", index)
-            if not isinstance(repository, KojiAt | CrawlerAt | KernelsAt):
+            if isinstance(repository, AptAt | RpmAt | PacmanAt):
                 used.add(repository.mirror or entry.distro)
             for name in repository.named(entry.targets):
                 if name in names:

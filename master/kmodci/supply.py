@@ -20,6 +20,7 @@ from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .distros import layout_of
+from .downloads import download
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, IndexDamaged, KmodciError
 from .fetch import Fetcher
@@ -116,7 +117,7 @@ class Supply:
             trust = self._trust(kernel)
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                self.fetcher.download(package.url, files[-1], size=package.size, sha256=package.sha256)
+                download(package, files[-1], self.fetcher)
                 check_package(package, files[-1].read_bytes(), trust, self._beside(package))
             seen = self._seen(kernel, files) if trust.signed is Signed.NO else {}
             made = folder / "bundle"

@@ -8,13 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Release, Sha256, Url, Version, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Url, check_url, fitting
+from .kernelsat import KernelsAt, of_series
 from .model import Target
-from .repos.base import MACHINES, Group, Signed
-from .repos.filenames import listed_at
-from .repos.listed import group_of
+from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
+Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[
@@ -33,6 +33,18 @@ def check_path_or_url(text: str) -> str:
     if "$" in rest or ".." in rest or not ("://" in text or _FOLDER.fullmatch(checked)):
         raise ValueError(f"neither a path below a mirror nor a URL: {text[:120]!r} ($basearch is all that is replaced)")
     return checked
+
+
+def check_list_url(text: str) -> str:
+    """With `$basearch` at most."""
+    checked = check_url(text)
+    if "$" in checked.replace("$basearch", "") or "#" in checked:
+        raise ValueError(f"not the URL of a list: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
+
+
+ListUrl = Annotated[str, AfterValidator(check_list_url)]
+"""in which `$basearch` stands for x86_64 or aarch64"""
 
 
 class AptAt(Section):
@@ -80,13 +92,12 @@ class RpmFolder(SignedAt):
 
     name: Name
     """`baseos`"""
-    arches: tuple[Literal["amd64", "arm64"], ...] = ()
-    """only these of its target's; all of them if not said"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
         """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        here = [target for target in targets if not self.arches or target.arch in self.arches]
-        return {f"{target} {self.name}": (target,) for target in here}
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
 
 class RpmAt(RpmFolder):
@@ -108,68 +119,16 @@ class RpmAt(RpmFolder):
         return self.rpm.replace("$basearch", MACHINES[arch])
 
 
-class CrawlerAt(SignedAt):
-    """A list of kernel-crawler's, which vouches for nothing."""
+class MirrorlistAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server answers with their base URLs, one per line."""
 
-    name: Name
-    """`crawled`"""
-    crawler: FilePlace
-    """the list; `$basearch` in it stands for x86_64 or aarch64, of which each has its own"""
-    distribution: Name = ""
-    """whose kernels, as the list calls it; as it calls the series' own if not said"""
-    releases: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
-    """those that are of the series: a list has all that there are of a distribution together"""
-
-    @model_validator(mode="after")
-    def _has_no_checksums(self) -> Self:
-        if self.signed is Signed.INDEX:
-            raise ValueError("signed: a list has no checksums: say packages, if these are signed, or no, with a reason")
-        return self
-
-    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """`debian-bookworm crawled`"""
-        return _of_series(self.name, targets)
+    mirrorlist: ListUrl
 
 
-class HeaderOf(Section):
-    """A header package that no repository lists any more."""
+class MetalinkAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server also says which index is the newest."""
 
-    url: Annotated[Url, AfterValidator(lambda text: listed_at(text).url)]
-    sha256: Sha256
-
-
-class KernelOf(Section):
-    """A kernel that no repository lists any more."""
-
-    release: Release
-    """what `uname -r` prints on it, which has to be what its distribution makes of the packages' names"""
-    version: Version
-    """of its header package"""
-    headers: Annotated[tuple[HeaderOf, ...], NOT_EMPTY]
-
-
-class KernelsAt(Section):
-    """Kernels that no repository lists any more, one by one."""
-
-    name: Name
-    """`kept`"""
-    kernels: Annotated[tuple[KernelOf, ...], NOT_EMPTY]
-
-    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """`debian-bookworm kept`"""
-        return _of_series(self.name, targets)
-
-    def groups(self, arches: Sequence[str]) -> tuple[Group, ...]:
-        """What belongs together. arches: of the series."""
-        return tuple(
-            group_of(each.release, [(header.url, header.sha256) for header in each.headers], tuple(arches))
-            for each in self.kernels
-        )
-
-
-def _of_series(name: str, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-    """A repository that is for all architectures of a series. targets: of one series."""
-    return {f"{target.distro}-{target.series} {name}": tuple(targets) for target in targets[:1]}
+    metalink: ListUrl
 
 
 class PacmanAt(SignedAt):
@@ -177,8 +136,8 @@ class PacmanAt(SignedAt):
 
     pacman: Name
     """`core`"""
-    mirror: str = ""
-    """which mirror; the distribution's own if not said"""
+    mirror: Annotated[str, AfterValidator(lambda text: check_url(text) if "://" in text else text)] = ""
+    """which mirror, or its base URL; the distribution's own if not said"""
     archive_since: date | None = None
     """the mirror is an archive, which has each day from this one on"""
 
@@ -223,8 +182,31 @@ class KojiAt(RpmFolder):
         return self
 
 
+class CrawlerAt(SignedAt):
+    """A list of kernel-crawler's, which vouches for nothing."""
+
+    name: Name
+    """`crawled`"""
+    crawler: FilePlace
+    """the list; `$basearch` in it stands for x86_64 or aarch64, of which each has its own"""
+    distribution: Name = ""
+    """whose kernels, as the list calls it; as it calls the series' own if not said"""
+    releases: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
+    """those that are of the series: a list has all that there are of a distribution together"""
+
+    @model_validator(mode="after")
+    def _has_no_checksums(self) -> Self:
+        if self.signed is Signed.INDEX:
+            raise ValueError("signed: a list has no checksums: say packages, if these are signed, or no, with a reason")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """`debian-bookworm crawled`"""
+        return of_series(self.name, targets)
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "pacman", "koji", "crawler", "kernels")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "crawler", "kernels")
 
 
 def _which_kind(data: object) -> str | None:
@@ -236,6 +218,8 @@ def _which_kind(data: object) -> str | None:
 RepositoryAt = Annotated[
     Annotated[AptAt, Tag("(suite)")]
     | Annotated[RpmAt, Tag("(rpm)")]
+    | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
+    | Annotated[MetalinkAt, Tag("(metalink)")]
     | Annotated[PacmanAt, Tag("(pacman)")]
     | Annotated[KojiAt, Tag("(koji)")]
     | Annotated[CrawlerAt, Tag("(crawler)")]
@@ -253,7 +237,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    arches: Arches
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""

@@ -13,15 +13,17 @@ from .discovery import Repository
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
+from .kernelsat import KernelsAt
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .paths import Paths
 from .repos.apt import AptIndex
-from .repos.base import Index, Signed, Trust
+from .repos.base import MACHINES, Index, Signed, Trust
 from .repos.crawler import CrawlerIndex
 from .repos.crawlerlist import list_name
 from .repos.koji import KojiIndex
 from .repos.listed import ListedIndex
+from .repos.mirrored import MirroredIndex
 from .repos.pacman import PacmanIndex
 from .repos.pacmanarchive import PacmanArchive
 from .repos.remembered import Remembered
@@ -30,7 +32,19 @@ from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, CrawlerAt, Following, KernelsAt, KojiAt, PacmanAt, RepositoryAt, RpmAt, SignedAt
+from .targetsfile import (
+    AptAt,
+    CrawlerAt,
+    Following,
+    KojiAt,
+    MetalinkAt,
+    MirrorlistAt,
+    PacmanAt,
+    RepositoryAt,
+    RpmAt,
+    RpmFolder,
+    SignedAt,
+)
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -201,14 +215,16 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
             rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
             return rpm, mirrors_of(settings, repository.mirror or entry.distro)
-        case CrawlerAt():
-            name = repository.distribution or list_name(entry.distro, entry.series)
-            return CrawlerIndex(distribution=name), (repository.crawler,)
-        case KernelsAt():
-            # which says all of it
-            return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
+        case MirrorlistAt():
+            return _of_list(repository, repository.mirrorlist, arch, is_metalink=False)
+        case MetalinkAt():
+            return _of_list(repository, repository.metalink, arch, is_metalink=True)
+
         case PacmanAt():
-            return _pacman(settings, repository), mirrors_of(settings, repository.mirror or entry.distro)
+            mirror = repository.mirror
+            return _pacman(settings, repository), (
+                (mirror,) if "://" in mirror else mirrors_of(settings, mirror or entry.distro)
+            )
         case KojiAt():
             koji = KojiIndex(
                 hub=repository.hub,
@@ -219,6 +235,18 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 remembered=_remembered(settings),
             )
             return koji, (repository.files,)
+        case CrawlerAt():
+            name = repository.distribution or list_name(entry.distro, entry.series)
+            return CrawlerIndex(distribution=name), (repository.crawler,)
+        case KernelsAt():
+            # which says all of it
+            return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
+
+
+def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:
+    rpm = RpmIndex(signed=repository.signed, keyrings=_keyrings(repository))
+    index = MirroredIndex(index=rpm, basearch=MACHINES[arch], is_metalink=is_metalink)
+    return index, (url.replace("$basearch", index.basearch),)
 
 
 def _pacman(settings: Settings, repository: PacmanAt) -> Index:

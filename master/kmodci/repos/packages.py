@@ -23,7 +23,13 @@ _FORMATS: tuple[tuple[bytes, Members], ...] = (
 )
 
 
-def check_package(package: Package, content: bytes, trust: Trust, beside: Callable[[str], bytes]) -> None:
+def _nothing_beside(suffix: str) -> bytes:
+    return b""
+
+
+def check_package(
+    package: Package, content: bytes, trust: Trust, beside: Callable[[str], bytes] = _nothing_beside
+) -> None:
     """Raises IndexDamaged unless what has to vouch for the package does; its SHA256 is checked wherever it is known.
 
     beside: reads a file that lies beside the package and is called like it, with this at its end.
