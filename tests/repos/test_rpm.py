@@ -78,6 +78,26 @@ LISTED = [
 
 
 @pytest.mark.parametrize("database", [False, True])
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        ("kernel-*-devel", ["kernel-64k-devel"]),
+        ("kernel*-devel", ["kernel-64k-devel", "kernel-devel", "kernel-devel-doc"]),
+        ("kernel-d*devel", []),
+        ("*k-devel", ["kernel-64k-devel"]),
+    ],
+)
+def test_what_is_looked_for_by_more_than_its_beginning(
+    repo: RpmRepo, database: bool, prefix: str, found: list[str]
+) -> None:
+    repo.publish(database=database)
+    if database:
+        repo.without_xml()
+    snapshot = look(repo, wanted=Wanted(prefixes=(prefix,), arches=("amd64", "arm64")))
+    assert [name for name, _, _ in names(snapshot)] == found
+
+
+@pytest.mark.parametrize("database", [False, True])
 @pytest.mark.parametrize("compression", ["gz", "xz", "zstd", "bz2"])
 def test_every_form_of_the_index(repo: RpmRepo, compression: str, database: bool) -> None:
     repo.publish(compression=compression, database=database)

@@ -100,11 +100,19 @@ class Wanted:
     """What is looked for in an index."""
 
     prefixes: tuple[str, ...] = ()
-    """of package names; an index is searched for these, because it may list 70,000 packages"""
+    """of package names; an index is searched for these, because it may list 70,000 packages. One may go on behind a
+    `*` with what else the name holds (`linux-*headers-`)"""
     names: frozenset[str] = frozenset()
     """further packages, by their whole name"""
     arches: tuple[str, ...]
     """amd64, arm64: those whose packages are needed"""
+
+    def has(self, name: str) -> bool:
+        """Whether a package of this name is looked for."""
+        parts = (prefix.partition("*") for prefix in self.prefixes)
+        return name in self.names or any(
+            name.startswith(begin) and rest in name[len(begin) :] for begin, _, rest in parts
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

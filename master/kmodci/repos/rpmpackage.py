@@ -69,8 +69,7 @@ def evr(epoch: str, version: str, release: str) -> str:
 
 def is_wanted(package: Listed, wanted: Wanted) -> bool:
     """Whether it was looked for: an index has source packages, and some have other architectures, as well."""
-    named = package.name in wanted.names or package.name.startswith(wanted.prefixes)
-    return named and package.arch in (*wanted.arches, "all")
+    return wanted.has(package.name) and package.arch in (*wanted.arches, "all")
 
 
 def _dependencies(entries: Iterable[Entry]) -> Iterator[Dependency]:
