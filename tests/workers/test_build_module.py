@@ -61,7 +61,12 @@ def headers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[K
 @pytest.fixture
 def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, Path]]) -> Build:
     def run(
-        files: dict[str, str], *, arch: str = "amd64", limits: Limits = LIMITS, recipe: dict[str, str] | None = None
+        files: dict[str, str],
+        *,
+        arch: str = "amd64",
+        limits: Limits = LIMITS,
+        recipe: dict[str, str] | None = None,
+        toolchain: tuple[str, str] = ("gcc-12", "bookworm"),
     ) -> Built:
         kernel, archive = headers(arch)
         inputs = tmp_path / "in"
@@ -74,13 +79,13 @@ def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, P
         subprocess.run(["tar", "--zstd", "-C", source, "-cf", inputs / "source.tar.zst", "."], check=True)
         output, log = io.BytesIO(), io.BytesIO()
         status = engine().run(
-            image=toolchain_image("gcc-12", "bookworm"),
+            image=toolchain_image(*toolchain),
             command=["/bin/sh", "-c", _SCRIPT],
             environment=build_environment(
                 release=kernel.release,
                 layout=layout_of(kernel),
                 arch=arch,
-                toolchain="gcc-12",
+                toolchain=toolchain[0],
                 module="hello",
                 version="1.0",
                 recipe=recipe or {},
@@ -114,6 +119,15 @@ def test_a_module_is_built_twice_the_same(build: Build, arch: str) -> None:
     assert {name: data for name, data in second.files.items() if name.endswith(".ko")} == {
         name: data for name, data in first.files.items() if name.endswith(".ko")
     }
+
+
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+def test_a_newer_compiler_answers_to_the_name_of_the_kernels_own(build: Build, arch: str) -> None:
+    # Debian's headers say `CC = $(CROSS_COMPILE)gcc-12`, whatever the environment says
+    made = build({"dkms.conf": DKMS}, arch=arch, toolchain=("gcc-14", "trixie"))
+    assert made.status == 0, made.log
+    assert "gcc-14" in str(made.facts["compiler"])
+    assert b"GCC: (Debian 14." in made.files["greet.ko"]
 
 
 def test_a_command_instead_of_dkms(build: Build) -> None:

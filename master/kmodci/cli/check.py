@@ -41,7 +41,7 @@ def _facts(settings: Settings) -> dict[str, list[str]]:
         "modules": list(settings.modules),
         "targets": [str(target) for entry in entries for target in entry.targets],
         "repositories": [each.name for entry in entries for each in entry.repositories],
-        "toolchains": list(settings.toolchains),
+        "toolchains": [name for name, toolchain in settings.toolchains.items() if toolchain.enabled],
         "scopes": list(settings.scopes),
         "known failures": [failure.builds for failure in settings.known_failures],
     }
