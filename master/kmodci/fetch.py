@@ -20,6 +20,8 @@ from .digests import checked
 from .errors import FetchError, Gone
 
 _ENDLESS = 1 << 62
+# bytes, where nothing says how many there should be
+_LARGEST = 1 << 30
 _CHUNK = 256 * 1024
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _GONE = frozenset({404, 410})
@@ -75,13 +77,15 @@ class Fetcher:
     def download(self, url: str, path: Path, *, size: int, sha256: str) -> None:
         """Puts the content at `path`, whole and checked, or leaves nothing behind.
 
-        size: bytes; sha256: hex. Raises FetchError, Gone, and IndexDamaged if size or hash differ.
+        size: bytes; sha256: hex; 0 and empty where they are not known. Raises FetchError, Gone, and IndexDamaged if
+        size or hash differ.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file, self.stream(url, limit=_ENDLESS) as chunks:
-                for chunk in checked(chunks, url=url, size=size, sha256=sha256):
+            limit = _ENDLESS if size else _LARGEST
+            with os.fdopen(handle, "wb") as file, self.stream(url, limit=limit) as chunks:
+                for chunk in checked(chunks, url=url, size=size, digest=sha256):
                     file.write(chunk)
             Path(name).replace(path)
         finally:

@@ -98,10 +98,11 @@ def _in_targets(targets: TargetsFile) -> Found:
         followed.add((entry.distro, entry.series))
         for index, repository in enumerate(entry.repositories):
             used.add(repository.mirror or entry.distro)
-            if repository.name in names:
-                where: Where = ("targets", at, "repositories", index)
-                yield where, f"{repository.name} is here twice"
-            names.add(repository.name)
+            for name in repository.named(entry.targets):
+                if name in names:
+                    where: Where = ("targets", at, "repositories", index)
+                    yield where, f"{name} is here twice"
+                names.add(name)
     for name, toolchain in targets.toolchains.items():
         if (toolchain.distro, toolchain.series) not in followed:
             near = suggestion(toolchain.series, [series for _, series in followed])

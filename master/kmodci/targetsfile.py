@@ -1,14 +1,15 @@
 """What `targets.yml` may say: what is followed, where that is listed, and with which compilers it is built."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, Name, Url, fitting
+from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
 from .model import Target
+from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
@@ -16,6 +17,16 @@ Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (g
 Mirrors = Annotated[
     tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
 ]
+_FOLDER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._~+/-]*")
+
+
+def check_path_or_url(text: str) -> str:
+    """Of a folder, with `$basearch` at most."""
+    checked = check_url(text) if "://" in text else text.strip("/")
+    rest = checked.replace("$basearch", "")
+    if "$" in rest or ".." in rest or not ("://" in text or _FOLDER.fullmatch(checked)):
+        raise ValueError(f"neither a path below a mirror nor a URL: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
 
 
 class AptAt(Section):
@@ -36,14 +47,55 @@ class AptAt(Section):
             raise ValueError("check_valid_until: false needs a reason: an index that may be old hides new kernels")
         return self
 
-    @property
-    def name(self) -> str:
-        """`bookworm-security main`"""
-        return f"{self.suite} {self.component}"
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """The repositories that this is, with the targets that each has kernels for: `bookworm-security main`."""
+        return {f"{self.suite} {self.component}": tuple(targets)}
+
+
+class SignedAt(Section):
+    """A repository whose vendor signs this or that of it, or nothing."""
+
+    signed: Signed
+    keyring: ConfigPath | None = None
+    """whose signatures count; as the vendor publishes it"""
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _is_believed_for_a_reason(self) -> Self:
+        if self.signed is not Signed.NO and self.keyring is None:
+            raise ValueError(f"signed: {self.signed} needs a keyring: the file with the vendor's keys")
+        if self.signed is Signed.NO and not self.reason:
+            raise ValueError("signed: no needs a reason: whoever is between here and the mirror can change everything")
+        return self
+
+
+class RpmAt(SignedAt):
+    """An rpm repository: a folder with repodata in it."""
+
+    name: Name
+    """`baseos`"""
+    rpm: Annotated[str, AfterValidator(check_path_or_url)]
+    """below the mirror, or a whole URL; `$basearch` in it stands for x86_64 or aarch64"""
+    mirror: str = ""
+    """which mirror; the distribution's own if not said"""
+
+    @model_validator(mode="after")
+    def _is_in_one_place(self) -> Self:
+        if self.mirror and "://" in self.rpm:
+            raise ValueError("rpm: is a whole URL, so there is no mirror: to look below")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
+        return {f"{target} {self.name}": (target,) for target in targets}
+
+    def rpm_for(self, arch: str) -> str:
+        """Path or URL, for an architecture."""
+        return self.rpm.replace("$basearch", MACHINES[arch])
 
 
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite",)
+_KINDS = ("suite", "rpm")
 
 
 def _which_kind(data: object) -> str | None:
@@ -53,7 +105,7 @@ def _which_kind(data: object) -> str | None:
 
 
 RepositoryAt = Annotated[
-    Annotated[AptAt, Tag("(suite)")],
+    Annotated[AptAt, Tag("(suite)")] | Annotated[RpmAt, Tag("(rpm)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,

@@ -4,6 +4,7 @@ import configparser
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from . import sources
 from .bootstrap import SuiteSource
@@ -15,12 +16,13 @@ from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .repos.apt import AptIndex
-from .repos.base import Index
+from .repos.base import Index, Trust
+from .repos.rpm import RpmIndex
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, Following, RepositoryAt
+from .targetsfile import AptAt, Following, RepositoryAt, RpmAt, SignedAt
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -39,12 +41,25 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
     packaged = packages(settings, scope)
     found: dict[str, Repository] = {}
     for entry in settings.targets:
-        arches = tuple(target.arch for target in entry.targets if _in_scope(str(target), scope))
-        for repository in entry.repositories:
-            if entry.enabled and (arches or repository.name in packaged):
-                # a repository that is read for a package only is read for one architecture only
-                found[repository.name] = _repository(settings, entry, repository, arches or entry.arches[:1])
+        for repository in entry.repositories if entry.enabled else ():
+            for name, targets in repository.named(entry.targets).items():
+                arches = tuple(target.arch for target in targets if _in_scope(str(target), scope))
+                if arches or name in packaged:
+                    # a repository that is read for a package only is read for one architecture only
+                    found[name] = _repository(settings, entry, repository, name, arches or (targets[0].arch,))
     return found
+
+
+def trusted(settings: Settings) -> dict[str, Trust]:
+    """What has to vouch for the packages of each repository, by its name; of those, too, that are not followed now."""
+    return {
+        name: Trust(signed=repository.signed, keyrings=_keyrings(repository))
+        if isinstance(repository, SignedAt)
+        else Trust()
+        for entry in settings.targets
+        for repository in entry.repositories
+        for name in repository.named(entry.targets)
+    }
 
 
 def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
@@ -55,7 +70,8 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
             for entry in settings.targets:
                 for repository in entry.repositories:
                     if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled:
-                        found[repository.name][module.source.debian] = name
+                        for each in repository.named(entry.targets):
+                            found[each][module.source.debian] = name
     return dict(found)
 
 
@@ -145,24 +161,39 @@ def _in_scope(target: str, scope: Scope) -> bool:
     return any(matches(target, [selector.split("/")[0]]) for selector in scope.kernels)
 
 
-def _repository(settings: Settings, entry: Following, repository: RepositoryAt, arches: tuple[str, ...]) -> Repository:
+def _repository(
+    settings: Settings, entry: Following, repository: RepositoryAt, name: str, arches: tuple[str, ...]
+) -> Repository:
+    index, mirrors = _index(settings, entry, repository, arches[0])
     return Repository(
-        name=repository.name,
+        name=name,
         distro=entry.distro,
         series=entry.series,
-        arches=tuple(arches),
-        index=_index(repository),
-        mirrors=mirrors_of(settings, repository.mirror or entry.distro),
+        arches=arches,
+        index=index,
+        mirrors=mirrors,
         compiler=entry.compiler,
     )
 
 
-def _index(repository: RepositoryAt) -> Index:
+def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch: str) -> tuple[Index, tuple[str, ...]]:
+    """How a repository is read, and the base URLs that it is read from. arch: of one that has each its own."""
     match repository:
         case AptAt():
-            return AptIndex(
+            index = AptIndex(
                 suite=repository.suite,
                 component=repository.component,
                 keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
                 check_valid_until=repository.check_valid_until,
             )
+            return index, mirrors_of(settings, repository.mirror or entry.distro)
+        case RpmAt():
+            path = repository.rpm_for(arch)
+            if "://" in path:
+                return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
+            rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
+            return rpm, mirrors_of(settings, repository.mirror or entry.distro)
+
+
+def _keyrings(repository: SignedAt) -> tuple[Path, ...]:
+    return (repository.keyring,) if repository.keyring else ()

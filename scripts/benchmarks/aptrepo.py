@@ -35,28 +35,36 @@ _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 class Key:
     """An OpenPGP key pair in a folder of its own."""
 
-    def __init__(self, *, lived: tuple[datetime, timedelta] | None = None) -> None:
-        """lived: when it was made and for how long it is good; now and for ever if not given."""
+    name = "Test Archive <archive@example.org>"
+
+    def __init__(self, *, lived: tuple[datetime, timedelta] | None = None, algorithm: str = "ed25519") -> None:
+        """lived: when it was made and for how long it is good; now and for ever if not given. algorithm: gpg's."""
         # gpg-agent's socket is in here, and the path of a socket must be short: so not in tmp_path
-        self._home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
-        weakref.finalize(self, _forget, self._home)
+        self.home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
+        weakref.finalize(self, _forget, self.home)
         self._clock: list[str] = []
         expires = "never"
         if lived:
             self._clock = ["--faked-system-time", lived[0].strftime("%Y%m%dT%H%M%S!")]
             expires = f"seconds={int(lived[1].total_seconds())}"
-        self._gpg("--quick-gen-key", "Test Archive <archive@example.org>", "ed25519", "sign", expires)
-        self.keyring = self._home / "keyring.gpg"
+        self._gpg("--quick-gen-key", self.name, algorithm, "sign", expires)
+        self.keyring = self.home / "keyring.gpg"
         self.keyring.write_bytes(self._gpg("--export"))
+        self.armoured = self.home / "RPM-GPG-KEY-test"
+        self.armoured.write_bytes(b"What is signed with this is from the test.\n\n" + self._gpg("--armor", "--export"))
 
     def sign(self, text: str, *options: str) -> bytes:
         """Clear-signed, as InRelease is. options: further ones for gpg."""
-        return self._gpg(*options, "--clearsign", text=text)
+        return self._gpg(*options, "--clearsign", content=text.encode())
 
-    def _gpg(self, *arguments: str, text: str = "") -> bytes:
-        options = ["--homedir", str(self._home), "--batch", "--quiet", "--passphrase", "", *self._clock]
+    def sign_detached(self, content: bytes, *options: str) -> bytes:
+        """As repomd.xml.asc is; with --no-armor as rpm's headers have it."""
+        return self._gpg("--armor", *options, "--detach-sign", content=content)
+
+    def _gpg(self, *arguments: str, content: bytes = b"") -> bytes:
+        options = ["--homedir", str(self.home), "--batch", "--quiet", "--passphrase", "", *self._clock]
         command = ["gpg", *options, "--pinentry-mode", "loopback", *arguments]
-        done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+        done = subprocess.run(command, input=content, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 

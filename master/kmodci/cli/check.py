@@ -40,7 +40,9 @@ def _facts(settings: Settings) -> dict[str, list[str]]:
     return {
         "modules": list(settings.modules),
         "targets": [str(target) for entry in entries for target in entry.targets],
-        "repositories": [each.name for entry in entries for each in entry.repositories],
+        "repositories": [
+            name for entry in entries for each in entry.repositories for name in each.named(entry.targets)
+        ],
         "toolchains": [name for name, toolchain in settings.toolchains.items() if toolchain.enabled],
         "scopes": list(settings.scopes),
         "known failures": [failure.builds for failure in settings.known_failures],

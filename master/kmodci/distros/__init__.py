@@ -6,9 +6,15 @@ from kmodci.model import Kernel, Target
 
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
+from .redhat import Redhat
 
 DISTROS: Mapping[str, Distro] = {
+    "almalinux": Redhat(),
+    "centos": Redhat(),
     "debian": Debian(),
+    "fedora": Redhat(),
+    "rhel": Redhat(),
+    "rocky": Redhat(),
 }
 
 
