@@ -20,8 +20,8 @@ RANKS = {
     "decisions": "causes contents coverage discovery elf explanation facts fields headers images keys manifest matrix"
     " modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile verify",
-    "adapters": "bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store tables trees"
-    " workerbundle",
+    "adapters": "bootstrap bucket downloads embedded engine fetch folder git mirrors paths runstore sources store"
+    " tables trees workerbundle",
     "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
     "top": "bot cli",
 }

@@ -36,8 +36,10 @@ def test_the_shipped_configuration() -> None:
     assert settings.modules["v4l2loopback"].source == DebianSource(debian="v4l2loopback-dkms", suite="sid")
     followed = [entry for entry in settings.targets if entry.enabled]
     assert [entry.series for entry in followed] == ["bullseye", "bookworm", "trixie", "forky", "sid"]
-    suites = [repository.suite for entry in followed for repository in entry.repositories]
-    assert len(suites) == 11
+    assert len([repository for entry in followed for repository in entry.repositories]) == 11
+    # what cannot be read without a key that somebody puts there
+    others = {entry.distro for entry in settings.targets if not entry.enabled}
+    assert {"almalinux", "centos", "fedora", "rhel", "rocky"} <= others
     assert settings.limits.memory == 2 << 30
 
 
@@ -174,6 +176,50 @@ def test_mistakes_between_the_parts_of_targets_yml(problems: Problems) -> None:
         "targets.yml:9: bookworm main is here twice",
         "targets.yml:11: no repository uses this mirror (did you mean 'debian'?)",
     )
+
+
+RPM = "{name: baseos, rpm: 9/BaseOS/$basearch/os, signed: packages, keyring: k}"
+RPM_TARGETS = """\
+toolchains: {gcc-12: {distro: debian, series: sid}}
+targets:
+  - {distro: debian, series: sid, arches: [amd64], repositories: [{suite: sid}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("9/BaseOS/$basearch/os", "../x", "neither a path below a mirror nor a URL: '../x'"),
+        ("9/BaseOS/$basearch/os", "9/$releasever/os", "neither a path below a mirror nor a URL"),
+        ("9/BaseOS/$basearch/os", "https://a/../b", "neither a path below a mirror nor a URL"),
+        ("9/BaseOS/$basearch/os", "ftp://a/b", "not a URL that can be used here"),
+        ("9/BaseOS/$basearch/os", "https://a/b, mirror: debian", "rpm: is a whole URL, so there is no mirror:"),
+        ("signed: packages, ", "", "signed is missing"),
+        ("signed: packages", "signed: yes", "signed: should be 'index', 'packages' or 'no', not 'yes'"),
+        (", keyring: k", "", "signed: packages needs a keyring: the file with the vendor's keys"),
+        ("signed: packages", "signed: no", "signed: no needs a reason: whoever is between here and the mirror"),
+        ("name: baseos", "name: a b", "name: not a name: 'a b'"),
+        ("name: baseos", "suite: sid, name: baseos", "should have exactly one of suite:, rpm:"),
+        ("name: baseos", "name: baseos, arches: [i386]", "arches[0]: should be 'amd64' or 'arm64'"),
+    ],
+)
+def test_a_mistake_in_an_rpm_repository(problems: Problems, old: str, new: str, told: str) -> None:
+    (problem,) = problems(targets=f"{RPM_TARGETS}{RPM_SERIES.format(RPM.replace(old, new))}", kmodci="")
+    assert told in problem
+    assert problem.startswith("targets.yml:")
+
+
+RPM_SERIES = """\
+  - {{distro: almalinux, series: 9, arches: [amd64, arm64], repositories: [{}]}}
+"""
+
+
+def test_an_rpm_repository_that_is_here_twice(problems: Problems) -> None:
+    found = problems(targets=f"{RPM_TARGETS}{RPM_SERIES.format(f'{RPM}, {RPM}')}", kmodci="")
+    assert [problem.partition(": ")[2] for problem in found] == [
+        "almalinux-9-amd64 baseos is here twice",
+        "almalinux-9-arm64 baseos is here twice",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .distros import layout_of
+from .downloads import download
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, KmodciError
 from .fetch import Fetcher
@@ -29,6 +30,8 @@ from .keys import headers_key
 from .model import Evidence, Kernel, ModuleVersion
 from .objects import Object
 from .paths import Paths
+from .repos.base import Trust
+from .repos.packages import check_package
 from .retention import CachedFile, overflow
 from .sources import pack
 from .store import Store
@@ -58,6 +61,8 @@ class Supply:
     """by toolchain"""
     suites: Callable[[Recipe], list[SuiteSource]]
     """where a recipe's packages come from"""
+    trust: Mapping[str, Trust]
+    """what has to vouch for the packages of a repository, by its name"""
     cache_limit: int
     """bytes, of each cache"""
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
@@ -106,9 +111,11 @@ class Supply:
         with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
             folder = Path(name)
             files = []
+            trust = self._trust(kernel)
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                self.fetcher.download(package.url, files[-1], size=package.size, sha256=package.sha256)
+                download(package, files[-1], self.fetcher)
+                check_package(package, files[-1].read_bytes(), trust)
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
@@ -135,6 +142,14 @@ class Supply:
         self.prune("headers")
         self.prune("pieces")
         return Bundle(path, sha256)
+
+    def _trust(self, kernel: Kernel) -> Trust:
+        if kernel.repository not in self.trust:
+            raise KmodciError(
+                f"{kernel}: its repository, {kernel.repository}, is not in targets.yml: nothing says whom to believe",
+                hint="write it down there again, `enabled: false` if it is not to be followed any more",
+            )
+        return self.trust[kernel.repository]
 
     def source(self, module: ModuleVersion) -> Path:
         """The module's source as an archive."""

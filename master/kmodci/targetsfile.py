@@ -29,6 +29,18 @@ def check_path_or_url(text: str) -> str:
     return checked
 
 
+def check_list_url(text: str) -> str:
+    """With `$basearch` at most."""
+    checked = check_url(text)
+    if "$" in checked.replace("$basearch", "") or "#" in checked:
+        raise ValueError(f"not the URL of a list: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
+
+
+ListUrl = Annotated[str, AfterValidator(check_list_url)]
+"""in which `$basearch` stands for x86_64 or aarch64"""
+
+
 class AptAt(Section):
     """One component of a suite of an apt repository."""
 
@@ -69,11 +81,22 @@ class SignedAt(Section):
         return self
 
 
-class RpmAt(SignedAt):
-    """An rpm repository: a folder with repodata in it."""
+class RpmFolder(SignedAt):
+    """An rpm repository: a folder with repodata in it, or one for each architecture."""
 
     name: Name
     """`baseos`"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
+
+
+class RpmAt(RpmFolder):
+    """One whose place is known."""
+
     rpm: Annotated[str, AfterValidator(check_path_or_url)]
     """below the mirror, or a whole URL; `$basearch` in it stands for x86_64 or aarch64"""
     mirror: str = ""
@@ -85,17 +108,25 @@ class RpmAt(SignedAt):
             raise ValueError("rpm: is a whole URL, so there is no mirror: to look below")
         return self
 
-    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
-        return {f"{target} {self.name}": (target,) for target in targets}
-
     def rpm_for(self, arch: str) -> str:
         """Path or URL, for an architecture."""
         return self.rpm.replace("$basearch", MACHINES[arch])
 
 
+class MirrorlistAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server answers with their base URLs, one per line."""
+
+    mirrorlist: ListUrl
+
+
+class MetalinkAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server also says which index is the newest."""
+
+    metalink: ListUrl
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink")
 
 
 def _which_kind(data: object) -> str | None:
@@ -105,7 +136,10 @@ def _which_kind(data: object) -> str | None:
 
 
 RepositoryAt = Annotated[
-    Annotated[AptAt, Tag("(suite)")] | Annotated[RpmAt, Tag("(rpm)")],
+    Annotated[AptAt, Tag("(suite)")]
+    | Annotated[RpmAt, Tag("(rpm)")]
+    | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
+    | Annotated[MetalinkAt, Tag("(metalink)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,

@@ -16,13 +16,14 @@ from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .repos.apt import AptIndex
-from .repos.base import Index, Trust
+from .repos.base import MACHINES, Index, Trust
+from .repos.mirrored import MirroredIndex
 from .repos.rpm import RpmIndex
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, Following, RepositoryAt, RpmAt, SignedAt
+from .targetsfile import AptAt, Following, MetalinkAt, MirrorlistAt, RepositoryAt, RpmAt, RpmFolder, SignedAt
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -193,6 +194,16 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
             rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
             return rpm, mirrors_of(settings, repository.mirror or entry.distro)
+        case MirrorlistAt():
+            return _of_list(repository, repository.mirrorlist, arch, is_metalink=False)
+        case MetalinkAt():
+            return _of_list(repository, repository.metalink, arch, is_metalink=True)
+
+
+def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:
+    rpm = RpmIndex(signed=repository.signed, keyrings=_keyrings(repository))
+    index = MirroredIndex(index=rpm, basearch=MACHINES[arch], is_metalink=is_metalink)
+    return index, (url.replace("$basearch", index.basearch),)
 
 
 def _keyrings(repository: SignedAt) -> tuple[Path, ...]:

@@ -4,17 +4,26 @@ from collections.abc import Mapping
 
 from kmodci.model import Kernel, Target
 
+from .amazon import Amazon
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
+from .oracle import Oracle
+from .photon import Photon
 from .redhat import Redhat
+from .suse import Suse
 
 DISTROS: Mapping[str, Distro] = {
     "almalinux": Redhat(),
+    "amzn": Amazon(),
     "centos": Redhat(),
     "debian": Debian(),
     "fedora": Redhat(),
+    "ol": Oracle(),
+    "opensuse": Suse(),
+    "photon": Photon(),
     "rhel": Redhat(),
     "rocky": Redhat(),
+    "sles": Suse(),
 }
 
 

@@ -57,13 +57,20 @@ class KernelDevel:
     def release(self, package: Listed) -> str:
         """What `uname -r` prints. Raises BadName.
 
-        kernel.spec has had the packages say it since 2014, as what they provide: `kernel-devel-uname-r =
-        5.14.0-503.el9.x86_64+rt`. Without that it is the package's version, release and architecture.
+        kernel.spec has had the packages say it since 2014, as something that they provide:
+
+            kernel-devel-uname-r = 5.14.0-503.el9.x86_64+rt
+
+        Versions of packages hold no `-`, so that a variant with one is written with `_` there: `+rt_64k` for what is
+        `+rt-64k`. A package that does not say it is of the kernel that its own version and architecture name.
         """
-        says = {each.version for each in package.provides if each.name == _UNAME}
         _, version, release = split(package.version)
-        plain = f"{version}-{release}.{MACHINES[package.arch]}{self.suffix(package)}"
-        return check_release(says.pop() if len(says) == 1 else plain)
+        machine = MACHINES[package.arch]
+        says = {each.version for each in package.provides if each.name == _UNAME}
+        if len(says) != 1:
+            return check_release(f"{version}-{release}.{machine}{self.suffix(package)}")
+        head, plus, variant = says.pop().partition(f".{machine}+")
+        return check_release(f"{head}{plus}{variant.replace('_', '-')}")
 
     def _kernel(self, package: Listed, place: Place) -> Kernel:
         """Raises BadName."""

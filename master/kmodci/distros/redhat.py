@@ -21,7 +21,7 @@ _OWN_RT = re.compile(r"\.rt[0-9]+\.")
 class Redhat(KernelDevel):
     """See `distros.base.Distro`."""
 
-    index_prefixes = (
+    index_prefixes: tuple[str, ...] = (
         "kernel-devel",
         "kernel-16k-devel",
         "kernel-64k-devel",

@@ -16,11 +16,15 @@ from kmodci.release import BadName
 
 from .safexml import child, children, local_name, parsed, text_of
 
+PRIMARIES = ("primary", "primary_db")
+"""the packages, as XML and as an SQLite database"""
 XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 # hex digits, by hashlib's names
 _CHECKSUMS: Mapping[str, int] = {"sha512": 128, "sha384": 96, "sha256": 64, "sha224": 56, "sha1": 40, "md5": 32}
 _HEX = re.compile(r"[0-9a-f]+")
 _HREF = re.compile(r"[0-9A-Za-z+.~_^%@=,:/-]{1,1024}")
+# since 1973: a revision may be a version
+_SECONDS = re.compile(r"[0-9]{9,10}(\.[0-9]{1,9})?")
 _LARGEST = 4 * 1024**3
 
 
@@ -44,7 +48,7 @@ class Record:
     """A file that repomd.xml names."""
 
     kind: str
-    """primary; primary_db, the same as an SQLite database; and others"""
+    """one of PRIMARIES"""
     href: str
     base: str
     """see `located`"""
@@ -54,8 +58,6 @@ class Record:
     """bytes; 0 where it does not say"""
     open_size: int
     """the same, unpacked"""
-    timestamp: float
-    """seconds since the epoch; 0 where it does not say"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class Repomd:
     dated: datetime
     """when its newest file was made; 1970 where it does not say"""
     records: Mapping[str, Record]
-    """by kind"""
+    """by kind; those of PRIMARIES"""
 
 
 def parse_repomd(content: bytes) -> Repomd:
@@ -73,11 +75,10 @@ def parse_repomd(content: bytes) -> Repomd:
     root = parsed(content, "repomd.xml")
     if local_name(root) != "repomd":
         raise IndexDamaged(f"not a repomd.xml: its root is <{local_name(root)[:40]}>")
-    records = {record.kind: record for data in children(root, "data") for record in [_record(data)]}
-    # a revision is when the index was made, unless whoever made it has given another
-    revision = text_of(root, "revision")
-    times = [record.timestamp for record in records.values() if record.timestamp]
-    dated = max(times or [_time(revision) if revision.isdecimal() else 0.0])
+    data = list(children(root, "data"))
+    # a revision is when the index was made, unless whoever made it has given another; some write fractions
+    dated = max((_time(text_of(each, "timestamp")) for each in data), default=0.0) or _time(text_of(root, "revision"))
+    records = {kind: _record(kind, each) for each in data if (kind := each.get("type", "")) in PRIMARIES}
     return Repomd(dated=datetime.fromtimestamp(dated, tz=UTC), records=records)
 
 
@@ -120,21 +121,18 @@ def size_of(text: str) -> int:
     return int(text or 0)
 
 
-def _record(data: Element) -> Record:
+def _record(kind: str, data: Element) -> Record:
     location = child(data, "location")
     return Record(
-        kind=data.get("type", ""),
+        kind=kind,
         href=location.get("href", ""),
         base=location.get(XML_BASE, ""),
         checksum=checksum_of(child(data, "checksum")),
         size=size_of(text_of(data, "size")),
         open_size=size_of(text_of(data, "open-size")),
-        timestamp=_time(text_of(data, "timestamp")),
     )
 
 
 def _time(text: str) -> float:
-    """Seconds; some tools write fractions. Raises IndexDamaged."""
-    if not re.fullmatch(r"([0-9]{1,10}(\.[0-9]{1,9})?)?", text):
-        raise IndexDamaged(f"not a time: {text[:40]!r}")
-    return float(text or 0)
+    """Seconds since the epoch; 0 for what is none."""
+    return float(text) if _SECONDS.fullmatch(text) else 0.0

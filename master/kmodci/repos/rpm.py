@@ -17,7 +17,7 @@ from .base import Fetches, Scan, Signed, Snapshot, Wanted
 from .compressed import SUFFIXES, decompressed
 from .primary import scan_primary
 from .primarydb import scan_database
-from .repodata import Record, Repomd, located, parse_repomd
+from .repodata import PRIMARIES, Record, Repomd, located, parse_repomd
 from .signature import check_signature
 
 _REPOMD = "repodata/repomd.xml"
@@ -70,7 +70,7 @@ class RpmIndex:
 
     def _primary(self, repomd: Repomd) -> Record:
         """The packages as XML; as a database where nothing else is offered."""
-        found = [repomd.records[kind] for kind in ("primary", "primary_db") if kind in repomd.records]
+        found = [repomd.records[kind] for kind in PRIMARIES if kind in repomd.records]
         known = [record for record in found if _suffix(record) in SUFFIXES]
         if not known:
             offers = ", ".join(record.href for record in found) or "none"

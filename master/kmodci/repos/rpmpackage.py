@@ -45,7 +45,7 @@ def make_listed(
     return Listed(
         name=_match(_NAME, name, "package name"),
         version=version,
-        arch=arch_of(_match(_ARCH, arch, "architecture")),
+        arch=arch_of(_match(_ARCH, arch, "name of an architecture")),
         url=url,
         size=size,
         # of any other kind, nothing is kept: the package's own signature has to vouch for it
