@@ -27,7 +27,7 @@ from .fetch import Fetcher
 from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
-from .model import Evidence, Kernel, ModuleVersion
+from .model import Evidence, Kernel, ModuleVersion, Package
 from .objects import Object
 from .paths import Paths
 from .repos.base import Trust
@@ -37,6 +37,7 @@ from .sources import pack
 from .store import Store
 from .watch import bundle_note
 
+_BESIDE_LIMIT = 64 * 1024
 CACHES = ("headers", "pieces", "sources")
 
 
@@ -115,7 +116,7 @@ class Supply:
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
                 download(package, files[-1], self.fetcher)
-                check_package(package, files[-1].read_bytes(), trust)
+                check_package(package, files[-1].read_bytes(), trust, self._beside(package))
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
@@ -142,6 +143,9 @@ class Supply:
         self.prune("headers")
         self.prune("pieces")
         return Bundle(path, sha256)
+
+    def _beside(self, package: Package) -> Callable[[str], bytes]:
+        return lambda end: self.fetcher.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)
 
     def _trust(self, kernel: Kernel) -> Trust:
         if kernel.repository not in self.trust:

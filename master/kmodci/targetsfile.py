@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
 from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
@@ -12,11 +13,14 @@ from .model import Target
 from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
+Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[
     tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
 ]
+_BUILDS = re.compile(r"[0-9A-Za-z*?.+~^_-]{1,64}")
+_KEY = re.compile(r"[0-9a-f]{8}")
 _FOLDER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._~+/-]*")
 
 
@@ -125,8 +129,67 @@ class MetalinkAt(RpmFolder):
     metalink: ListUrl
 
 
+class PacmanAt(SignedAt):
+    """A pacman repository of Arch, or what Arch's archive has of one."""
+
+    pacman: Name
+    """`core`"""
+    mirror: str = ""
+    """which mirror; the distribution's own if not said"""
+    archive_since: date | None = None
+    """the mirror is an archive, which has each day from this one on"""
+
+    @model_validator(mode="after")
+    def _is_signed_where_it_can_be(self) -> Self:
+        if self.archive_since and self.signed is Signed.INDEX:
+            raise ValueError("signed: index cannot be: an archive does not keep the signatures of databases")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`: `arch-rolling-amd64 core`, `arch-rolling-amd64 core archive`."""
+        return {f"{each} {self.pacman}{' archive' if self.archive_since else ''}": (each,) for each in targets}
+
+
+class KojiAt(SignedAt):
+    """A package's builds in Koji."""
+
+    name: Name
+    """`koji`"""
+    koji: Name
+    """the package: `kernel`"""
+    hub: Url
+    """answers XML-RPC"""
+    files: Url
+    """what packages/ is below"""
+    builds: Annotated[str, fitting(_BUILDS, "a pattern of releases (*.fc42)")]
+    newest: int = Field(default=50, ge=1, le=1000)
+    """how many of the builds at most"""
+    key: Annotated[str, fitting(_KEY, "the id of a key: 8 hex digits")] = ""
+    """whose signed copies are taken; the packages as they were built if not said"""
+    insecure: bool = False
+    """true: http will do"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
+
+    @model_validator(mode="after")
+    def _is_what_koji_has(self) -> Self:
+        if self.signed is Signed.INDEX:
+            raise ValueError("signed: index cannot be: a hub signs nothing of what it answers")
+        if self.signed is Signed.PACKAGES and not self.key:
+            raise ValueError("signed: packages needs a key: the id of the vendor's, which names the signed copies")
+        if self.insecure and not self.reason:
+            raise ValueError("insecure: true needs a reason: whoever is between here and the hub can change everything")
+        if not self.insecure and not (self.hub.startswith("https://") and self.files.startswith("https://")):
+            raise ValueError("hub: and files: should be https:// (or say `insecure: true` with a `reason:`)")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for each architecture: `fedora-42-amd64 koji`."""
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "mirrorlist", "metalink")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji")
 
 
 def _which_kind(data: object) -> str | None:
@@ -139,7 +202,9 @@ RepositoryAt = Annotated[
     Annotated[AptAt, Tag("(suite)")]
     | Annotated[RpmAt, Tag("(rpm)")]
     | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
-    | Annotated[MetalinkAt, Tag("(metalink)")],
+    | Annotated[MetalinkAt, Tag("(metalink)")]
+    | Annotated[PacmanAt, Tag("(pacman)")]
+    | Annotated[KojiAt, Tag("(koji)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,
@@ -153,7 +218,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    arches: Arches
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""
@@ -176,6 +241,12 @@ class Following(Section):
     def _makes_targets(self) -> "Following":
         if len(set(self.targets)) != len(self.arches):
             raise ValueError("an architecture is here twice")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_arch_has(self) -> "Following":
+        if any(isinstance(each, PacmanAt) for each in self.repositories) and self.arches != ("amd64",):
+            raise ValueError("arches: Arch has amd64 only (Arch Linux ARM is another project, with other mirrors)")
         return self
 
 

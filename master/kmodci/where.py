@@ -15,15 +15,31 @@ from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
+from .paths import Paths
 from .repos.apt import AptIndex
-from .repos.base import MACHINES, Index, Trust
+from .repos.base import MACHINES, Index, Signed, Trust
+from .repos.koji import KojiIndex
 from .repos.mirrored import MirroredIndex
+from .repos.pacman import PacmanIndex
+from .repos.pacmanarchive import PacmanArchive
+from .repos.remembered import Remembered
 from .repos.rpm import RpmIndex
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, Following, MetalinkAt, MirrorlistAt, RepositoryAt, RpmAt, RpmFolder, SignedAt
+from .targetsfile import (
+    AptAt,
+    Following,
+    KojiAt,
+    MetalinkAt,
+    MirrorlistAt,
+    PacmanAt,
+    RepositoryAt,
+    RpmAt,
+    RpmFolder,
+    SignedAt,
+)
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -199,11 +215,35 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
         case MetalinkAt():
             return _of_list(repository, repository.metalink, arch, is_metalink=True)
 
+        case PacmanAt():
+            return _pacman(settings, repository), mirrors_of(settings, repository.mirror or entry.distro)
+        case KojiAt():
+            koji = KojiIndex(
+                hub=repository.hub,
+                package=repository.koji,
+                builds=repository.builds,
+                newest=repository.newest,
+                key=repository.key,
+                remembered=_remembered(settings),
+            )
+            return koji, (repository.files,)
+
 
 def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:
     rpm = RpmIndex(signed=repository.signed, keyrings=_keyrings(repository))
     index = MirroredIndex(index=rpm, basearch=MACHINES[arch], is_metalink=is_metalink)
     return index, (url.replace("$basearch", index.basearch),)
+
+
+def _pacman(settings: Settings, repository: PacmanAt) -> Index:
+    if since := repository.archive_since:
+        return PacmanArchive(repository=repository.pacman, since=since, remembered=_remembered(settings))
+    keyrings = _keyrings(repository) if repository.signed is Signed.INDEX else ()
+    return PacmanIndex(repository=repository.pacman, keyrings=keyrings)
+
+
+def _remembered(settings: Settings) -> Remembered:
+    return Remembered(Paths(settings.state).cache("listed"))
 
 
 def _keyrings(repository: SignedAt) -> tuple[Path, ...]:

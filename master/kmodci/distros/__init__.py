@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from kmodci.model import Kernel, Target
 
 from .amazon import Amazon
+from .arch import Arch
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
 from .oracle import Oracle
@@ -15,6 +16,7 @@ from .suse import Suse
 DISTROS: Mapping[str, Distro] = {
     "almalinux": Redhat(),
     "amzn": Amazon(),
+    "arch": Arch(),
     "centos": Redhat(),
     "debian": Debian(),
     "fedora": Redhat(),

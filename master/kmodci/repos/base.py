@@ -41,11 +41,18 @@ class Trust:
     """whose signatures count for packages"""
 
 
-class Fetches(Protocol):
-    """What is needed of `fetch.Fetcher`."""
+class Reads(Protocol):
+    """What most formats need of `fetch.Fetcher`."""
 
     def get(self, url: str, *, limit: int) -> bytes: ...
     def stream(self, url: str, *, limit: int) -> AbstractContextManager[Iterator[bytes]]: ...
+
+
+class Fetches(Reads, Protocol):
+    """What is needed of `fetch.Fetcher`."""
+
+    def get_unless(self, url: str, *, sha256: str, limit: int) -> bytes | None: ...
+    def post(self, url: str, body: bytes, *, kind: str, limit: int) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

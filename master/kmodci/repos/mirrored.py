@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from kmodci.errors import IndexDamaged, KmodciError
 
-from .base import Fetches, Snapshot, Wanted
+from .base import Reads, Snapshot, Wanted
 from .mirrorlists import LIST_LIMIT, Mirrors, parse_mirrors
 from .rpm import RpmIndex
 
@@ -65,7 +65,7 @@ class MirroredFile:
         return f"{parts.scheme}://{parts.netloc}/{path}"
 
 
-def urls(url: str, fetcher: Fetches) -> tuple[str, ...]:
+def urls(url: str, fetcher: Reads) -> tuple[str, ...]:
     """Where a package is to be had now: its URL, or those at the mirrors that its list names, the preferred first.
 
     Raises FetchError, Gone, and IndexDamaged if what is at the list's URL is none.
@@ -89,7 +89,7 @@ class MirroredIndex:
     """x86_64, aarch64"""
     is_metalink: bool
 
-    def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
+    def look(self, fetcher: Reads, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
         """See `base.Index`."""
         mirrors = _ask(mirror, self.basearch, fetcher)
         if self.is_metalink and not mirrors.repomd_sha256:
@@ -127,7 +127,7 @@ def _not_older(snapshot: Snapshot, seen: int, base: str) -> Snapshot:
 class _Pinned:
     """Believes only one repomd.xml: that which a metalink names."""
 
-    fetcher: Fetches
+    fetcher: Reads
     url: str
     sha256: str
     """hex; empty where any will do"""
@@ -145,7 +145,7 @@ class _Pinned:
             yield chunks
 
 
-def _ask(place: str, basearch: str, fetcher: Fetches) -> Mirrors:
+def _ask(place: str, basearch: str, fetcher: Reads) -> Mirrors:
     """What a list answers now."""
     content = fetcher.get(place, limit=LIST_LIMIT)
     try:

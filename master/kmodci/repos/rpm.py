@@ -13,7 +13,7 @@ from posixpath import splitext
 from kmodci.digests import checked
 from kmodci.errors import Gone, IndexDamaged
 
-from .base import Fetches, Scan, Signed, Snapshot, Wanted
+from .base import Reads, Scan, Signed, Snapshot, Wanted
 from .compressed import SUFFIXES, decompressed
 from .primary import scan_primary
 from .primarydb import scan_database
@@ -37,11 +37,11 @@ class RpmIndex:
     signed: Signed
     keyrings: tuple[Path, ...] = ()
 
-    def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
+    def look(self, fetcher: Reads, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
         """See `base.Index`."""
         return self.look_at(fetcher, f"{mirror.rstrip('/')}/{self.path}".rstrip("/"), wanted, known_digest)
 
-    def look_at(self, fetcher: Fetches, repository: str, wanted: Wanted, known_digest: str) -> Snapshot:
+    def look_at(self, fetcher: Reads, repository: str, wanted: Wanted, known_digest: str) -> Snapshot:
         """The same of a repository by its URL."""
         content = fetcher.get(f"{repository}/{_REPOMD}", limit=_REPOMD_LIMIT)
         if self.signed is Signed.INDEX:
@@ -61,7 +61,7 @@ class RpmIndex:
             problems=tuple(dict.fromkeys(scan.problems)),
         )
 
-    def _check_signature(self, fetcher: Fetches, repository: str, content: bytes) -> None:
+    def _check_signature(self, fetcher: Reads, repository: str, content: bytes) -> None:
         try:
             signature = fetcher.get(f"{repository}/{_REPOMD}.asc", limit=_SIGNATURE_LIMIT)
         except Gone as fault:
@@ -83,7 +83,7 @@ class RpmIndex:
             )
         return known[0]
 
-    def _scan(self, fetcher: Fetches, repository: str, record: Record, wanted: Wanted) -> Scan:
+    def _scan(self, fetcher: Reads, repository: str, record: Record, wanted: Wanted) -> Scan:
         url = located(repository, record.href, record.base)
         if max(record.size, record.open_size) > _INDEX_LIMIT:
             raise IndexDamaged(f"{url}: an index of {max(record.size, record.open_size)} bytes is too large")
