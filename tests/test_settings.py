@@ -150,7 +150,7 @@ def _uncommented(text: str, keys: tuple[str, ...]) -> str:
     lines: list[str] = []
     inside = False
     for line in text.splitlines():
-        inside = line.startswith("# ") and (line[2:].split(" ")[0] in keys or (inside and line.startswith("#   ")))
+        inside = line.startswith("# ") and (line[2:].split()[0] in keys or (inside and line.startswith("#   ")))
         # `url` is shown below the mapping that it belongs to
         lines.append(("  " if line.startswith("# url:") else "") + line[2:] if inside else line)
     return "\n".join(lines)
@@ -385,6 +385,11 @@ def test_a_mistake_in_modules_yml(problems: Problems, module: str, told: str) ->
     (problem,) = problems(kmodci="", modules=f"modules:\n  a: {module}\n")
     assert problem.startswith("modules.yml:2: ")
     assert told in problem
+
+
+def test_a_module_name_that_the_bucket_has_another_use_for(problems: Problems) -> None:
+    (problem,) = problems(kmodci="", modules="modules:\n  kernel-crawler: {source: {path: x}, version: 1}\n")
+    assert "no module can be called kernel-crawler: the bucket has lists of kernels under that name" in problem
 
 
 def test_a_module_name_that_could_climb(problems: Problems) -> None:
