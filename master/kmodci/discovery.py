@@ -1,13 +1,13 @@
 """Which kernels there are: looks at one repository, merges what several list, tells what is new."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .distros import BUILD_ARCH, DISTROS, Distro, Place, index_place
 from .errors import IndexDamaged, KmodciError
-from .model import Evidence, Kernel, Package
+from .model import Evidence, Kernel, Package, Target
 from .repos.base import Fetches, Index, Listed, Wanted
 
 # Raise it when the same index means other kernels than before, so that it is read again.
@@ -28,6 +28,11 @@ class Repository:
     """base URLs that serve the same; the first that answers is read, the first of all names the packages"""
     compiler: str = ""
     """of its kernels, where neither their packages nor their configuration say (`gcc-12`)"""
+
+    @property
+    def targets(self) -> frozenset[Target]:
+        """What it is asked for."""
+        return frozenset(Target(distro=self.distro, series=self.series, arch=arch) for arch in self.arches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,9 @@ class Diff:
     changed: tuple[Kernel, ...]
     """the same release with another package version, other headers or another compiler"""
     gone: tuple[Kernel, ...]
+    """no repository lists them any more"""
+    back: tuple[Kernel, ...]
+    """were gone, and are listed again"""
 
 
 def look(
@@ -85,27 +93,50 @@ def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
     """One kernel per distribution, architecture and release, out of several repositories' kernels.
 
     (And per series, where a distribution has different kernels of one release in its series.)
-    The newest package version wins; of equal ones that of the repository that comes first.
+    What is listed wins over what is gone; then the newest package version; then what went last; of equal ones that of
+    the repository that comes first.
     """
     best: dict[tuple[str, str], Kernel] = {}
     for kernels in repositories:
         for kernel in kernels:
             key = (index_place(kernel.target), kernel.release)
             known = best.get(key)
-            if not known or DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0:
+            if not known or _wins(kernel, known):
                 best[key] = kernel
     return tuple(best.values())
+
+
+def _wins(kernel: Kernel, known: Kernel) -> bool:
+    if bool(kernel.gone) != bool(known.gone):
+        return not kernel.gone
+    order = DISTROS[kernel.target.distro].compare(kernel.version, known.version)
+    return order > 0 or (order == 0 and kernel.gone > known.gone)
 
 
 def diff(known: Mapping[str, Kernel], found: Iterable[Kernel]) -> Diff:
     """known: by `str(kernel)`. A kernel that only moved to another repository has not changed."""
     now = {str(kernel): kernel for kernel in found}
+    both = [(kernel, known[name]) for name, kernel in now.items() if name in known]
     return Diff(
         new=tuple(kernel for name, kernel in now.items() if name not in known),
-        changed=tuple(
-            kernel for name, kernel in now.items() if name in known and _inputs(kernel) != _inputs(known[name])
-        ),
-        gone=tuple(kernel for name, kernel in known.items() if name not in now),
+        changed=tuple(kernel for kernel, before in both if _inputs(kernel) != _inputs(before)),
+        gone=tuple(kernel for kernel, before in both if kernel.gone and not before.gone),
+        back=tuple(kernel for kernel, before in both if before.gone and not kernel.gone),
+    )
+
+
+def missed(
+    listed: Iterable[Kernel], found: Iterable[Kernel], asked: Collection[Target], now: float
+) -> tuple[Kernel, ...]:
+    """What a repository listed and does not list any more, marked with the time.
+
+    asked: the targets that were looked for; now: in seconds since the epoch.
+    """
+    here = {str(kernel) for kernel in found}
+    return tuple(
+        replace(kernel, gone=now)
+        for kernel in listed
+        if not kernel.gone and kernel.target in asked and str(kernel) not in here
     )
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .acceptance import Acceptances
 from .engine import Engine
 from .farm import Farm
 from .fetch import Fetcher
@@ -40,6 +41,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         fetcher=fetcher,
         repositories=repositories(settings, wanted),
         packages=packages(settings, wanted),
+        acceptances=Acceptances(paths.accepted),
     )
     supply = Supply(
         paths=paths,

@@ -13,6 +13,7 @@ from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
+from .model import Target
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .repos.apt import AptIndex
 from .repos.base import Index
@@ -45,6 +46,16 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
                 # a repository that is read for a package only is read for one architecture only
                 found[repository.name] = _repository(settings, entry, repository, arches or entry.arches[:1])
     return found
+
+
+def followed(settings: Settings) -> dict[str, frozenset[Target]]:
+    """What targets.yml follows, whatever the scope: the targets of each repository."""
+    return {
+        repository.name: frozenset(entry.targets)
+        for entry in settings.targets
+        for repository in entry.repositories
+        if entry.enabled
+    }
 
 
 def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:

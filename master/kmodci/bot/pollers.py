@@ -51,7 +51,7 @@ class FarmPoller(ReconfigurablePollingChangeSource):
 
     @async_to_deferred
     async def poll(self) -> None:
-        if time.monotonic() < self._not_before:
+        if time.monotonic() < self._not_before and not await self._is_accepted():
             return
         try:
             await self.look()
@@ -62,7 +62,15 @@ class FarmPoller(ReconfigurablePollingChangeSource):
             pause = min(self.farm.settings.poll.interval * (2 ** (self._faults - 1) - 0.5), _LONGEST_PAUSE)
             self._not_before = time.monotonic() + pause
             log.msg(f"{self.name}: {error}")
-            await threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
+            await threads.deferToThread(self.farm.watch.note_fault, self.name, error)
+
+    async def _is_accepted(self) -> bool:
+        """A person need not wait for a pause to end."""
+        try:
+            return bool(await threads.deferToThread(self.farm.watch.is_accepted, self.name))
+        except KmodciError as error:
+            log.msg(f"{self.name}: {error}")
+            return False
 
     async def look(self) -> None:
         """One look at the source. Raises KmodciError."""
@@ -88,8 +96,12 @@ class RepositoryPoller(FarmPoller):
         found = await threads.deferToThread(self.farm.watch.look, self.name)
         if not found.changed:
             return
+        if found.believed:
+            log.msg(f"{self.name} is taken at its word: {found.believed}")
         await self._tell_kernels(found.new, "kernel")
         await self._tell_kernels(found.updated, "kernel updated")
+        await self._tell_kernels(found.gone, "kernel gone")
+        await self._tell_kernels(found.back, "kernel back")
         for module in found.modules:
             await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, self.name)
         await threads.deferToThread(self.farm.watch.remember, found)

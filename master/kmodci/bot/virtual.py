@@ -16,6 +16,8 @@ from ..matrix import Entry
 
 # The UI counts a builder with this tag as active although no master runs it (ui DataUtils.ts).
 VIRTUAL = "_virtual_"
+# of a kernel that no repository lists any more
+GONE = "gone"
 
 
 def tags(entry: Entry) -> list[str]:
@@ -29,7 +31,7 @@ def tags(entry: Entry) -> list[str]:
         entry.kernel.flavour,
         entry.kernel.toolchain,
     ]
-    return [*dict.fromkeys(words), VIRTUAL]
+    return [*dict.fromkeys(words), *([GONE] if entry.kernel.gone else []), VIRTUAL]
 
 
 def properties(entry: Entry) -> dict[str, object]:
@@ -44,7 +46,8 @@ def properties(entry: Entry) -> dict[str, object]:
 def description(entry: Entry) -> str:
     """One line for the builder's page."""
     kernel = entry.kernel
-    return f"{entry.build_id.module} for {kernel.release} ({kernel.version}), {kernel.target}, {kernel.toolchain}"
+    line = f"{entry.build_id.module} for {kernel.release} ({kernel.version}), {kernel.target}, {kernel.toolchain}"
+    return f"{line}, {kernel.absence}" if kernel.gone else line
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,10 @@ class VirtualBuilders(BuildbotService):
             connection, model.tags, [{"name": word, "name_hash": named(word)} for word in words if word not in known]
         )
         tag_ids = _by_name(connection, model.tags)
-        _add_missing(
+        _correct(
             connection,
             model.builders_tags,
-            ("builderid", "tagid"),
+            {ids[name] for name in rows},
             {(ids[name], tag_ids[tag]) for name, row in rows.items() for tag in row.tags},
         )
         connection.commit()
@@ -134,8 +137,12 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, obj
         connection.execute(table.insert(), rows)
 
 
-def _add_missing(
-    connection: sa.Connection, table: sa.Table, columns: tuple[str, str], wanted: set[tuple[int, int]]
-) -> None:
-    there = {tuple(row) for row in connection.execute(sa.select(*(table.c[column] for column in columns)))}
-    _insert(connection, table, [dict(zip(columns, pair, strict=True)) for pair in sorted(wanted - there)])
+def _correct(connection: sa.Connection, table: sa.Table, builders: set[int], wanted: set[tuple[int, int]]) -> None:
+    """Has these tags at these builders, and no others."""
+    every = connection.execute(sa.select(table.c.builderid, table.c.tagid))
+    there = {(builder, tag) for builder, tag in every if builder in builders}
+    _insert(connection, table, [{"builderid": builder, "tagid": tag} for builder, tag in sorted(wanted - there)])
+    if there - wanted:
+        one = sa.and_(table.c.builderid == sa.bindparam("builder"), table.c.tagid == sa.bindparam("tag"))
+        old = [{"builder": builder, "tag": tag} for builder, tag in sorted(there - wanted)]
+        connection.execute(table.delete().where(one), old)
