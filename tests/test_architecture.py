@@ -17,11 +17,11 @@ RANKS = {
     "values": "errors release model digests quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "causes contents coverage discovery doubt elf explanation facts fields headers images keys manifest"
-    " matrix modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors"
-    " settings targetsfile verify",
-    "adapters": "acceptance bootstrap bucket embedded engine fetch folder git mirrors paths runstore sources store"
-    " tables trees workerbundle",
+    "decisions": "causes contents coverage discovery doubt elf explanation facts fallover fields headers images keys"
+    " manifest matrix modulefile objects overdue publishing retention runrecords runs runview sandbox schema search"
+    " selectors settings targetsfile verify",
+    "adapters": "acceptance bootstrap bucket connection downloads embedded engine fetch folder git mirrors paths"
+    " runstore sources store tables trees workerbundle",
     "farm": "byhand cleanup farm ledger opening planning products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }

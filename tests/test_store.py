@@ -117,6 +117,7 @@ def test_repositories(store: Store) -> None:
         hint="look there",
         problems=("a", "b"),
         doubt=Doubt(digest="e", what="it lists no kernel", since=0.1 + 0.2, looks=1, last=3.5),
+        mirror_faults=("c",),
     )
     store.put_repository(replace(state, digest="old"))
     store.put_repository(state)
@@ -165,7 +166,10 @@ def test_what_is_said_when_there_is_no_database(tmp_path: Path) -> None:
         for name in ("hint", "doubt"):
             connection.exec_driver_sql(f"ALTER TABLE kmodci_repositories DROP COLUMN {name}")
         connection.exec_driver_sql("ALTER TABLE kmodci_kernels DROP COLUMN gone")
-        connection.exec_driver_sql("INSERT INTO kmodci_repositories VALUES ('sid main', 'd', 1, 2, 3, 'e', '[]')")
+        connection.exec_driver_sql(
+            "INSERT INTO kmodci_repositories (name, digest, dated, last_ok, last_try, error, problems)"
+            " VALUES ('sid main', 'd', 1, 2, 3, 'e', '[]')"
+        )
         connection.exec_driver_sql(
             "INSERT INTO kmodci_kernels (repository, target, release, version, flavour, toolchain, headers)"
             " VALUES ('sid main', 'debian-sid-amd64', '7.3-amd64', '7.3-1', 'amd64', 'gcc-16', '[]')"

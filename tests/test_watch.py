@@ -3,15 +3,16 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo, Key, kernel_packages, make_deb
-from benchmarks.webserver import cut, status
+from benchmarks.webserver import WebServer, cut, page, status
 from kmodci.acceptance import Acceptances
 from kmodci.doubt import LOOKS, Doubted
 from kmodci.errors import KmodciError, StoreError
+from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
 from kmodci.settings import load
 from kmodci.sourceview import Health, SourceView
@@ -405,6 +406,85 @@ class TestDoubt:
         fault = poll(watch, NAME)
         assert isinstance(fault, StoreError) and "delete it" in fault.hint
         assert releases(watch, NAME) == {FIRST}
+
+
+class TestBackwards:
+    """About a repository that is older than it was."""
+
+    @pytest.fixture(autouse=True)
+    def older(self, watch: Watch, repo: AptRepo) -> None:
+        poll(watch)
+        add(repo, SECOND)
+        repo.publish(dated=datetime.now(UTC) - timedelta(days=1))
+
+    def test_it_is_no_news_and_loses_nothing(self, watch: Watch, repo: AptRepo) -> None:
+        before = watch.store.repository_state(NAME)
+        fault = poll(watch, NAME)
+        assert isinstance(fault, Doubted)
+        assert "was there before; what was known of it stays" in fault.brief
+        assert releases(watch, NAME) == {FIRST}
+        assert watch.store.repository_state(NAME).dated == before.dated
+        add(repo, "6.1.0-100-amd64")
+        assert poll(watch, NAME) is None
+        assert releases(watch, NAME) == {FIRST, SECOND, "6.1.0-100-amd64"}
+
+    def test_a_vendor_may_roll_back(self, watch: Watch, repo: AptRepo) -> None:
+        for number in range(1, LOOKS):
+            fault = poll(watch, NAME)
+            assert isinstance(fault, Doubted) and fault.doubt.looks == number
+        assert poll(watch, NAME) is None
+        assert releases(watch, NAME) == {FIRST, SECOND}
+        dated = watch.store.repository_state(NAME).dated
+        assert abs(dated - (datetime.now(UTC) - timedelta(days=1)).timestamp()) < 300
+        # from then on it is measured by what it says now
+        assert not watch.look(NAME).changed
+
+    def test_one_that_changes_meanwhile_is_another_answer(self, watch: Watch, repo: AptRepo) -> None:
+        for number in range(LOOKS + 1):
+            for deb in kernel_packages(repo.root.parent / f"more-{number}", f"6.1.0-1{number}-amd64"):
+                repo.add(deb)
+            repo.publish(dated=datetime.now(UTC) - timedelta(days=1))
+            fault = poll(watch, NAME)
+            assert isinstance(fault, Doubted) and fault.doubt.looks == 1
+
+    def test_one_that_is_empty_as_well_is_one_doubt(self, watch: Watch, repo: AptRepo) -> None:
+        for deb in (repo.root / "pool").iterdir():
+            deb.unlink()
+        repo.publish(dated=datetime.now(UTC) - timedelta(days=1))
+        for number in range(1, LOOKS):
+            fault = poll(watch, NAME)
+            assert isinstance(fault, Doubted) and fault.doubt.looks == number
+            assert "was there before; it lists no kernel, and had 1" in fault.doubt.what
+        assert poll(watch, NAME) is None
+        assert releases(watch, NAME, gone=True) == {FIRST}
+
+    def test_while_another_mirror_cannot_be_read_it_is_no_answer(self, watch: Watch, repo: AptRepo) -> None:
+        """What that one has may be newer."""
+        with WebServer(repo.root) as second:
+            second.misbehave("/dists/bookworm/InRelease", *[status(503)] * 99)
+            both = replace(watch.repositories[NAME], mirrors=(repo.url, second.url))
+            two = replace(watch, repositories={NAME: both}, fallover=FallOver())
+            for _ in range(LOOKS + 1):
+                fault = poll(two, NAME)
+                assert fault and not isinstance(fault, Doubted)
+                assert "was there before" in fault.brief and "503" in fault.brief
+        assert releases(watch, NAME) == {FIRST}
+
+
+def test_a_mirror_that_failed_although_another_answered_is_told(watch: Watch, repo: AptRepo) -> None:
+    with WebServer(repo.root) as second:
+        two = replace(watch.repositories[NAME], mirrors=(repo.url, second.url))
+        watch = replace(watch, repositories={NAME: two})
+        repo.server.misbehave("/dists/bookworm/InRelease", *[page("<html>")] * 9)
+        watch.remember(watch.look(NAME))
+        for _ in range(2):  # also when nothing is new
+            state = watch.store.repository_state(NAME)
+            (told,) = state.mirror_faults
+            assert repo.url in told and "not signed" in told
+            assert (state.error, state.problems) == ("", ())
+            assert not watch.look(NAME).changed
+        watch.note_fault(NAME, KmodciError("no mirror answers"))
+        assert watch.store.repository_state(NAME).mirror_faults == ()
 
 
 def test_an_architecture_that_is_empty_is_in_doubt_as_well(

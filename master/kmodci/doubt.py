@@ -11,6 +11,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from .errors import IndexDamaged
 from .model import Kernel, Target
@@ -63,6 +64,11 @@ def emptied(listed: Iterable[Kernel], found: Iterable[Kernel], asked: Collection
         return ""
     count = sum(had[target] for target in lost)
     return f"it lists no kernel{'' if len(lost) == len(had) else f' of {_names(lost)}'}, and had {count}"
+
+
+def dated_back(dated: datetime, before: datetime) -> str:
+    """What is odd about a repository that says it was published earlier than it said before."""
+    return f"it is of {dated:%Y-%m-%d %H:%M} UTC, and one of {before:%Y-%m-%d %H:%M} UTC was there before"
 
 
 def doubted(before: Doubt | None, what: str, *, content: str = "", now: float, apart: float) -> Doubt:

@@ -114,6 +114,7 @@ def plain(seen: SourceView, now: float) -> dict[str, object]:
         "last_try": state.last_try or None,
         "error": state.error,
         "hint": state.hint,
+        "mirror_faults": list(state.mirror_faults),
         "problems": list(seen.problems),
         "doubt": _doubt(seen),
     }

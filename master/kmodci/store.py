@@ -48,6 +48,8 @@ class RepositoryState:
     """what the last good look found to be wrong, while the rest was right"""
     doubt: Doubt | None = None
     """what it says now, if that is not believed yet"""
+    mirror_faults: tuple[str, ...] = ()
+    """the mirrors that failed although another one answered, each with the reason"""
 
 
 class Store:
@@ -80,7 +82,7 @@ class Store:
     def repository_states(self) -> dict[str, RepositoryState]:
         """By name."""
         rows = self.rows("read repositories", sa.select(REPOSITORIES))
-        return {row["name"]: _repository(row) for row in rows}
+        return {row["name"]: _state(row) for row in rows}
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Of each repository, how many kernels it lists, and how many are gone from it."""
@@ -90,7 +92,8 @@ class Store:
         return {row["repository"]: (row["all"] - row["gone"], row["gone"]) for row in rows}
 
     def put_repository(self, state: RepositoryState) -> None:
-        self.replace("write a repository", REPOSITORIES, [{**asdict(state), "problems": list(state.problems)}])
+        lists = {"problems": list(state.problems), "mirror_faults": list(state.mirror_faults)}
+        self.replace("write a repository", REPOSITORIES, [{**asdict(state), **lists}])
 
     def kernels(self) -> dict[str, Kernel]:
         """Every kernel that a repository lists, or has listed, by `target/release`."""
@@ -232,9 +235,10 @@ def _advice(cause: str) -> str:
     return ""
 
 
-def _repository(row: sa.RowMapping) -> RepositoryState:
+def _state(row: sa.RowMapping) -> RepositoryState:
+    lists = {"problems": tuple(row["problems"]), "mirror_faults": tuple(row["mirror_faults"])}
     doubt = Doubt(**row["doubt"]) if row["doubt"] else None
-    return RepositoryState(**{**row, "problems": tuple(row["problems"]), "doubt": doubt})
+    return RepositoryState(**{**row, **lists, "doubt": doubt})
 
 
 def _kernel(row: sa.RowMapping) -> Kernel:

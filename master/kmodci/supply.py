@@ -20,9 +20,9 @@ from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .distros import layout_of
+from .downloads import Downloads
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, KmodciError
-from .fetch import Fetcher
 from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
@@ -47,12 +47,12 @@ class Bundle:
 
 @dataclass(slots=True)
 class Supply:
-    """Everything raises KmodciError: Gone when a mirror no longer has a package, FetchError when it does not answer."""
+    """Everything raises KmodciError: Gone when no mirror has a package any more, FetchError when none answers."""
 
     paths: Paths
     store: Store
     bucket: Bucket
-    fetcher: Fetcher
+    downloads: Downloads
     engine: Engine
     recipes: dict[str, Recipe]
     """by toolchain"""
@@ -110,7 +110,7 @@ class Supply:
             files = []
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                self.fetcher.download(package.url, files[-1], size=package.size, sha256=package.sha256)
+                self.downloads.download(package.url, files[-1], size=package.size, sha256=package.sha256)
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
@@ -144,7 +144,7 @@ class Supply:
         path = self.paths.cache("sources") / name
         with self._once(f"source {name}"):
             if not path.exists():
-                pack(module, self.fetcher, path)
+                pack(module, self.downloads, path)
                 path.chmod(0o644)
                 self.prune("sources")
             os.utime(path)

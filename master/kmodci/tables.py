@@ -16,6 +16,7 @@ REPOSITORIES = sa.Table(
     sa.Column("hint", sa.Text, nullable=False, server_default=""),
     # NULL as a rule
     sa.Column("doubt", sa.JSON(none_as_null=True)),
+    sa.Column("mirror_faults", sa.JSON, nullable=False, server_default="[]"),
 )
 # One row per repository that lists a kernel, or did: while another one still does, a kernel has not gone.
 KERNELS = sa.Table(

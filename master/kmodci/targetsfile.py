@@ -12,17 +12,19 @@ from .model import Target
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
+Arches = tuple[Literal["amd64", "arm64"], ...]
+_ONE_OR_MORE = BeforeValidator(lambda data: (data,) if isinstance(data, str) else data)
 # one, or several that serve the same: the first that answers is read
-Mirrors = Annotated[
-    tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
-]
+Mirrors = Annotated[tuple[Url, ...], _ONE_OR_MORE, NOT_EMPTY]
 
 
 class AptAt(Section):
-    """One component of a suite of an apt repository."""
+    """Components of a suite of an apt repository."""
 
     suite: Name
-    component: Name = "main"
+    component: Annotated[tuple[Name, ...], _ONE_OR_MORE, NOT_EMPTY] = ("main",)
+    arches: Arches = ()
+    """only these of its target's; all of them if not said"""
     mirror: str = ""
     """which mirror; the distribution's own if not said"""
     keyring: ConfigPath | None = None
@@ -38,8 +40,8 @@ class AptAt(Section):
 
     @property
     def name(self) -> str:
-        """`bookworm-security main`"""
-        return f"{self.suite} {self.component}"
+        """`bookworm-security main`, `noble main universe arm64`"""
+        return " ".join((self.suite, *self.component, *self.arches))
 
 
 # what tells one kind of repository from another: the key that only it has
@@ -67,7 +69,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
+    arches: Annotated[Arches, NOT_EMPTY]
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""
@@ -90,6 +92,13 @@ class Following(Section):
     def _makes_targets(self) -> "Following":
         if len(set(self.targets)) != len(self.arches):
             raise ValueError("an architecture is here twice")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_repositories_arches(self) -> "Following":
+        for repository in self.repositories:
+            if isinstance(repository, AptAt) and (other := set(repository.arches) - set(self.arches)):
+                raise ValueError(f"{repository.name}: {', '.join(sorted(other))} is none of its arches")
         return self
 
 

@@ -7,13 +7,14 @@ repository lists no more is marked as gone, and stays.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from .acceptance import Acceptance, Acceptances
-from .discovery import Look, Repository, diff, look, merge, missed
-from .doubt import Doubt, Doubted, doubted, emptied, interrupted
+from .discovery import Backwards, Look, Repository, diff, look, merge, missed
+from .doubt import Doubt, Doubted, dated_back, doubted, emptied, interrupted
 from .errors import KmodciError
+from .fallover import FallOver
 from .fetch import Fetcher
 from .model import Kernel, ModuleVersion
 from .settings import Settings
@@ -57,25 +58,25 @@ class Watch:
     """None where nobody can accept anything"""
     clock: Callable[[], float] = time.time
     """seconds since the epoch"""
+    fallover: FallOver = field(default_factory=FallOver)
 
     def look(self, name: str) -> Found:
         """Looks at one repository, by name. Raises Doubted for what is not believed yet."""
         repository, state = self.repositories[name], self.store.repository_state(name)
-        wanted = self.packages.get(name, {})
-        found = look(
-            repository,
-            self.fetcher,
-            known_digest=state.digest,
-            packages=frozenset(wanted),
-            now=datetime.now(UTC),
-        )
+        dated, odd, content = datetime.fromtimestamp(state.dated, UTC), [], ""
+        try:
+            found = self._read(repository, state, dated)
+        except Backwards:
+            found = self._read(repository, state, None)
+            odd, content = [dated_back(found.dated, dated)], found.release_digest
         if not found.changed:
             self._note(found)
             return Found(look=found)
         listed = self.store.listed()
         before = listed.get(name, ())
-        odd = emptied(before, found.kernels, repository.targets)
-        believed = self._insist(state, odd) if odd else ""
+        if lacking := emptied(before, found.kernels, repository.targets):
+            odd.append(lacking)
+        believed = self._insist(state, "; ".join(odd), content) if odd else ""
         lost = missed(before, found.kernels, repository.targets, self.clock())
         after = {str(kernel): kernel for kernel in (*before, *lost, *found.kernels)}
         news = diff(_merged(listed), _merged({**listed, name: tuple(after.values())}).values())
@@ -85,15 +86,27 @@ class Watch:
             updated=news.changed,
             gone=news.gone,
             back=news.back,
-            modules=tuple(self._new_modules(found, wanted)),
+            modules=tuple(self._new_modules(found)),
             missed=lost,
             believed=believed,
         )
 
-    def _insist(self, state: RepositoryState, what: str) -> str:
-        """Why something odd is believed after all. Raises Doubted if it is not."""
+    def _read(self, repository: Repository, state: RepositoryState, known_date: datetime | None) -> Look:
+        """known_date: what is older is no answer."""
+        return look(
+            repository,
+            self.fetcher,
+            known_digest=state.digest,
+            known_date=known_date,
+            packages=frozenset(self.packages.get(repository.name, ())),
+            now=datetime.now(UTC),
+            fallover=self.fallover,
+        )
+
+    def _insist(self, state: RepositoryState, what: str, content: str) -> str:
+        """Why something odd is believed after all. Raises Doubted if it is not. content: see `doubted`."""
         apart = self.settings.poll.interval / 2
-        doubt = doubted(state.doubt, what, now=self.clock(), apart=apart)
+        doubt = doubted(state.doubt, what, content=content, now=self.clock(), apart=apart)
         if doubt.is_settled:
             return f"{what}: {doubt.looks} looks in a row say so"
         if accepted := self.accepted(state.name, doubt):
@@ -108,7 +121,8 @@ class Watch:
         """Whether a look at it now would end what is in doubt."""
         return self.accepted(name, self.store.repository_state(name).doubt) is not None
 
-    def _new_modules(self, found: Look, wanted: Mapping[str, str]) -> list[ModuleVersion]:
+    def _new_modules(self, found: Look) -> list[ModuleVersion]:
+        wanted = self.packages.get(found.repository, {})
         versions = [
             resolve(name, PackageSource(package=package), version=self.settings.modules[name].version)
             for package in found.packages
@@ -132,6 +146,7 @@ class Watch:
             last_ok=now,
             last_try=now,
             problems=found.problems if found.changed else self.store.repository_state(found.repository).problems,
+            mirror_faults=found.mirror_faults,
         )
         self.store.put_repository(state)
 
@@ -140,7 +155,7 @@ class Watch:
         state = self.store.repository_state(name)
         doubt = error.doubt if isinstance(error, Doubted) else interrupted(state.doubt)
         self.store.put_repository(
-            replace(state, last_try=self.clock(), error=error.brief, hint=error.hint, doubt=doubt)
+            replace(state, last_try=self.clock(), error=error.brief, hint=error.hint, doubt=doubt, mirror_faults=())
         )
 
     def drop_unfollowed(self) -> tuple[Kernel, ...]:

@@ -2,7 +2,7 @@
 
 import configparser
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from . import sources
@@ -42,9 +42,11 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
     for entry in settings.targets:
         arches = tuple(target.arch for target in entry.targets if _in_scope(str(target), scope))
         for repository in entry.repositories:
-            if entry.enabled and (arches or repository.name in packaged):
+            here = _of(repository, arches)
+            if entry.enabled and (here or repository.name in packaged):
                 # a repository that is read for a package only is read for one architecture only
-                found[repository.name] = _repository(settings, entry, repository, arches or entry.arches[:1])
+                here = here or _of(repository, entry.arches)[:1]
+                found[repository.name] = _repository(settings, entry, repository, here)
     return found
 
 
@@ -63,10 +65,15 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name, module in settings.modules.items():
         if isinstance(module.source, DebianSource) and matches(name, scope.modules):
-            for entry in settings.targets:
-                for repository in entry.repositories:
-                    if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled:
-                        found[repository.name][module.source.debian] = name
+            # the first of those that list the same for other architectures: it is the same package
+            listing = {
+                (entry.distro, entry.series, repository.component): repository.name
+                for entry in settings.targets
+                for repository in reversed(entry.repositories)
+                if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled
+            }
+            for repository_name in listing.values():
+                found[repository_name][module.source.debian] = name
     return dict(found)
 
 
@@ -91,8 +98,8 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 SuiteSource(
                     url=mirrors_of(settings, repository.mirror or entry.distro)[0],
                     suite=repository.suite,
-                    components=(repository.component,),
-                    keyring=repository.keyring or system_keyrings()[0],
+                    components=repository.component,
+                    keyring=repository.keyring or system_keyrings(entry.distro)[0],
                     check_valid_until=repository.check_valid_until,
                 )
                 for repository in entry.repositories
@@ -150,6 +157,12 @@ def buildbot_database(settings: Settings) -> str:
     return f"sqlite:///{settings.state / 'master' / 'state.sqlite'}"
 
 
+def _of(repository: RepositoryAt, arches: Sequence[str]) -> tuple[str, ...]:
+    """Those of the architectures that the repository is read for."""
+    only = repository.arches if isinstance(repository, AptAt) else ()
+    return tuple(arch for arch in arches if not only or arch in only)
+
+
 def _in_scope(target: str, scope: Scope) -> bool:
     """Whether a selector of `target/release` may fit some kernel of this target."""
     return any(matches(target, [selector.split("/")[0]]) for selector in scope.kernels)
@@ -160,19 +173,19 @@ def _repository(settings: Settings, entry: Following, repository: RepositoryAt, 
         name=repository.name,
         distro=entry.distro,
         series=entry.series,
-        arches=tuple(arches),
-        index=_index(repository),
+        arches=arches,
+        index=_index(repository, entry.distro),
         mirrors=mirrors_of(settings, repository.mirror or entry.distro),
         compiler=entry.compiler,
     )
 
 
-def _index(repository: RepositoryAt) -> Index:
+def _index(repository: RepositoryAt, distro: str) -> Index:
     match repository:
         case AptAt():
             return AptIndex(
                 suite=repository.suite,
-                component=repository.component,
-                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
+                components=repository.component,
+                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(distro),
                 check_valid_until=repository.check_valid_until,
             )

@@ -142,17 +142,20 @@ class AptRepo:
         suffixes: Sequence[str] = ("", ".gz", ".xz"),
         extra: Mapping[str, str] | None = None,
         key: Key | None = None,
+        dated: datetime | None = None,
     ) -> None:
         """Writes the indices anew and signs them.
 
         valid_for: from now on, or no Valid-Until. extra: stanzas to append, by architecture, for what
-        no tool would make. key: to sign with, instead of the archive's.
+        no tool would make. key: to sign with, instead of the archive's. dated: when it is to say that it was made.
         """
         shutil.rmtree(self.dist, ignore_errors=True)
         for arch in self.arches:
             text = self.packages(arch) + (extra or {}).get(arch, "")
             self._write(self.dist / "main" / f"binary-{arch}", text.encode(), suffixes, by_hash)
-        (self.dist / "InRelease").write_bytes((key or self.key).sign(self._release(valid_for, by_hash)))
+        (self.dist / "InRelease").write_bytes(
+            (key or self.key).sign(self._release(valid_for, by_hash, dated or datetime.now(UTC)))
+        )
 
     def _write(self, folder: Path, content: bytes, suffixes: Sequence[str], by_hash: bool) -> None:
         (folder / "by-hash" / "SHA256").mkdir(parents=True)
@@ -162,9 +165,8 @@ class AptRepo:
             if by_hash:
                 (folder / "by-hash" / "SHA256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
 
-    def _release(self, valid_for: timedelta | None, by_hash: bool) -> str:
+    def _release(self, valid_for: timedelta | None, by_hash: bool, now: datetime) -> str:
         fields = {"Suite": self.suite, "Codename": self.suite, "Origin": "Test", "Label": self.label}
-        now = datetime.now(UTC)
         fields["Date"] = f"{now:%a, %d %b %Y %H:%M:%S} UTC"
         if valid_for is not None:
             fields["Valid-Until"] = f"{now + valid_for:%a, %d %b %Y %H:%M:%S} UTC"

@@ -30,6 +30,8 @@ def print_sources(found: Sequence[SourceView], *, with_problems: bool, as_json: 
                 click.echo(f"  hint: {each.state.hint}")
             if each.accepted:
                 click.echo(f"  accepted by {each.accepted}: taken at its word at the next look")
+        for fault in each.state.mirror_faults:
+            click.echo(f"{each.name}: a mirror failed, another one answered: {fault}")
         if with_problems:
             for problem in each.problems:
                 click.echo(f"{each.name}: problem: {problem}")

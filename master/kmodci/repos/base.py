@@ -59,7 +59,8 @@ class Wanted:
     """What is looked for in an index."""
 
     prefixes: tuple[str, ...] = ()
-    """of package names; an index is searched for these, because it may list 70,000 packages"""
+    """of package names; an index is searched for these, because it may list 70,000 packages. One may go on behind a
+    `*` with what else the name holds (`linux-*headers-`)"""
     names: frozenset[str] = frozenset()
     """further packages, by their whole name"""
     arches: tuple[str, ...]

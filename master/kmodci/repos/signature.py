@@ -9,8 +9,8 @@ from kmodci.errors import IndexDamaged, KmodciError
 # The hash algorithms that apt refuses too; numbers of RFC 4880, section 9.4: MD5, SHA1, RIPEMD160.
 _WEAK = frozenset({"1", "2", "3"})
 _SECONDS = 60
-_KEYRING = "install debian-archive-keyring, or name one as `keyring:` in targets.yml"
-_UPDATE = "update the keyring (package debian-archive-keyring), or name another as `keyring:` in targets.yml"
+_KEYRING = "install debian-archive-keyring or ubuntu-keyring, or name another as `keyring:` in targets.yml"
+_UPDATE = "update the distribution's keyring (debian-archive-keyring, ubuntu-keyring), or name another in targets.yml"
 
 # Words of the status lines, GnuPG's doc/DETAILS; the first that occurs explains best.
 _REASONS: Mapping[str, tuple[str, str]] = {
