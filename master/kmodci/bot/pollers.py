@@ -40,7 +40,8 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         self.farm = farm
         await super().reconfigService(name=self.name, **self._times(farm))
         if self.doPoll.running:
-            # what is looked for may be new: not in five minutes, but now
+            # what is looked for may be new, or mended: not in five minutes, nor after a pause, but now
+            self._not_before = 0.0
             self.force()
 
     def _times(self, farm: Farm) -> dict[str, object]:
@@ -55,7 +56,7 @@ class FarmPoller(ReconfigurablePollingChangeSource):
             return
         try:
             await self.look()
-            self._faults = 0
+            self._faults, self._not_before = 0, 0.0
         except KmodciError as error:
             self._faults += 1
             # a poll comes a little early or late, and the first one after a fault shall not be missed for that
