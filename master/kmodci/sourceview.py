@@ -54,7 +54,7 @@ class SourceView:
     @property
     def fault(self) -> str:
         """Why the last look failed, without the name again; empty if it did not."""
-        return self.state.error.removeprefix(f"{self.name}: ")
+        return self.state.error.removeprefix(self.name).removeprefix(":").lstrip()
 
     @property
     def problems(self) -> tuple[str, ...]:
