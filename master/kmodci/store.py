@@ -1,7 +1,8 @@
 """What the farm remembers: repositories, kernels, module versions, how builds ended.
 
 SQLite in a file, or PostgreSQL; the tables may live beside Buildbot's own. One writer, the master; the command
-line only reads. Nothing here is the only copy of anything, but for which kernels are gone: the mirrors and the bucket are.
+line only reads. But for the kernels that are gone, nothing here is the only copy of anything: the mirrors and the
+bucket are.
 """
 
 import re
