@@ -20,7 +20,7 @@ RANKS = {
     "decisions": "causes contents coverage discovery doubt elf explanation facts fallover fields headers images keys"
     " manifest matrix modulefile objects overdue publishing retention runrecords runs runview sandbox schema search"
     " selectors settings targetsfile verify",
-    "adapters": "acceptance bootstrap bucket connection downloads embedded engine fetch folder git mirrors paths"
+    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git mirrors paths pools"
     " runstore sources store tables trees workerbundle",
     "farm": "byhand cleanup farm ledger opening planning products recovery sourceview supply survey watch where",
     "top": "bot cli",

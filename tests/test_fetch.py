@@ -1,4 +1,5 @@
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -235,3 +236,111 @@ def test_a_failed_download_keeps_what_was_there(server: WebServer, fetcher: Fetc
     with pytest.raises(Gone):
         fetcher.download(f"{server.url}/none", path, size=len(CONTENT), sha256=SHA256)
     assert [file.read_text() for file in path.parent.iterdir()] == ["older"]
+
+
+def versioned(etag: str, content: bytes = CONTENT) -> Callable[[Handler], None]:
+    """A server that knows versions."""
+
+    def answer(handler: Handler) -> None:
+        same = handler.headers["If-None-Match"] == etag
+        handler.send_response(304 if same else 200)
+        handler.send_header("ETag", etag)
+        handler.send_header("Content-Length", "0" if same else str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(b"" if same else content)
+
+    return answer
+
+
+def test_what_is_known_is_not_sent_again(server: WebServer, fetcher: Fetcher) -> None:
+    url, other = f"{server.url}/file", b"other"
+    server.misbehave("/file", *[versioned('"1"')] * 3, *[versioned('"2"', other)] * 2)
+    assert fetcher.get_unless(url, sha256="", limit=LIMIT) == CONTENT
+    assert fetcher.get_unless(url, sha256=SHA256, limit=LIMIT) is None
+    # whoever knows something else gets it
+    assert fetcher.get_unless(url, sha256="0" * 64, limit=LIMIT) == CONTENT
+    assert fetcher.get_unless(url, sha256=SHA256, limit=LIMIT) == other
+    assert fetcher.get_unless(url, sha256=hashlib.sha256(other).hexdigest(), limit=LIMIT) is None
+
+
+def test_a_date_says_it_too_once_it_is_past(server: WebServer, fetcher: Fetcher) -> None:
+    url, file = f"{server.url}/file", server.folder / "file"
+    os.utime(file, (1700000000, 1700000000))
+    assert fetcher.get_unless(url, sha256="", limit=LIMIT) == CONTENT
+    assert fetcher.get_unless(url, sha256=SHA256, limit=LIMIT) is None
+    os.utime(file)
+    assert fetcher.get_unless(url, sha256=SHA256, limit=LIMIT) == CONTENT
+    # a change within this second would have the same date
+    assert fetcher.get_unless(url, sha256=SHA256, limit=LIMIT) == CONTENT
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 32 Nov 2026 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 -0000"])
+def test_dates_that_are_none(server: WebServer, fetcher: Fetcher, date: str) -> None:
+    def dated(handler: Handler) -> None:
+        assert handler.headers["If-Modified-Since"] is None
+        handler.send_response(200)
+        handler.send_header("Last-Modified", date)
+        handler.send_header("Content-Length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"it")
+
+    server.misbehave("/file", dated, dated)
+    known = ""
+    for _ in range(2):
+        content = fetcher.get_unless(f"{server.url}/file", sha256=known, limit=LIMIT)
+        assert content == b"it"
+        known = hashlib.sha256(content).hexdigest()
+
+
+def test_a_304_that_was_not_asked_for(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", status(304), status(304))
+    with pytest.raises(FetchError, match="304 Not Modified"):
+        fetcher.get(f"{server.url}/file", limit=LIMIT)
+    with pytest.raises(FetchError, match="304 Not Modified"):
+        fetcher.get_unless(f"{server.url}/file", sha256=SHA256, limit=LIMIT)
+
+
+class TestPost:
+    @pytest.fixture
+    def calls(self, server: WebServer) -> list[tuple[str, bytes]]:
+        """What is posted is answered with itself, backwards."""
+        calls: list[tuple[str, bytes]] = []
+
+        def answer(handler: Handler) -> None:
+            calls.append((handler.headers["Content-Type"], handler.body))
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(handler.body)))
+            handler.end_headers()
+            handler.wfile.write(handler.body[::-1])
+
+        server.post = answer
+        return calls
+
+    def test_an_answer(self, server: WebServer, fetcher: Fetcher, calls: list[tuple[str, bytes]]) -> None:
+        assert fetcher.post(f"{server.url}/hub", b"abc", kind="text/xml", limit=10) == b"cba"
+        assert calls == [("text/xml", b"abc")]
+
+    def test_a_passing_fault_is_tried_again(
+        self, server: WebServer, fetcher: Fetcher, calls: list[tuple[str, bytes]]
+    ) -> None:
+        server.misbehave("/hub", status(503))
+        assert fetcher.post(f"{server.url}/hub", b"abc", kind="text/xml", limit=10) == b"cba"
+        assert server.requests == ["/hub", "/hub"]
+
+    def test_more_than_the_limit(self, server: WebServer, fetcher: Fetcher, calls: list[tuple[str, bytes]]) -> None:
+        with pytest.raises(FetchError, match="longer than the 2 bytes"):
+            fetcher.post(f"{server.url}/hub", b"abc", kind="text/xml", limit=2)
+
+    def test_there_is_no_304_for_a_call(self, server: WebServer, fetcher: Fetcher) -> None:
+        server.misbehave("/hub", status(304))
+        with pytest.raises(FetchError, match="304 Not Modified"):
+            fetcher.post(f"{server.url}/hub", b"abc", kind="text/xml", limit=10)
+
+    def test_it_is_not_sent_elsewhere(self, server: WebServer, fetcher: Fetcher) -> None:
+        server.misbehave("/hub", redirect("/file"))
+        with pytest.raises(FetchError, match="302 Found"):
+            fetcher.post(f"{server.url}/hub", b"abc", kind="text/xml", limit=10)
+
+    def test_a_server_that_takes_none(self, server: WebServer, fetcher: Fetcher) -> None:
+        with pytest.raises(FetchError, match="501"):
+            fetcher.post(f"{server.url}/file", b"abc", kind="text/xml", limit=10)

@@ -1,95 +1,100 @@
-"""Header bundles: where they are looked for. An S3 server of our own, mirrors that do not have anything any more."""
+"""Header packages of a real repository on loopback, with a real store and bucket: which may be used, and which not."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
+from benchmarks.aptrepo import Key
+from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, sign_rpm
 from kmodci.bucket import Bucket
-from kmodci.errors import Gone
-from kmodci.keys import headers_key
-from kmodci.matrix import select
+from kmodci.discovery import Repository, look
+from kmodci.downloads import Downloads
+from kmodci.engine import Engine
+from kmodci.errors import IndexDamaged, KmodciError
+from kmodci.fallover import FallOver
+from kmodci.fetch import Fetcher
 from kmodci.model import Kernel
-from kmodci.modulefile import Module, PathSource
 from kmodci.paths import Paths
-from kmodci.schema import Scope
+from kmodci.repos.base import Signed, Trust
+from kmodci.repos.rpm import RpmIndex
 from kmodci.store import Store
 from kmodci.supply import Supply
-from kmodci.watch import bundle_note, bundled
-from support.kernels import kernels
 from support.s3 import bucket, s3
 
+__all__ = ["bucket", "s3"]
 pytestmark = pytest.mark.slow
 
-__all__ = ["bucket", "s3"]
-
-
-class Mirrors:
-    """That have dropped everything."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def download(self, url: str, path: Path, *, size: int, sha256: str) -> None:
-        self.asked.append(url)
-        raise Gone(url, "the server answered 404")
+NAME = "almalinux-9-amd64 baseos"
 
 
 @pytest.fixture
-def mirrors() -> Mirrors:
-    return Mirrors()
+def repo(tmp_path: Path) -> Iterator[RpmRepo]:
+    with RpmRepo(tmp_path / "repo") as made:
+        yield made
 
 
 @pytest.fixture
-def supply(tmp_path: Path, bucket: Bucket, mirrors: Mirrors) -> Supply:
-    store = Store(f"sqlite:///{tmp_path / 'kmodci.sqlite'}")
+def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
+    paths = Paths(tmp_path / "state")
+    paths.state.mkdir()
+    store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
     return Supply(
-        paths=Paths(tmp_path),
+        paths=paths,
         store=store,
         bucket=bucket,
-        downloads=cast(Any, mirrors),
-        engine=cast(Any, SimpleNamespace()),
+        downloads=Downloads(Fetcher(retries=0), FallOver()),
+        engine=Engine("unix:///nowhere", farm="test"),
         recipes={},
-        suites=lambda made: [],
+        suites=lambda recipe: [],
+        trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
         cache_limit=1 << 30,
     )
 
 
-@pytest.fixture
-def kernel() -> Kernel:
-    return replace(kernels()[0], gone=1_000_000.0)
+def listed(repo: RpmRepo, rpm: Path) -> Kernel:
+    """The kernel that a package is, as a poll finds it."""
+    repo.add(rpm)
+    repo.publish()
+    repository = Repository(
+        name=NAME,
+        distro="almalinux",
+        series="9",
+        arches=("amd64",),
+        index=RpmIndex(path=repo.path, signed=Signed.PACKAGES, keyrings=(repo.keyring,)),
+        mirrors=(repo.url,),
+        compiler="gcc-11",
+    )
+    [kernel] = look(repository, Fetcher(), now=datetime.now(UTC)).kernels
+    return kernel
 
 
-def lost(supply: Supply, kernel: Kernel) -> Sequence[str]:
-    """Why its build is not to be tried."""
-    modules = {"loop": Module(source=PathSource(path=Path("/src")), version="1.0")}
-    there = bundled(supply.store)
-    entries = select([kernel], modules, Scope(), toolchains=("gcc-16",), today=date(2026, 11, 24), bundled=there)
-    return [entry.lost for entry in entries]
+def test_a_signed_package_becomes_a_bundle(supply: Supply, repo: RpmRepo, tmp_path: Path) -> None:
+    kernel = listed(repo, sign_rpm(make_kernel_rpm(tmp_path, "5.14.0", "503.el9"), repo.key))
+    bundle = supply.bundle(kernel)
+    assert bundle.path.stat().st_size > 0
+    repo.requests.clear()
+    assert supply.bundle(kernel) == bundle
+    # the signature vouches where the index has no hash: Koji has none
+    unnamed = replace(kernel, headers=(replace(kernel.headers[0], sha256="", size=0),))
+    assert supply.bundle(unnamed).sha256 == bundle.sha256
+    assert repo.requests == [kernel.headers[0].url.removeprefix(repo.url)]
 
 
-def test_a_kernel_that_is_gone_is_built_of_its_bundle_in_the_bucket(
-    supply: Supply, kernel: Kernel, mirrors: Mirrors
-) -> None:
-    sha256 = hashlib.sha256(b"a bundle").hexdigest()
-    supply.bucket.put(headers_key(sha256), b"a bundle")
-    supply.store.put_meta(bundle_note(kernel.headers_digest), sha256)
-    assert lost(supply, kernel) == [""]
-    assert supply.bundle(kernel).path.read_bytes() == b"a bundle"
-    assert mirrors.asked == []
-
-
-def test_a_bundle_that_is_not_there_after_all_is_asked_for_once(
-    supply: Supply, kernel: Kernel, mirrors: Mirrors
-) -> None:
-    supply.store.put_meta(bundle_note(kernel.headers_digest), "0" * 64)
-    assert lost(supply, kernel) == [""]
-    with pytest.raises(Gone):
+@pytest.mark.parametrize("signer", ["nobody", "a stranger"])
+def test_a_package_that_the_vendor_did_not_sign(supply: Supply, repo: RpmRepo, tmp_path: Path, signer: str) -> None:
+    rpm = make_kernel_rpm(tmp_path, "5.14.0", "503.el9")
+    kernel = listed(repo, rpm if signer == "nobody" else sign_rpm(rpm, Key()))
+    with pytest.raises(IndexDamaged, match=r"kernel-devel 5\.14\.0-503\.el9: .*(not signed|in none of the keyrings)"):
         supply.bundle(kernel)
-    assert mirrors.asked == [kernel.headers[0].url]
-    assert lost(supply, kernel) == [kernel.absence]
+    assert list(supply.paths.cache("headers").iterdir()) == []
+    supply.trust = {NAME: Trust(signed=Signed.NO)}
+    assert supply.bundle(kernel).path.exists()
+
+
+def test_a_repository_that_nobody_wrote_down(supply: Supply, repo: RpmRepo, tmp_path: Path) -> None:
+    kernel = replace(listed(repo, make_kernel_rpm(tmp_path, "5.14.0", "503.el9")), repository="other")
+    with pytest.raises(KmodciError, match=r"its repository, other, is not in targets\.yml"):
+        supply.bundle(kernel)

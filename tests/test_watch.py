@@ -234,7 +234,7 @@ def expired(repo: AptRepo) -> None:
 
 
 def another_suite(repo: AptRepo) -> None:
-    repo.suite = "trixie"
+    repo.suite = repo.codename = "trixie"
     repo.publish()
     shutil.copytree(repo.dist, repo.root / "dists" / "bookworm", dirs_exist_ok=True)
 
@@ -280,8 +280,7 @@ def test_one_odd_repository_takes_nothing_away_and_no_other_down(
     assert seen(watch, OTHER).state.last_ok == watch.clock()
 
     # and it gets over it
-    if repos[NAME].suite != "bookworm":
-        repos[NAME].suite = "bookworm"
+    repos[NAME].suite = repos[NAME].codename = "bookworm"
     for deb in kernel_packages(repos[NAME].root.parent / "again", FIRST):
         repos[NAME].add(deb)
     repos[NAME].publish()

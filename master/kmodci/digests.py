@@ -1,4 +1,4 @@
-"""What was read is judged by the size and the hash that a signed index gives for it, while it is being read."""
+"""What was read is judged by the size and the hash that an index gives for it, while it is being read."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -8,20 +8,24 @@ from .errors import IndexDamaged
 _RACE = "a mirror in the middle of its update does this; if it stays, the mirror or a proxy is damaged"
 
 
-def checked(chunks: Iterable[bytes], *, url: str, size: int, sha256: str) -> Iterator[bytes]:
+def checked(
+    chunks: Iterable[bytes], *, url: str, size: int = 0, digest: str = "", algorithm: str = "sha256"
+) -> Iterator[bytes]:
     """Passes the chunks on, and judges them at the end: IndexDamaged unless size (bytes) and hash (hex) agree.
 
-    What was made of the chunks may be used only after the last one has been asked for.
+    What was made of the chunks may be used only after the last one has been asked for. Size 0 and an empty digest are
+    not known, and not judged. algorithm: of the hash, as hashlib names it, where it is another than SHA-256.
     """
-    digest, length = hashlib.sha256(), 0
+    found, length = hashlib.new(algorithm, usedforsecurity=False), 0
     for chunk in chunks:
-        digest.update(chunk)
+        found.update(chunk)
         length += len(chunk)
-        if length > size:
+        if size and length > size:
             break
         yield chunk
-    if length != size:
+    if size and length != size:
         more = "more than that" if length > size else f"{length}"
-        raise IndexDamaged(f"{url}: {size} bytes are signed for, but there are {more}", hint=_RACE)
-    if digest.hexdigest() != sha256:
-        raise IndexDamaged(f"{url}: SHA256 {digest.hexdigest()}, but the signed index says {sha256}", hint=_RACE)
+        raise IndexDamaged(f"{url}: {size} bytes are listed, but there are {more}", hint=_RACE)
+    if digest and found.hexdigest() != digest:
+        name = algorithm.upper()
+        raise IndexDamaged(f"{url}: {name} {found.hexdigest()}, but the index says {digest}", hint=_RACE)

@@ -226,5 +226,7 @@ def input_key(*, build_id: BuildId, module: ModuleVersion, recipe: str, kernel: 
 
 
 def check_module_version(text: str) -> str:
-    """A module version is part of keys in the bucket. Raises BadName."""
+    """A module version is part of keys in the bucket, and of words in containers. Raises BadName."""
+    if "^" in text:
+        raise BadName(f"not a module version: {text[:80]!r}", hint="letters, digits and . + ~ : _ - only")
     return check_version(text, "module version")

@@ -16,7 +16,7 @@ from .settings import load
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, packages, recipes_of, repositories, suites_of
+from .where import bucket_of, packages, recipes_of, repositories, suites_of, trusted
 
 
 def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
@@ -55,6 +55,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         engine=engine,
         recipes=recipes,
         suites=lambda made: suites_of(settings, made),
+        trust=trusted(settings),
         cache_limit=settings.retention.cache,
     )
     runs = RunStore(store)

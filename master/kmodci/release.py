@@ -12,7 +12,7 @@ from .errors import KmodciError
 # digit; a `..` could climb, so it is refused although the characters are.
 _RELEASE = re.compile(r"[0-9][0-9A-Za-z.+~_-]{0,63}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9+._-]{0,62}")
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~:_-]{0,127}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~^:_-]{0,127}")
 
 
 class BadName(KmodciError, ValueError):
@@ -41,7 +41,7 @@ def check_name(text: str, what: str = "name") -> str:
 def check_version(text: str, what: str = "version") -> str:
     """A package or module version, unchanged. Raises BadName."""
     if not _VERSION.fullmatch(text) or ".." in text:
-        raise BadName(f"not a {what}: {text[:80]!r}", hint="letters, digits and . + ~ : _ - only")
+        raise BadName(f"not a {what}: {text[:80]!r}", hint="letters, digits and . + ~ ^ : _ - only")
     return text
 
 

@@ -8,7 +8,7 @@ from .errors import NotFound, SettingsError
 from .modulefile import DebianSource, ModulesFile
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
-from .targetsfile import AptAt, TargetsFile
+from .targetsfile import AptAt, PacmanAt, RpmAt, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
@@ -97,11 +97,13 @@ def _in_targets(targets: TargetsFile) -> Found:
             yield ("targets", at), f"{entry.distro} {entry.series} is here twice: put its repositories under one entry"
         followed.add((entry.distro, entry.series))
         for index, repository in enumerate(entry.repositories):
-            used.add(repository.mirror or entry.distro)
-            if repository.name in names:
-                where: Where = ("targets", at, "repositories", index)
-                yield where, f"{repository.name} is here twice"
-            names.add(repository.name)
+            if isinstance(repository, AptAt | RpmAt | PacmanAt):
+                used.add(repository.mirror or entry.distro)
+            for name in repository.named(entry.targets):
+                if name in names:
+                    where: Where = ("targets", at, "repositories", index)
+                    yield where, f"{name} is here twice"
+                names.add(name)
     for name, toolchain in targets.toolchains.items():
         if (toolchain.distro, toolchain.series) not in followed:
             near = suggestion(toolchain.series, [series for _, series in followed])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,14 +26,17 @@ from .errors import BuildImpossible, EngineError, KmodciError
 from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
-from .model import Evidence, Kernel, ModuleVersion
+from .model import Evidence, Kernel, ModuleVersion, Package
 from .objects import Object
 from .paths import Paths
+from .repos.base import Trust
+from .repos.packages import check_package
 from .retention import CachedFile, overflow
 from .sources import pack
 from .store import Store
 from .watch import bundle_note
 
+_BESIDE_LIMIT = 64 * 1024
 CACHES = ("headers", "pieces", "sources")
 
 
@@ -58,6 +61,8 @@ class Supply:
     """by toolchain"""
     suites: Callable[[Recipe], list[SuiteSource]]
     """where a recipe's packages come from"""
+    trust: Mapping[str, Trust]
+    """what has to vouch for the packages of a repository, by its name"""
     cache_limit: int
     """bytes, of each cache"""
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
@@ -108,9 +113,11 @@ class Supply:
         with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
             folder = Path(name)
             files = []
+            trust = self._trust(kernel)
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                self.downloads.download(package.url, files[-1], size=package.size, sha256=package.sha256)
+                self.downloads.package(package, files[-1])
+                check_package(package, files[-1].read_bytes(), trust, self._beside(package))
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
@@ -137,6 +144,17 @@ class Supply:
         self.prune("headers")
         self.prune("pieces")
         return Bundle(path, sha256)
+
+    def _beside(self, package: Package) -> Callable[[str], bytes]:
+        return lambda end: self.downloads.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)
+
+    def _trust(self, kernel: Kernel) -> Trust:
+        if kernel.repository not in self.trust:
+            raise KmodciError(
+                f"{kernel}: its repository, {kernel.repository}, is not in targets.yml: nothing says whom to believe",
+                hint="write it down there again, `enabled: false` if it is not to be followed any more",
+            )
+        return self.trust[kernel.repository]
 
     def source(self, module: ModuleVersion) -> Path:
         """The module's source as an archive."""

@@ -1,21 +1,47 @@
 """What `targets.yml` may say: what is followed, where that is listed, and with which compilers it is built."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, Name, Url, fitting
+from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
 from .model import Target
+from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
+Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
-Arches = tuple[Literal["amd64", "arm64"], ...]
 _ONE_OR_MORE = BeforeValidator(lambda data: (data,) if isinstance(data, str) else data)
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[tuple[Url, ...], _ONE_OR_MORE, NOT_EMPTY]
+_BUILDS = re.compile(r"[0-9A-Za-z*?.+~^_-]{1,64}")
+_KEY = re.compile(r"[0-9a-f]{8}")
+_FOLDER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._~+/-]*")
+
+
+def check_path_or_url(text: str) -> str:
+    """Of a folder, with `$basearch` at most."""
+    checked = check_url(text) if "://" in text else text.strip("/")
+    rest = checked.replace("$basearch", "")
+    if "$" in rest or ".." in rest or not ("://" in text or _FOLDER.fullmatch(checked)):
+        raise ValueError(f"neither a path below a mirror nor a URL: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
+
+
+def check_list_url(text: str) -> str:
+    """With `$basearch` at most."""
+    checked = check_url(text)
+    if "$" in checked.replace("$basearch", "") or "#" in checked:
+        raise ValueError(f"not the URL of a list: {text[:120]!r} ($basearch is all that is replaced)")
+    return checked
+
+
+ListUrl = Annotated[str, AfterValidator(check_list_url)]
+"""in which `$basearch` stands for x86_64 or aarch64"""
 
 
 class AptAt(Section):
@@ -23,8 +49,8 @@ class AptAt(Section):
 
     suite: Name
     component: Annotated[tuple[Name, ...], _ONE_OR_MORE, NOT_EMPTY] = ("main",)
-    arches: Arches = ()
-    """only these of its target's; all of them if not said"""
+    arches: Arches | None = None
+    """of the series', those that this mirror has; all if not said"""
     mirror: str = ""
     """which mirror; the distribution's own if not said"""
     keyring: ConfigPath | None = None
@@ -38,14 +64,129 @@ class AptAt(Section):
             raise ValueError("check_valid_until: false needs a reason: an index that may be old hides new kernels")
         return self
 
-    @property
-    def name(self) -> str:
-        """`bookworm-security main`, `noble main universe arm64`"""
-        return " ".join((self.suite, *self.component, *self.arches))
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """The repositories that this is, with the targets that each has kernels for: `bookworm-security main`.
+
+        With the architectures where they are not all: `noble main universe arm64`.
+        """
+        here = tuple(each for each in targets if not self.arches or each.arch in self.arches)
+        return {" ".join((self.suite, *self.component, *(self.arches or ()))): here} if here else {}
+
+
+class SignedAt(Section):
+    """A repository whose vendor signs this or that of it, or nothing."""
+
+    signed: Signed
+    keyring: ConfigPath | None = None
+    """whose signatures count; as the vendor publishes it"""
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _is_believed_for_a_reason(self) -> Self:
+        if self.signed is not Signed.NO and self.keyring is None:
+            raise ValueError(f"signed: {self.signed} needs a keyring: the file with the vendor's keys")
+        if self.signed is Signed.NO and not self.reason:
+            raise ValueError("signed: no needs a reason: whoever is between here and the mirror can change everything")
+        return self
+
+
+class RpmFolder(SignedAt):
+    """An rpm repository: a folder with repodata in it, or one for each architecture."""
+
+    name: Name
+    """`baseos`"""
+    arches: Arches | None = None
+    """of the series', those that it has; all if not said"""
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for each architecture: `almalinux-9-amd64 baseos`."""
+        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
+
+
+class RpmAt(RpmFolder):
+    """One whose place is known."""
+
+    rpm: Annotated[str, AfterValidator(check_path_or_url)]
+    """below the mirror, or a whole URL; `$basearch` in it stands for x86_64 or aarch64"""
+    mirror: str = ""
+    """which mirror; the distribution's own if not said"""
+
+    @model_validator(mode="after")
+    def _is_in_one_place(self) -> Self:
+        if self.mirror and "://" in self.rpm:
+            raise ValueError("rpm: is a whole URL, so there is no mirror: to look below")
+        return self
+
+    def rpm_for(self, arch: str) -> str:
+        """Path or URL, for an architecture."""
+        return self.rpm.replace("$basearch", MACHINES[arch])
+
+
+class MirrorlistAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server answers with their base URLs, one per line."""
+
+    mirrorlist: ListUrl
+
+
+class MetalinkAt(RpmFolder):
+    """One whose mirrors are asked for; the vendor's server also says which index is the newest."""
+
+    metalink: ListUrl
+
+
+class PacmanAt(SignedAt):
+    """A pacman repository of Arch, or what Arch's archive has of one."""
+
+    pacman: Name
+    """`core`"""
+    mirror: Annotated[str, AfterValidator(lambda text: check_url(text) if "://" in text else text)] = ""
+    """which mirror, or its base URL; the distribution's own if not said"""
+    archive_since: date | None = None
+    """the mirror is an archive, which has each day from this one on"""
+
+    @model_validator(mode="after")
+    def _is_signed_where_it_can_be(self) -> Self:
+        if self.archive_since and self.signed is Signed.INDEX:
+            raise ValueError("signed: index cannot be: an archive does not keep the signatures of databases")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`: `arch-rolling-amd64 core`, `arch-rolling-amd64 core archive`."""
+        return {f"{each} {self.pacman}{' archive' if self.archive_since else ''}": (each,) for each in targets}
+
+
+class KojiAt(RpmFolder):
+    """A package's builds in Koji, each of which has its folders."""
+
+    koji: Name
+    """the package: `kernel`"""
+    hub: Url
+    """answers XML-RPC"""
+    files: Url
+    """what packages/ is below"""
+    builds: Annotated[str, fitting(_BUILDS, "a pattern of releases (*.fc42)")]
+    newest: int = Field(default=50, ge=1, le=1000)
+    """how many of the builds at most"""
+    key: Annotated[str, fitting(_KEY, "the id of a key: 8 hex digits")] = ""
+    """whose signed copies are taken; the packages as they were built if not said"""
+    insecure: bool = False
+    """true: http will do"""
+
+    @model_validator(mode="after")
+    def _is_what_koji_has(self) -> Self:
+        if self.signed is Signed.INDEX:
+            raise ValueError("signed: index cannot be: a hub signs nothing of what it answers")
+        if self.signed is Signed.PACKAGES and not self.key:
+            raise ValueError("signed: packages needs a key: the id of the vendor's, which names the signed copies")
+        if self.insecure and not self.reason:
+            raise ValueError("insecure: true needs a reason: whoever is between here and the hub can change everything")
+        if not self.insecure and not (self.hub.startswith("https://") and self.files.startswith("https://")):
+            raise ValueError("hub: and files: should be https:// (or say `insecure: true` with a `reason:`)")
+        return self
 
 
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite",)
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji")
 
 
 def _which_kind(data: object) -> str | None:
@@ -55,7 +196,12 @@ def _which_kind(data: object) -> str | None:
 
 
 RepositoryAt = Annotated[
-    Annotated[AptAt, Tag("(suite)")],
+    Annotated[AptAt, Tag("(suite)")]
+    | Annotated[RpmAt, Tag("(rpm)")]
+    | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
+    | Annotated[MetalinkAt, Tag("(metalink)")]
+    | Annotated[PacmanAt, Tag("(pacman)")]
+    | Annotated[KojiAt, Tag("(koji)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,
@@ -69,7 +215,7 @@ class Following(Section):
 
     distro: Name
     series: Name
-    arches: Annotated[Arches, NOT_EMPTY]
+    arches: Arches
     repositories: Annotated[tuple[RepositoryAt, ...], NOT_EMPTY]
     compiler: Compiler = ""
     """of its kernels, where neither their packages nor their configuration say"""
@@ -96,9 +242,15 @@ class Following(Section):
 
     @model_validator(mode="after")
     def _has_its_repositories_arches(self) -> "Following":
-        for repository in self.repositories:
-            if isinstance(repository, AptAt) and (other := set(repository.arches) - set(self.arches)):
-                raise ValueError(f"{repository.name}: {', '.join(sorted(other))} is none of its arches")
+        for number, repository in enumerate(self.repositories):
+            if isinstance(repository, AptAt) and (other := set(repository.arches or ()) - set(self.arches)):
+                raise ValueError(f"repositories[{number}]: {', '.join(sorted(other))} is none of its arches")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_arch_has(self) -> "Following":
+        if any(isinstance(each, PacmanAt) for each in self.repositories) and self.arches != ("amd64",):
+            raise ValueError("arches: Arch has amd64 only (Arch Linux ARM is another project, with other mirrors)")
         return self
 
 

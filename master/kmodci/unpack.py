@@ -11,8 +11,9 @@ import lzma
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import zstandard
@@ -81,6 +82,22 @@ def decompressed(content: bytes) -> Readable:
     return stream
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A member of an archive of any format, as it says itself, before it is judged."""
+
+    name: str
+    kind: Kind | None
+    """None for what is neither file, folder nor symbolic link"""
+    executable: bool = False
+    link: str | None = None
+    """where a symbolic link points; of a file, the member that it is a hard link to, if it is one"""
+    size: int = 0
+    """bytes"""
+    read: Callable[[], bytes] = bytes
+    """a file's content; to be called before the next entry is asked for"""
+
+
 def members(
     tar: tarfile.TarFile,
     *,
@@ -88,7 +105,18 @@ def members(
     place: Callable[[str], str],
     limits: Limits | None = None,
 ) -> Iterator[Member]:
-    """The members of a tar, in its order, under the names that `place` gives them ("" leaves one out).
+    """The members of a tar, as `judged` lets them through."""
+    return judged(map(partial(_entry, tar), tar), what=what, place=place, limits=limits)
+
+
+def judged(
+    entries: Iterable[Entry],
+    *,
+    what: str,
+    place: Callable[[str], str],
+    limits: Limits | None = None,
+) -> Iterator[Member]:
+    """The members of an archive, in its order, under the names that `place` gives them ("" leaves one out).
 
     what: the archive's name, for messages; place: from a clean relative name to another. Links are
     rewritten to fit the new places. Raises IndexDamaged for anything that could do harm.
@@ -97,17 +125,40 @@ def members(
     judge = _Judge(what, place)
     size = 0
     try:
-        for count, info in enumerate(tar):
-            size += info.size
+        for count, entry in enumerate(entries):
+            size += entry.size
             if count >= limits.members or size > limits.size:
                 raise IndexDamaged(
                     f"{what}: more than {limits.members} members or {limits.size >> 20} MiB unpacked",
                     hint="nothing we know is this large; it looks like a bomb",
                 )
-            if member := judge.member(tar, info):
+            if member := judge.member(entry):
                 yield member
     except DAMAGE as damage:
         raise IndexDamaged(f"{what}: damaged archive: {damage}") from damage
+
+
+def _entry(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Entry:
+    def read() -> bytes:
+        file = tar.extractfile(info)
+        return file.read() if file else b""
+
+    return Entry(
+        name=info.name,
+        kind=_kind(info),
+        executable=bool(info.mode & 0o111),
+        link=info.linkname if info.issym() or info.islnk() else None,
+        size=info.size,
+        read=read,
+    )
+
+
+def _kind(info: tarfile.TarInfo) -> Kind | None:
+    if info.isdir():
+        return Kind.FOLDER
+    if info.issym():
+        return Kind.LINK
+    return Kind.FILE if info.isreg() or info.islnk() else None
 
 
 class _Judge:
@@ -119,27 +170,28 @@ class _Judge:
         self._folders: set[str] = set()
         self._files: dict[str, Member] = {}
 
-    def member(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member | None:
-        original = self._clean(info.name)
+    def member(self, entry: Entry) -> Member | None:
+        original = self._clean(entry.name)
         name = self._place(original)
         if not name:
             return None
         for parent in _parents(name):
             if parent in self._links:
-                raise self._refuse(info.name, "is below a symbolic link")
+                raise self._refuse(entry.name, "is below a symbolic link")
             self._folders.add(parent)
-        if info.isdir():
-            return Member(name=name, kind=Kind.FOLDER)
-        if info.issym():
-            return self._link(info, original, name)
-        if info.islnk():
-            return self._hard_link(info, name)
-        if not info.isreg():
-            raise self._refuse(info.name, "is neither file, folder nor link")
-        file = tar.extractfile(info)
-        member = Member(name=name, data=file.read() if file else b"", executable=bool(info.mode & 0o111))
-        self._files[name] = member
-        return member
+        match entry.kind:
+            case Kind.FOLDER:
+                return Member(name=name, kind=Kind.FOLDER)
+            case Kind.LINK:
+                return self._link(entry.name, original, name, entry.link or "")
+            case Kind.FILE if entry.link is not None:
+                return self._hard_link(entry.name, name, entry.link)
+            case Kind.FILE:
+                member = Member(name=name, data=entry.read(), executable=entry.executable)
+                self._files[name] = member
+                return member
+            case _:
+                raise self._refuse(entry.name, "is neither file, folder nor link")
 
     def _clean(self, name: str) -> str:
         if name.startswith("/") or ".." in name.split("/"):
@@ -148,22 +200,22 @@ class _Judge:
             raise self._refuse(name, "has control characters in its name")
         return posixpath.normpath(name)
 
-    def _link(self, info: tarfile.TarInfo, original: str, name: str) -> Member | None:
+    def _link(self, called: str, original: str, name: str, link: str) -> Member | None:
         # two slashes at the start stay two (POSIX, 4.13 Pathname Resolution)
-        goal = posixpath.normpath(posixpath.join("/", posixpath.dirname(original), info.linkname))
-        climbs = posixpath.normpath(posixpath.join(posixpath.dirname(original), info.linkname)).startswith("..")
+        goal = posixpath.normpath(posixpath.join("/", posixpath.dirname(original), link))
+        climbs = posixpath.normpath(posixpath.join(posixpath.dirname(original), link)).startswith("..")
         target = "" if climbs or not goal.isprintable() else self._place(goal.lstrip("/"))
         if target == name:
             return None  # two places that became one
         if not target or name in self._folders:
-            raise self._refuse(info.name, f"is a link out of the tree or over it, to {info.linkname[:80]!r}")
+            raise self._refuse(called, f"is a link out of the tree or over it, to {link[:80]!r}")
         self._links.add(name)
         return Member(name=name, kind=Kind.LINK, target=posixpath.relpath(target, posixpath.dirname(name) or "."))
 
-    def _hard_link(self, info: tarfile.TarInfo, name: str) -> Member:
-        known = self._files.get(self._place(self._clean(info.linkname)))
+    def _hard_link(self, called: str, name: str, link: str) -> Member:
+        known = self._files.get(self._place(self._clean(link)))
         if known is None:
-            raise self._refuse(info.name, f"is a hard link to {info.linkname[:80]!r}, which is not there")
+            raise self._refuse(called, f"is a hard link to {link[:80]!r}, which is not there")
         return Member(name=name, data=known.data, executable=known.executable)
 
     def _refuse(self, name: str, why: str) -> IndexDamaged:

@@ -2,8 +2,9 @@
 
 import configparser
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from . import sources
 from .bootstrap import SuiteSource
@@ -15,13 +16,31 @@ from .images import Recipe, recipe
 from .mirrors import system_keyrings, system_mirrors
 from .model import Target
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
+from .paths import Paths
 from .repos.apt import AptIndex
-from .repos.base import Index
+from .repos.base import MACHINES, Index, Signed, Trust
+from .repos.koji import KojiIndex
+from .repos.mirrored import MirroredIndex
+from .repos.pacman import PacmanIndex
+from .repos.pacmanarchive import PacmanArchive
+from .repos.remembered import Remembered
+from .repos.rpm import RpmIndex
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import AptAt, Following, RepositoryAt
+from .targetsfile import (
+    AptAt,
+    Following,
+    KojiAt,
+    MetalinkAt,
+    MirrorlistAt,
+    PacmanAt,
+    RepositoryAt,
+    RpmAt,
+    RpmFolder,
+    SignedAt,
+)
 
 
 def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
@@ -40,23 +59,35 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
     packaged = packages(settings, scope)
     found: dict[str, Repository] = {}
     for entry in settings.targets:
-        arches = tuple(target.arch for target in entry.targets if _in_scope(str(target), scope))
-        for repository in entry.repositories:
-            here = _of(repository, arches)
-            if entry.enabled and (here or repository.name in packaged):
-                # a repository that is read for a package only is read for one architecture only
-                here = here or _of(repository, entry.arches)[:1]
-                found[repository.name] = _repository(settings, entry, repository, here)
+        for repository in entry.repositories if entry.enabled else ():
+            for name, targets in repository.named(entry.targets).items():
+                arches = tuple(target.arch for target in targets if _in_scope(str(target), scope))
+                if arches or name in packaged:
+                    # a repository that is read for a package only is read for one architecture only
+                    found[name] = _repository(settings, entry, repository, name, arches or (targets[0].arch,))
     return found
 
 
 def followed(settings: Settings) -> dict[str, frozenset[Target]]:
     """What targets.yml follows, whatever the scope: the targets of each repository."""
     return {
-        repository.name: frozenset(entry.targets)
+        name: frozenset(targets)
         for entry in settings.targets
         for repository in entry.repositories
+        for name, targets in repository.named(entry.targets).items()
         if entry.enabled
+    }
+
+
+def trusted(settings: Settings) -> dict[str, Trust]:
+    """What has to vouch for the packages of each repository, by its name; of those, too, that are not followed now."""
+    return {
+        name: Trust(signed=repository.signed, keyrings=_keyrings(repository))
+        if isinstance(repository, SignedAt)
+        else Trust()
+        for entry in settings.targets
+        for repository in entry.repositories
+        for name in repository.named(entry.targets)
     }
 
 
@@ -67,13 +98,14 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
         if isinstance(module.source, DebianSource) and matches(name, scope.modules):
             # the first of those that list the same for other architectures: it is the same package
             listing = {
-                (entry.distro, entry.series, repository.component): repository.name
+                (entry.distro, entry.series, repository.component): each
                 for entry in settings.targets
                 for repository in reversed(entry.repositories)
                 if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled
+                for each in repository.named(entry.targets)
             }
-            for repository_name in listing.values():
-                found[repository_name][module.source.debian] = name
+            for each in listing.values():
+                found[each][module.source.debian] = name
     return dict(found)
 
 
@@ -157,35 +189,81 @@ def buildbot_database(settings: Settings) -> str:
     return f"sqlite:///{settings.state / 'master' / 'state.sqlite'}"
 
 
-def _of(repository: RepositoryAt, arches: Sequence[str]) -> tuple[str, ...]:
-    """Those of the architectures that the repository is read for."""
-    only = repository.arches if isinstance(repository, AptAt) else ()
-    return tuple(arch for arch in arches if not only or arch in only)
-
-
 def _in_scope(target: str, scope: Scope) -> bool:
     """Whether a selector of `target/release` may fit some kernel of this target."""
     return any(matches(target, [selector.split("/")[0]]) for selector in scope.kernels)
 
 
-def _repository(settings: Settings, entry: Following, repository: RepositoryAt, arches: tuple[str, ...]) -> Repository:
+def _repository(
+    settings: Settings, entry: Following, repository: RepositoryAt, name: str, arches: tuple[str, ...]
+) -> Repository:
+    index, mirrors = _index(settings, entry, repository, arches[0])
     return Repository(
-        name=repository.name,
+        name=name,
         distro=entry.distro,
         series=entry.series,
         arches=arches,
-        index=_index(repository, entry.distro),
-        mirrors=mirrors_of(settings, repository.mirror or entry.distro),
+        index=index,
+        mirrors=mirrors,
         compiler=entry.compiler,
     )
 
 
-def _index(repository: RepositoryAt, distro: str) -> Index:
+def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch: str) -> tuple[Index, tuple[str, ...]]:
+    """How a repository is read, and the base URLs that it is read from. arch: of one that has each its own."""
     match repository:
         case AptAt():
-            return AptIndex(
+            index = AptIndex(
                 suite=repository.suite,
                 components=repository.component,
-                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(distro),
+                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(entry.distro),
                 check_valid_until=repository.check_valid_until,
             )
+            return index, mirrors_of(settings, repository.mirror or entry.distro)
+        case RpmAt():
+            path = repository.rpm_for(arch)
+            if "://" in path:
+                return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
+            rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
+            return rpm, mirrors_of(settings, repository.mirror or entry.distro)
+        case MirrorlistAt():
+            return _of_list(repository, repository.mirrorlist, arch, is_metalink=False)
+        case MetalinkAt():
+            return _of_list(repository, repository.metalink, arch, is_metalink=True)
+
+        case PacmanAt():
+            mirror = repository.mirror
+            return _pacman(settings, repository), (
+                (mirror,) if "://" in mirror else mirrors_of(settings, mirror or entry.distro)
+            )
+        case KojiAt():
+            koji = KojiIndex(
+                hub=repository.hub,
+                package=repository.koji,
+                builds=repository.builds,
+                newest=repository.newest,
+                key=repository.key,
+                remembered=_remembered(settings),
+            )
+            return koji, (repository.files,)
+
+
+def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:
+    rpm = RpmIndex(signed=repository.signed, keyrings=_keyrings(repository))
+    index = MirroredIndex(index=rpm, basearch=MACHINES[arch], is_metalink=is_metalink)
+    return index, (url.replace("$basearch", index.basearch),)
+
+
+def _pacman(settings: Settings, repository: PacmanAt) -> Index:
+    if since := repository.archive_since:
+        return PacmanArchive(repository=repository.pacman, since=since, remembered=_remembered(settings))
+    keyrings = _keyrings(repository) if repository.signed is Signed.INDEX else ()
+    return PacmanIndex(repository=repository.pacman, keyrings=keyrings)
+
+
+def _remembered(settings: Settings) -> Remembered:
+    return Remembered(Paths(settings.state).cache("listed"))
+
+
+def _keyrings(repository: SignedAt) -> tuple[Path, ...]:
+    return (repository.keyring,) if repository.keyring else ()

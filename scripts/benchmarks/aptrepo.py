@@ -9,6 +9,7 @@ with AptRepo(tmp_path) as repo:
 
 import gzip
 import hashlib
+import itertools
 import lzma
 import os
 import shutil
@@ -35,28 +36,36 @@ _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 class Key:
     """An OpenPGP key pair in a folder of its own."""
 
-    def __init__(self, *, lived: tuple[datetime, timedelta] | None = None) -> None:
-        """lived: when it was made and for how long it is good; now and for ever if not given."""
+    name = "Test Archive <archive@example.org>"
+
+    def __init__(self, *, lived: tuple[datetime, timedelta] | None = None, algorithm: str = "ed25519") -> None:
+        """lived: when it was made and for how long it is good; now and for ever if not given. algorithm: gpg's."""
         # gpg-agent's socket is in here, and the path of a socket must be short: so not in tmp_path
-        self._home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
-        weakref.finalize(self, _forget, self._home)
+        self.home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
+        weakref.finalize(self, _forget, self.home)
         self._clock: list[str] = []
         expires = "never"
         if lived:
             self._clock = ["--faked-system-time", lived[0].strftime("%Y%m%dT%H%M%S!")]
             expires = f"seconds={int(lived[1].total_seconds())}"
-        self._gpg("--quick-gen-key", "Test Archive <archive@example.org>", "ed25519", "sign", expires)
-        self.keyring = self._home / "keyring.gpg"
+        self._gpg("--quick-gen-key", self.name, algorithm, "sign", expires)
+        self.keyring = self.home / "keyring.gpg"
         self.keyring.write_bytes(self._gpg("--export"))
+        self.armoured = self.home / "RPM-GPG-KEY-test"
+        self.armoured.write_bytes(b"What is signed with this is from the test.\n\n" + self._gpg("--armor", "--export"))
 
     def sign(self, text: str, *options: str) -> bytes:
         """Clear-signed, as InRelease is. options: further ones for gpg."""
-        return self._gpg(*options, "--clearsign", text=text)
+        return self._gpg(*options, "--clearsign", content=text.encode())
 
-    def _gpg(self, *arguments: str, text: str = "") -> bytes:
-        options = ["--homedir", str(self._home), "--batch", "--quiet", "--passphrase", "", *self._clock]
+    def sign_detached(self, content: bytes, *options: str) -> bytes:
+        """As repomd.xml.asc is; with --no-armor as rpm's headers have it."""
+        return self._gpg("--armor", *options, "--detach-sign", content=content)
+
+    def _gpg(self, *arguments: str, content: bytes = b"") -> bytes:
+        options = ["--homedir", str(self.home), "--batch", "--quiet", "--passphrase", "", *self._clock]
         command = ["gpg", *options, "--pinentry-mode", "loopback", *arguments]
-        done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+        done = subprocess.run(command, input=content, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 
@@ -74,9 +83,10 @@ def archive_key() -> Key:
 
 
 class AptRepo:
-    """A repository of one suite and the component main. `requests` are the paths that were asked for.
+    """A repository of one suite. `requests` are the paths that were asked for.
 
-    Its files are in `folder`/mirror; what is there already is served.
+    Its files are in `folder`/mirror; what is there already is served. codename: the suite's name if not said, which
+    it is not with Ubuntu's noble-updates.
     """
 
     def __init__(
@@ -85,15 +95,19 @@ class AptRepo:
         *,
         suite: str = "bookworm",
         arches: Sequence[str] = ("amd64", "arm64"),
+        components: Sequence[str] = ("main",),
         label: str = "Test",
+        codename: str = "",
     ) -> None:
         self.suite = suite
+        self.codename = codename or suite
+        self.components = tuple(components)
         self.label = label
         self.arches = tuple(arches)
         self.root = folder / "mirror"
         self.key = archive_key()
-        self._pool = self.root / "pool"
-        self._pool.mkdir(parents=True, exist_ok=True)
+        for component in self.components:
+            (self.root / _pool(component)).mkdir(parents=True, exist_ok=True)
         self._server = WebServer(self.root)
 
     def __enter__(self) -> Self:
@@ -125,13 +139,13 @@ class AptRepo:
     def dist(self) -> Path:
         return self.root / "dists" / self.suite
 
-    def add(self, deb: Path) -> None:
+    def add(self, deb: Path, component: str = "main") -> None:
         """Puts a package into the pool; listed from the next `publish` on."""
-        shutil.copy(deb, self._pool / deb.name)
+        shutil.copy(deb, self.root / _pool(component) / deb.name)
 
-    def packages(self, arch: str) -> str:
+    def packages(self, arch: str, component: str = "main") -> str:
         """What Packages of an architecture would say now."""
-        command = ["apt-ftparchive", "--arch", arch, "packages", "pool"]
+        command = ["apt-ftparchive", "--arch", arch, "packages", _pool(component)]
         return subprocess.run(command, cwd=self.root, capture_output=True, check=True, text=True).stdout
 
     def publish(
@@ -146,13 +160,13 @@ class AptRepo:
     ) -> None:
         """Writes the indices anew and signs them.
 
-        valid_for: from now on, or no Valid-Until. extra: stanzas to append, by architecture, for what
+        valid_for: from now on, or no Valid-Until. extra: stanzas to append to main, by architecture, for what
         no tool would make. key: to sign with, instead of the archive's. dated: when it is to say that it was made.
         """
         shutil.rmtree(self.dist, ignore_errors=True)
-        for arch in self.arches:
-            text = self.packages(arch) + (extra or {}).get(arch, "")
-            self._write(self.dist / "main" / f"binary-{arch}", text.encode(), suffixes, by_hash)
+        for component, arch in itertools.product(self.components, self.arches):
+            text = self.packages(arch, component) + ((extra or {}).get(arch, "") if component == "main" else "")
+            self._write(self.dist / component / f"binary-{arch}", text.encode(), suffixes, by_hash)
         (self.dist / "InRelease").write_bytes(
             (key or self.key).sign(self._release(valid_for, by_hash, dated or datetime.now(UTC)))
         )
@@ -166,7 +180,7 @@ class AptRepo:
                 (folder / "by-hash" / "SHA256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
 
     def _release(self, valid_for: timedelta | None, by_hash: bool, now: datetime) -> str:
-        fields = {"Suite": self.suite, "Codename": self.suite, "Origin": "Test", "Label": self.label}
+        fields = {"Suite": self.suite, "Codename": self.codename, "Origin": "Test", "Label": self.label}
         fields["Date"] = f"{now:%a, %d %b %Y %H:%M:%S} UTC"
         if valid_for is not None:
             fields["Valid-Until"] = f"{now + valid_for:%a, %d %b %Y %H:%M:%S} UTC"
@@ -178,6 +192,10 @@ class AptRepo:
     def _ftparchive_release(self) -> str:
         command = ["apt-ftparchive", "release", str(self.dist)]
         return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def _pool(component: str) -> str:
+    return "pool" if component == "main" else f"pool-{component}"
 
 
 def _without(text: str, field: str) -> str:
@@ -197,19 +215,25 @@ def make_deb(
     with tempfile.TemporaryDirectory(prefix="deb-") as temporary:
         root = Path(temporary)
         root.chmod(0o755)
-        control = {"Package": name, "Version": version, "Architecture": arch, "Maintainer": "Test <t@example.org>"}
-        control |= {**(fields or {}), "Description": "made for a test"}
-        (root / "DEBIAN").mkdir()
-        (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
         for path, content in (files or {}).items():
             target = root / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content if isinstance(content, bytes) else content.encode())
-        folder.mkdir(parents=True, exist_ok=True)
-        deb = folder / f"{name}_{version.replace(':', '%3a')}_{arch}.deb"
-        command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(deb)]
-        # the same package again has the same digest, whenever it is made (dpkg-deb(1), SOURCE_DATE_EPOCH)
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+        control = {"Package": name, "Version": version, "Architecture": arch, "Maintainer": "Test <t@example.org>"}
+        return build_deb(folder, root, {**control, **(fields or {})})
+
+
+def build_deb(folder: Path, root: Path, fields: Mapping[str, str], *, compression: str = "none") -> Path:
+    """A package of what is in root, in a folder. fields: of its control file; compression: as dpkg-deb calls it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (root / "DEBIAN").mkdir()
+    control = {**fields, "Description": "made for a test"}
+    (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
+    version = fields["Version"].replace(":", "%3a")
+    deb = folder / f"{fields['Package']}_{version}_{fields['Architecture']}.deb"
+    command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(deb)]
+    # the same package again has the same digest, whenever it is made (dpkg-deb(1), SOURCE_DATE_EPOCH)
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
     return deb
 
 

@@ -16,7 +16,11 @@ class Handler(SimpleHTTPRequestHandler):
     """What a fault is given: the request, to be answered as the fault likes."""
 
     protocol_version = "HTTP/1.1"
+    # an answer is written in pieces, each of which would wait 40 ms for the other side's acknowledgement
+    disable_nagle_algorithm = True
     server: "WebServer"
+    body: bytes
+    """what was posted"""
 
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
@@ -25,6 +29,15 @@ class Handler(SimpleHTTPRequestHandler):
             fault(self)
         else:
             super().do_GET()
+
+    def do_POST(self) -> None:
+        self.server.requests.append(self.path)
+        self.body = self.rfile.read(int(self.headers["Content-Length"]))
+        fault = self.server.next_fault(self.path) or self.server.post
+        if fault:
+            fault(self)
+        else:
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED)
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
@@ -40,6 +53,8 @@ class WebServer(ThreadingHTTPServer):
         self.folder = folder
         self.requests: list[str] = []
         self.ended = threading.Event()
+        self.post: Callable[[Handler], None] | None = None
+        """answers what is posted"""
         self._faults: dict[str, list[Callable[[Handler], None]]] = {}
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 

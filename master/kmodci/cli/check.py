@@ -36,11 +36,14 @@ def check(config: Path, as_json: bool) -> None:
 
 
 def _facts(settings: Settings) -> dict[str, list[str]]:
-    entries = settings.targets
+    entries = [entry for entry in settings.targets if entry.enabled]
     return {
         "modules": list(settings.modules),
         "targets": [str(target) for entry in entries for target in entry.targets],
-        "repositories": [each.name for entry in entries for each in entry.repositories],
+        "repositories": [
+            name for entry in entries for each in entry.repositories for name in each.named(entry.targets)
+        ],
+        "not enabled": [f"{entry.distro} {entry.series}" for entry in settings.targets if not entry.enabled],
         "toolchains": list(settings.toolchains),
         "scopes": list(settings.scopes),
         "known failures": [failure.builds for failure in settings.known_failures],

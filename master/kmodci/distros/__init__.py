@@ -4,11 +4,30 @@ from collections.abc import Mapping
 
 from kmodci.model import Kernel, Target
 
+from .amazon import Amazon
+from .arch import Arch
 from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
 from .debian import Debian
+from .oracle import Oracle
+from .photon import Photon
+from .redhat import Redhat
+from .suse import Suse
+from .ubuntu import Ubuntu
 
 DISTROS: Mapping[str, Distro] = {
+    "almalinux": Redhat(),
+    "amzn": Amazon(),
+    "arch": Arch(),
+    "centos": Redhat(),
     "debian": Debian(),
+    "fedora": Redhat(),
+    "ol": Oracle(),
+    "opensuse": Suse(),
+    "photon": Photon(),
+    "rhel": Redhat(),
+    "rocky": Redhat(),
+    "sles": Suse(),
+    "ubuntu": Ubuntu(),
 }
 
 

@@ -8,11 +8,7 @@ so metapackages (`linux-headers-amd64`) and the common parts are no kernels.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cmp_to_key
-
-from debian.debian_support import version_compare
+from collections.abc import Iterable, Mapping, Sequence
 
 from kmodci.errors import KmodciError
 from kmodci.model import Kernel, Target
@@ -20,15 +16,12 @@ from kmodci.release import check_release
 from kmodci.repos.base import Dependency, Listed
 
 from .base import BUILD_ARCH, Found, Layout, Place, Tree
+from .debs import Unresolved, by_name, compare, dependencies, resolve
 
 _HEADERS = "linux-headers-"
 _KBUILD = "linux-kbuild-"
 _COMMON = re.compile(r"linux-headers-(?P<abi>.+)-common(?:-rt)?")
 _COMPILER = re.compile(r"(?:linux-compiler-)?(?P<toolchain>gcc-[0-9]+)(?:-x86|-arm|-for-host)?")
-
-
-class _Unresolved(KmodciError):
-    """A header package cannot be used, and why."""
 
 
 class Debian:
@@ -43,13 +36,11 @@ class Debian:
 
     def compare(self, version: str, other: str) -> int:
         """deb-version(7)."""
-        return int(version_compare(version, other))
+        return compare(version, other)
 
     def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
         unique = tuple(dict.fromkeys(listed))
-        index: defaultdict[str, list[Listed]] = defaultdict(list)
-        for package in unique:
-            index[package.name].append(package)
+        index = by_name(unique)
         kernels: list[Kernel] = []
         problems: list[str] = []
         for package in unique:
@@ -66,12 +57,12 @@ class Debian:
         return Layout(trees=tuple(map(_tree, names)), own=names[0], source=common)
 
     def _kernel(self, package: Listed, index: Mapping[str, Sequence[Listed]], place: Place) -> Kernel:
-        """Raises BadName, _Unresolved."""
+        """Raises BadName, Unresolved."""
         release = check_release(package.name.removeprefix(_HEADERS))
         common, abi = _common(package)
         if not release.startswith(f"{abi}-"):
-            raise _Unresolved(f"needs {common}, which belongs to another kernel release")
-        parts = [package, self._resolve(common, package, index), self._resolve(_kbuild(package), package, index)]
+            raise Unresolved(f"needs {common}, which belongs to another kernel release")
+        parts = [package, *(resolve(each, package, index, BUILD_ARCH) for each in (common, _kbuild(package)))]
         return Kernel(
             target=Target(distro=place.distro, series=place.series, arch=package.arch),
             release=release,
@@ -82,25 +73,6 @@ class Debian:
             headers=tuple(part.package() for part in parts),
         )
 
-    def _resolve(self, wanted: Dependency, by: Listed, index: Mapping[str, Sequence[Listed]]) -> Listed:
-        """Of the same source version if there is one, because that is what the kernel was built with."""
-        fitting = [
-            package
-            for package in index.get(wanted.name, ())
-            if package.arch in ("all", BUILD_ARCH) and self._satisfies(package.version, wanted)
-        ]
-        if not fitting:
-            raise _Unresolved(f"needs {wanted} for {BUILD_ARCH}, which the index does not list")
-        same = [package for package in fitting if package.source_version == by.source_version]
-        return max(same or fitting, key=lambda package: cmp_to_key(self.compare)(package.version))
-
-    def _satisfies(self, version: str, wanted: Dependency) -> bool:
-        """Policy 7.1."""
-        if not wanted.relation:
-            return True
-        order = self.compare(version, wanted.version)
-        return {"<<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">>": order > 0}[wanted.relation]
-
 
 def _tree(name: str) -> Tree:
     # linux-kbuild shows itself in a second place as well, by a link
@@ -109,30 +81,25 @@ def _tree(name: str) -> Tree:
 
 
 def _is_kernel(package: Listed) -> bool:
-    return package.name.startswith(_HEADERS) and any(one.name.startswith(_KBUILD) for one in _dependencies(package))
-
-
-def _dependencies(package: Listed) -> Iterator[Dependency]:
-    for alternatives in package.depends:
-        yield from alternatives
+    return package.name.startswith(_HEADERS) and any(one.name.startswith(_KBUILD) for one in dependencies(package))
 
 
 def _kbuild(package: Listed) -> Dependency:
-    return next(one for one in _dependencies(package) if one.name.startswith(_KBUILD))
+    return next(one for one in dependencies(package) if one.name.startswith(_KBUILD))
 
 
 def _common(package: Listed) -> tuple[Dependency, str]:
     """The package with what all flavours share, and the part of the release that names it (`6.1.0-56`)."""
-    for one in _dependencies(package):
+    for one in dependencies(package):
         if found := _COMMON.fullmatch(one.name):
             return one, found["abi"]
-    raise _Unresolved("depends on no linux-headers-*-common")
+    raise Unresolved("depends on no linux-headers-*-common")
 
 
 def _toolchain(package: Listed) -> str:
-    for one in _dependencies(package):
+    for one in dependencies(package):
         if found := _COMPILER.fullmatch(one.name):
             return found["toolchain"]
-    raise _Unresolved(
+    raise Unresolved(
         "depends on no compiler that is known", hint="expected gcc-N, gcc-N-for-host or linux-compiler-gcc-N-*"
     )

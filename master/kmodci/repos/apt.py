@@ -13,10 +13,10 @@ from pathlib import Path
 from kmodci.digests import checked
 from kmodci.errors import Gone, IndexDamaged
 
-from .base import Fetches, Snapshot, Wanted
+from .base import Fetches, Scan, Snapshot, Wanted
 from .compressed import SUFFIXES, decompressed
 from .signature import verified_release
-from .stanzas import IndexFile, Release, Scan, parse_release, scan_packages
+from .stanzas import IndexFile, Release, parse_release, scan_packages
 
 _RELEASE_LIMIT = 16 * 1024 * 1024
 _INDEX_LIMIT = 1024 * 1024 * 1024
@@ -73,7 +73,7 @@ class AptIndex:
             for url in self._urls(mirror, release, path, file):
                 try:
                     with fetcher.stream(url, limit=_INDEX_LIMIT) as chunks:
-                        sound = checked(chunks, url=url, size=file.size, sha256=file.sha256)
+                        sound = checked(chunks, url=url, size=file.size, digest=file.sha256)
                         text = decompressed(sound, path.removeprefix(base), limit=limit)
                         return scan_packages(text, mirror=mirror, prefixes=wanted.prefixes, names=wanted.names)
                 except Gone as fault:

@@ -1,19 +1,58 @@
 """What a repository is asked, and what it answers, whatever its format. One file per format; `discovery` asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from kmodci.model import Package
 
+MACHINES: Mapping[str, str] = MappingProxyType({"amd64": "x86_64", "arm64": "aarch64"})
+"""what the kernel (`uname -m`), and most distributions, call the architectures"""
+_ARCHES = {machine: arch for arch, machine in MACHINES.items()} | {"noarch": "all", "any": "all"}
 
-class Fetches(Protocol):
-    """What is needed of `fetch.Fetcher`."""
+
+def arch_of(text: str) -> str:
+    """What `Listed.arch` has for what an index says: x86_64 -> amd64, noarch -> all; others as they are."""
+    return _ARCHES.get(text, text)
+
+
+class Signed(StrEnum):
+    """What of a repository its vendor signs, and so what is believed of it."""
+
+    INDEX = "index"
+    """the index, which has the SHA256 of every package"""
+    PACKAGES = "packages"
+    """each package"""
+    NO = "no"
+    """nothing"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What has to vouch for a repository's packages."""
+
+    signed: Signed = Signed.INDEX
+    keyrings: tuple[Path, ...] = ()
+    """whose signatures count for packages"""
+
+
+class Reads(Protocol):
+    """What most formats need of `fetch.Fetcher`."""
 
     def get(self, url: str, *, limit: int) -> bytes: ...
     def stream(self, url: str, *, limit: int) -> AbstractContextManager[Iterator[bytes]]: ...
+
+
+class Fetches(Reads, Protocol):
+    """What is needed of `fetch.Fetcher`."""
+
+    def get_unless(self, url: str, *, sha256: str, limit: int) -> bytes | None: ...
+    def post(self, url: str, body: bytes, *, kind: str, limit: int) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +83,8 @@ class Listed:
     """hex; empty where the index does not say, and then the package's own signature has to vouch for it"""
     depends: tuple[tuple[Dependency, ...], ...] = ()
     """all of these; of each, one alternative"""
+    provides: tuple[Dependency, ...] = ()
+    """what else it is, as far as that has a version (`kernel-devel-uname-r (= 5.14.0-503.el9.x86_64)`)"""
     source: str = ""
     source_version: str = ""
 
@@ -65,6 +106,21 @@ class Wanted:
     """further packages, by their whole name"""
     arches: tuple[str, ...]
     """amd64, arm64: those whose packages are needed"""
+
+    def has(self, name: str) -> bool:
+        """Whether a package of this name is looked for."""
+        parts = (prefix.partition("*") for prefix in self.prefixes)
+        return name in self.names or any(
+            name.startswith(begin) and rest in name[len(begin) :] for begin, _, rest in parts
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What was looked for, and what could not be taken, each with the reason."""
+
+    listed: tuple[Listed, ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from kmodci.errors import IndexDamaged
 from kmodci.release import BadName, check_version
 
-from .base import Dependency, Listed
+from .base import Dependency, Listed, Scan
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,127}")
@@ -47,14 +47,6 @@ class Release:
     by_hash: bool
     files: Mapping[str, IndexFile]
     """by path, relative to the Release file"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """What was looked for, and what could not be taken, each with the reason."""
-
-    listed: tuple[Listed, ...]
-    problems: tuple[str, ...] = ()
 
 
 def parse_release(text: str) -> Release:
