@@ -10,8 +10,10 @@ from benchmarks.aptrepo import Key
 from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, sign_rpm
 from kmodci.bucket import Bucket
 from kmodci.discovery import Repository, look
+from kmodci.downloads import Downloads
 from kmodci.engine import Engine
 from kmodci.errors import IndexDamaged, KmodciError
+from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
 from kmodci.model import Kernel
 from kmodci.paths import Paths
@@ -43,7 +45,7 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
         paths=paths,
         store=store,
         bucket=bucket,
-        fetcher=Fetcher(retries=0),
+        downloads=Downloads(Fetcher(retries=0), FallOver()),
         engine=Engine("unix:///nowhere", farm="test"),
         recipes={},
         suites=lambda recipe: [],

@@ -15,6 +15,7 @@ from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
 from .kernelsat import KernelsAt
 from .mirrors import system_keyrings, system_mirrors
+from .model import Target
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .paths import Paths
 from .repos.apt import AptIndex
@@ -70,6 +71,17 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
                     # a repository that is read for a package only is read for one architecture only
                     found[name] = _repository(settings, entry, repository, name, arches or (targets[0].arch,))
     return found
+
+
+def followed(settings: Settings) -> dict[str, frozenset[Target]]:
+    """What targets.yml follows, whatever the scope: the targets of each repository."""
+    return {
+        name: frozenset(targets)
+        for entry in settings.targets
+        for repository in entry.repositories
+        for name, targets in repository.named(entry.targets).items()
+        if entry.enabled
+    }
 
 
 def trusted(settings: Settings) -> dict[str, Trust]:
