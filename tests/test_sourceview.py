@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from kmodci.doubt import Doubt
@@ -38,6 +39,11 @@ def test_what_wants_a_person_comes_first_and_the_rest_as_it_is_configured() -> N
         ("a", Health.GOOD),
         ("left", Health.IDLE),
     ]
+
+
+def test_one_that_cannot_be_read_now_is_failing_although_something_is_in_doubt() -> None:
+    [view] = seen(state("sid main", error="503", doubt=replace(DOUBT, looks=0)))
+    assert view.health is Health.FAILING
 
 
 def test_a_fault_is_told_without_the_name_again() -> None:

@@ -45,7 +45,7 @@ class SourceView:
     def health(self) -> Health:
         if self.idle:
             return Health.IDLE
-        if self.state.doubt and self.state.error:
+        if self.state.doubt and self.state.doubt.looks:
             return Health.DOUBTED
         if self.state.error:
             return Health.FAILING

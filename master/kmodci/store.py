@@ -88,9 +88,9 @@ class Store:
     def counts(self) -> dict[str, tuple[int, int]]:
         """Of each repository, how many kernels it lists, and how many are gone from it."""
         is_gone = sa.case((KERNELS.c.gone > 0, 1), else_=0)
-        query = sa.select(KERNELS.c.repository, sa.func.count().label("all"), sa.func.sum(is_gone).label("gone"))
+        query = sa.select(KERNELS.c.repository, sa.func.count().label("known"), sa.func.sum(is_gone).label("gone"))
         rows = self.rows("count kernels", query.group_by(KERNELS.c.repository))
-        return {row["repository"]: (row["all"] - row["gone"], row["gone"]) for row in rows}
+        return {row["repository"]: (row["known"] - row["gone"], row["gone"]) for row in rows}
 
     def put_repository(self, state: RepositoryState) -> None:
         lists = {"problems": list(state.problems), "mirror_faults": list(state.mirror_faults)}

@@ -182,6 +182,7 @@ def test_sources(run: Run, sources: Doubt) -> None:
     assert lines[12:] == [
         f"forky main: {EMPTY}; what was known of it stays",
         f"  hint: {Doubted('forky main', sources).hint}",
+        f"  in doubt since {datetime.fromtimestamp(sources.since, UTC):%Y-%m-%d %H:%M} UTC",
         "trixie main: http://m/: 503",
         "  hint: reachable?",
     ]

@@ -28,6 +28,8 @@ def print_sources(found: Sequence[SourceView], *, with_problems: bool, as_json: 
             click.echo(f"{each.name}: {each.fault}")
             if each.state.hint:
                 click.echo(f"  hint: {each.state.hint}")
+            if each.state.doubt:
+                click.echo(f"  in doubt since {_clock(each.state.doubt.since)}")
             if each.accepted:
                 click.echo(f"  accepted by {each.accepted}: taken at its word at the next look")
         for fault in each.state.mirror_faults:
@@ -42,8 +44,12 @@ def print_sources(found: Sequence[SourceView], *, with_problems: bool, as_json: 
 def _cells(seen: SourceView, now: float) -> list[object]:
     state = seen.state
     numbers = [number or "" for number in (seen.listed, seen.gone, len(seen.problems))]
-    dated = f"{datetime.fromtimestamp(state.dated, UTC):%Y-%m-%d %H:%M} UTC" if state.dated else ""
+    dated = _clock(state.dated) if state.dated else ""
     return [seen.name, seen.health, *numbers, _ago(state.last_ok, now), _ago(state.last_try, now), dated]
+
+
+def _clock(when: float) -> str:
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _ago(when: float, now: float) -> str:
