@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from kmodci.errors import NotFound, SettingsError
 from kmodci.modulefile import DebianSource, GitSource
+from kmodci.repos.apt import AptIndex
+from kmodci.schema import Scope
 from kmodci.settings import FILES, load
+from kmodci.targetsfile import AptAt
+from kmodci.where import packages, repositories
 
 Problems = Callable[..., tuple[str, ...]]
 KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
@@ -40,8 +44,70 @@ def test_the_shipped_configuration() -> None:
     assert len([repository for entry in followed for repository in entry.repositories]) == 11
     # what cannot be read without a key that somebody puts there
     others = {entry.distro for entry in settings.targets if not entry.enabled}
-    assert {"almalinux", "arch", "centos", "fedora", "rhel", "rocky"} <= others
+    assert {"almalinux", "arch", "centos", "fedora", "rhel", "rocky", "ubuntu"} <= others
     assert settings.limits.memory == 2 << 30
+
+
+def test_ubuntu_as_shipped() -> None:
+    settings = load(SHIPPED)
+    ubuntu = [entry for entry in settings.targets if entry.distro == "ubuntu"]
+    assert [(entry.series, entry.compiler) for entry in ubuntu] == [
+        ("focal", "gcc-9"),
+        ("jammy", "gcc-11"),
+        ("noble", "gcc-13"),
+        ("resolute", "gcc-15"),
+    ]
+    for entry in ubuntu:
+        assert [name for repository in entry.repositories for name in repository.named(entry.targets)] == [
+            f"{entry.series}{pocket} main restricted universe multiverse {arch}"
+            for arch in ("amd64", "arm64")
+            for pocket in ("", "-updates", "-security")
+        ]
+        apt = [repository for repository in entry.repositories if isinstance(repository, AptAt)]
+        assert {each.mirror for each in apt} == {"", "ubuntu-security", "ubuntu-ports"}
+
+
+def test_each_architecture_is_read_from_its_own_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    path = tmp_path / "config" / "targets.yml"
+    path.write_text(path.read_text().replace("enabled: false", "enabled: true"))
+    keyrings = tmp_path / "keyrings"
+    keyrings.mkdir()
+    (keyrings / "ubuntu-archive-keyring.gpg").touch()
+    (keyrings / "debian-archive-keyring.gpg").touch()
+    monkeypatch.setattr("kmodci.mirrors._FOLDER", keyrings)
+    settings = load(tmp_path / "config")
+    both = repositories(settings, Scope(modules=(), kernels=("ubuntu-noble-*/*",)))
+    main = "main restricted universe multiverse"
+    assert {name: (each.arches, each.mirrors[0], each.compiler) for name, each in both.items()} == {
+        f"noble {main} amd64": (("amd64",), "http://archive.ubuntu.com/ubuntu", "gcc-13"),
+        f"noble-updates {main} amd64": (("amd64",), "http://archive.ubuntu.com/ubuntu", "gcc-13"),
+        f"noble-security {main} amd64": (("amd64",), "http://security.ubuntu.com/ubuntu", "gcc-13"),
+        f"noble {main} arm64": (("arm64",), "http://ports.ubuntu.com/ubuntu-ports", "gcc-13"),
+        f"noble-updates {main} arm64": (("arm64",), "http://ports.ubuntu.com/ubuntu-ports", "gcc-13"),
+        f"noble-security {main} arm64": (("arm64",), "http://ports.ubuntu.com/ubuntu-ports", "gcc-13"),
+    }
+    keys = {each.index.keyrings for each in both.values() if isinstance(each.index, AptIndex)}
+    assert keys == {(keyrings / "ubuntu-archive-keyring.gpg",)}
+    arm = repositories(settings, Scope(modules=(), kernels=("ubuntu-noble-arm64/*",)))
+    assert {each.arches for each in arm.values()} == {("arm64",)}
+    assert all("ports" in each.mirrors[0] for each in arm.values())
+
+
+def test_a_package_of_two_mirrors_is_one_module(tmp_path: Path) -> None:
+    """Ubuntu's archive and its ports list the same package for all architectures."""
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    path = tmp_path / "config" / "targets.yml"
+    path.write_text(path.read_text().replace("enabled: false", "enabled: true"))
+    (tmp_path / "config" / "modules.yml").write_text(
+        "modules: {loop: {source: {debian: v4l2loopback-dkms, suite: noble}}}\n"
+    )
+    (tmp_path / "config" / "known-failures.yml").write_text("known_failures: []\n")
+    (tmp_path / "config" / "kmodci.yml").write_text("scopes: {all: {}}\n")
+    settings = load(tmp_path / "config")
+    assert packages(settings, settings.find_scope()) == {
+        "noble main restricted universe multiverse amd64": {"v4l2loopback-dkms": "loop"}
+    }
 
 
 def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
@@ -51,7 +117,7 @@ def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
         (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
     kmodci = (SHIPPED / "kmodci.yml").read_text()
     (tmp_path / "kmodci.yml").write_text(_uncommented(kmodci, ("bucket:", "database:", "url:")))
-    (tmp_path / "targets.yml").write_text(_uncommented((SHIPPED / "targets.yml").read_text(), ("mirrors:",)))
+    (tmp_path / "targets.yml").write_text((SHIPPED / "targets.yml").read_text().replace("\n#   ", "\n  "))
     (tmp_path / "modules.yml").write_text(
         """\
 modules:
@@ -71,7 +137,9 @@ modules:
     assert settings.bucket is not None and settings.bucket.region == "us-east-1"
     assert settings.database_url.startswith("postgresql://")
     assert settings.web.address == "https://kmodci.example.com/"
-    assert settings.mirrors["debian-security"] == ("https://mirror.example.com/debian-security",)
+    assert settings.mirrors["debian"] == ("https://mirror.example.com/debian",)
+    both = ("https://mirror.example.com/debian-security", "https://mirror.example.org/debian-security")
+    assert settings.mirrors["debian-security"] == both
     assert settings.modules["a"].source == GitSource(git="https://example.com/module.git", ref="main")
     assert settings.modules["c"].version == "1.10"
     assert settings.limits_of("c").model_dump() == settings.limits.model_dump() | {"memory": 4 << 30, "time": 3600}
@@ -167,6 +235,18 @@ def test_mistakes_in_targets_yml(problems: Problems) -> None:
     reason = "check_valid_until: false needs a reason: an index that may be old hides new kernels"
     no_reason = TARGETS.replace(", reason: it lags", "")
     assert problems(targets=no_reason) == (f"targets.yml:10: targets[0].repositories[2]: {reason}",)
+
+
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [
+        ("{suite: sid, arches: [arm64]}", "4: targets[0]: repositories[2]: arm64 is none of its arches"),
+        ("{suite: sid, component: []}", "10: targets[0].repositories[2].component: should not be empty"),
+    ],
+)
+def test_a_repository_of_other_architectures_or_of_nothing(problems: Problems, repository: str, told: str) -> None:
+    text = TARGETS.replace("{suite: sid, check_valid_until: no, reason: it lags}", repository)
+    assert problems(targets=text) == (f"targets.yml:{told}",)
 
 
 def test_mistakes_between_the_parts_of_targets_yml(problems: Problems) -> None:

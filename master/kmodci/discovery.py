@@ -1,12 +1,14 @@
 """Which kernels there are: looks at one repository, merges what several list, tells what is new."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
-from .errors import IndexDamaged, KmodciError
+from .errors import FetchError, Gone, IndexDamaged, KmodciError
+from .fallover import FallOver
 from .model import Evidence, Kernel, Package
 from .repos.base import Fetches, Group, Index, Listed, Wanted
 from .selectors import matches
@@ -15,6 +17,14 @@ from .selectors import matches
 _READING = "3"
 # A list of thousands of odd entries is told by the first of them.
 _MOST_PROBLEMS = 100
+# for one look, all mirrors together; each gets an equal share
+_SECONDS = 900.0
+
+
+class Fetching(Fetches, Protocol):
+    """What is needed of `fetch.Fetcher`."""
+
+    def within(self, seconds: float) -> Fetches: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,8 @@ class Look:
     problems: tuple[str, ...] = ()
     dated: datetime
     """when the repository was published, as it says itself"""
+    mirror_faults: tuple[str, ...] = ()
+    """the mirrors that failed, now or lately, although another one answered: each with the reason"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +75,45 @@ class Diff:
 
 def look(
     repository: Repository,
-    fetcher: Fetches,
+    fetcher: Fetching,
     *,
     known_digest: str = "",
+    known_date: datetime | None = None,
     packages: frozenset[str] = frozenset(),
     now: datetime,
+    fallover: FallOver | None = None,
 ) -> Look:
-    """Reads a repository, from the first mirror that answers as it should.
+    """Reads a repository, from the first mirror that answers as it should, within a quarter of an hour.
 
-    known_digest: of the last look; if the repository still is what it was, little is read. packages: names of further
-    packages to look for. now: with a time zone. Raises FetchError, Gone; IndexDamaged for what is not to be believed.
+    known_digest, known_date: of the last look; if the repository still is what it was, little is read, and what is
+    older than that is no answer. packages: names of further packages to look for. now: with a time zone. fallover:
+    remembers from look to look which mirrors failed. Raises FetchError, Gone; IndexDamaged for what is not to be
+    believed.
     """
-    first: KmodciError | None = None
-    for mirror in repository.mirrors:
+    fallover = fallover or FallOver()
+    mirrors = fallover.order(repository.mirrors, repository.name)
+    faults: list[KmodciError] = []
+    for mirror in mirrors:
+        bounded = fetcher.within(_SECONDS / len(mirrors))
         try:
-            return _look(repository, mirror, fetcher, known_digest, packages, now)
+            found = _look(repository, mirror, bounded, known_digest, known_date, packages, now)
+        except FetchError as fault:
+            faults.append(fault)
+            fallover.failed(mirror, fault.brief, repository.name if isinstance(fault, Gone) else "")
         except IndexDamaged as fault:
-            first = first or IndexDamaged(f"{repository.name}: {fault.brief}", hint=fault.hint)
-        except KmodciError as fault:
-            first = first or fault
-    assert first is not None  # a repository has a mirror
-    raise first
+            faults.append(IndexDamaged(f"{repository.name} at {mirror}: {fault.brief}", hint=fault.hint))
+            fallover.failed(mirror, faults[-1].brief, repository.name)
+        else:
+            fallover.answered(mirror, repository.name)
+            return replace(found, mirror_faults=fallover.faults(repository.mirrors, repository.name))
+    raise _together(faults)
+
+
+def _together(faults: Sequence[KmodciError]) -> KmodciError:
+    """The first, which also tells of the others."""
+    first = faults[0]
+    first.brief = "; ".join(fault.brief for fault in faults)
+    return first
 
 
 def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
@@ -133,7 +163,13 @@ def _inputs(kernel: Kernel) -> tuple[str, str, str]:
 
 
 def _look(
-    repository: Repository, mirror: str, fetcher: Fetches, known_digest: str, packages: frozenset[str], now: datetime
+    repository: Repository,
+    mirror: str,
+    fetcher: Fetches,
+    known_digest: str,
+    known_date: datetime | None,
+    packages: frozenset[str],
+    now: datetime,
 ) -> Look:
     distro = DISTROS[repository.distro]
     wanted = Wanted(
@@ -146,8 +182,15 @@ def _look(
     known = known_digest.removeprefix(f"{head}-") if known_digest.startswith(f"{head}-") else ""
     snapshot = repository.index.look(fetcher, mirror, wanted, known, now)
     digest = f"{head}-{snapshot.digest}"
+    # of an earlier question nothing is known: another mirror may have been named, which is behind
+    latest = max(snapshot.dated, known_date) if known and known_date else snapshot.dated
     if snapshot.listed is None:
-        return Look(repository=repository.name, release_digest=digest, changed=False, dated=snapshot.dated)
+        return Look(repository=repository.name, release_digest=digest, changed=False, dated=latest)
+    if snapshot.dated < latest:
+        raise IndexDamaged(
+            f"it is of {snapshot.dated:%Y-%m-%d %H:%M} UTC, and one of {latest:%Y-%m-%d %H:%M} UTC was there before",
+            hint="the mirror lags, or shows an old state again; what is known stays. Name another mirror if this does",
+        )
     listed = [_canonical(each, mirror, repository.mirrors[0]) for each in snapshot.listed]
     place = _place(repository)
     found = [distro.kernels(listed, place), *(kernels_of(group, distro, place) for group in snapshot.groups)]

@@ -20,10 +20,9 @@ from . import trees
 from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
 from .distros import layout_of
-from .downloads import download
+from .downloads import Downloads
 from .engine import Engine
 from .errors import BuildImpossible, EngineError, IndexDamaged, KmodciError
-from .fetch import Fetcher
 from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
@@ -53,12 +52,12 @@ class Bundle:
 
 @dataclass(slots=True)
 class Supply:
-    """Everything raises KmodciError: Gone when a mirror no longer has a package, FetchError when it does not answer."""
+    """Everything raises KmodciError: Gone when no mirror has a package any more, FetchError when none answers."""
 
     paths: Paths
     store: Store
     bucket: Bucket
-    fetcher: Fetcher
+    downloads: Downloads
     engine: Engine
     recipes: dict[str, Recipe]
     """by toolchain"""
@@ -117,7 +116,7 @@ class Supply:
             trust = self._trust(kernel)
             for number, package in enumerate(kernel.headers):
                 files.append(folder / f"package-{number}")
-                download(package, files[-1], self.fetcher)
+                self.downloads.package(package, files[-1])
                 check_package(package, files[-1].read_bytes(), trust, self._beside(package))
             seen = self._seen(kernel, files) if trust.signed is Signed.NO else {}
             made = folder / "bundle"
@@ -167,7 +166,7 @@ class Supply:
         return notes
 
     def _beside(self, package: Package) -> Callable[[str], bytes]:
-        return lambda end: self.fetcher.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)
+        return lambda end: self.downloads.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)
 
     def _trust(self, kernel: Kernel) -> Trust:
         if kernel.repository not in self.trust:
@@ -183,7 +182,7 @@ class Supply:
         path = self.paths.cache("sources") / name
         with self._once(f"source {name}"):
             if not path.exists():
-                pack(module, self.fetcher, path)
+                pack(module, self.downloads, path)
                 path.chmod(0o644)
                 self.prune("sources")
             os.utime(path)

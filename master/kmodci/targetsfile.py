@@ -16,10 +16,9 @@ from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
+_ONE_OR_MORE = BeforeValidator(lambda data: (data,) if isinstance(data, str) else data)
 # one, or several that serve the same: the first that answers is read
-Mirrors = Annotated[
-    tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
-]
+Mirrors = Annotated[tuple[Url, ...], _ONE_OR_MORE, NOT_EMPTY]
 Pattern = Annotated[str, fitting(re.compile(r"[A-Za-z0-9.+~_*?\[\]!-]{1,200}"), "a pattern of kernel releases (6.1.*)")]
 _BUILDS = re.compile(r"[0-9A-Za-z*?.+~^_-]{1,64}")
 _KEY = re.compile(r"[0-9a-f]{8}")
@@ -48,10 +47,12 @@ ListUrl = Annotated[str, AfterValidator(check_list_url)]
 
 
 class AptAt(Section):
-    """One component of a suite of an apt repository."""
+    """Components of a suite of an apt repository."""
 
     suite: Name
-    component: Name = "main"
+    component: Annotated[tuple[Name, ...], _ONE_OR_MORE, NOT_EMPTY] = ("main",)
+    arches: Arches | None = None
+    """of the series', those that this mirror has; all if not said"""
     mirror: str = ""
     """which mirror; the distribution's own if not said"""
     keyring: ConfigPath | None = None
@@ -66,8 +67,12 @@ class AptAt(Section):
         return self
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """The repositories that this is, with the targets that each has kernels for: `bookworm-security main`."""
-        return {f"{self.suite} {self.component}": tuple(targets)}
+        """The repositories that this is, with the targets that each has kernels for: `bookworm-security main`.
+
+        With the architectures where they are not all: `noble main universe arm64`.
+        """
+        here = tuple(each for each in targets if not self.arches or each.arch in self.arches)
+        return {" ".join((self.suite, *self.component, *(self.arches or ()))): here} if here else {}
 
 
 class SignedAt(Section):
@@ -260,6 +265,13 @@ class Following(Section):
     def _makes_targets(self) -> "Following":
         if len(set(self.targets)) != len(self.arches):
             raise ValueError("an architecture is here twice")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_repositories_arches(self) -> "Following":
+        for number, repository in enumerate(self.repositories):
+            if isinstance(repository, AptAt) and (other := set(repository.arches or ()) - set(self.arches)):
+                raise ValueError(f"repositories[{number}]: {', '.join(sorted(other))} is none of its arches")
         return self
 
     @model_validator(mode="after")

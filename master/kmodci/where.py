@@ -89,11 +89,16 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name, module in settings.modules.items():
         if isinstance(module.source, DebianSource) and matches(name, scope.modules):
-            for entry in settings.targets:
-                for repository in entry.repositories:
-                    if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled:
-                        for each in repository.named(entry.targets):
-                            found[each][module.source.debian] = name
+            # the first of those that list the same for other architectures: it is the same package
+            listing = {
+                (entry.distro, entry.series, repository.component): each
+                for entry in settings.targets
+                for repository in reversed(entry.repositories)
+                if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled
+                for each in repository.named(entry.targets)
+            }
+            for each in listing.values():
+                found[each][module.source.debian] = name
     return dict(found)
 
 
@@ -118,8 +123,8 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 SuiteSource(
                     url=mirrors_of(settings, repository.mirror or entry.distro)[0],
                     suite=repository.suite,
-                    components=(repository.component,),
-                    keyring=repository.keyring or system_keyrings()[0],
+                    components=repository.component,
+                    keyring=repository.keyring or system_keyrings(entry.distro)[0],
                     check_valid_until=repository.check_valid_until,
                 )
                 for repository in entry.repositories
@@ -204,8 +209,8 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
         case AptAt():
             index = AptIndex(
                 suite=repository.suite,
-                component=repository.component,
-                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
+                components=repository.component,
+                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(entry.distro),
                 check_valid_until=repository.check_valid_until,
             )
             return index, mirrors_of(settings, repository.mirror or entry.distro)
