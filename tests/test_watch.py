@@ -10,6 +10,7 @@ from benchmarks.aptrepo import AptRepo, kernel_packages, make_deb
 from benchmarks.webserver import WebServer, page
 from kmodci.errors import IndexDamaged, KmodciError
 from kmodci.fetch import Fetcher
+from kmodci.listing import mirrors_read
 from kmodci.settings import load
 from kmodci.store import RepositoryState, Store
 from kmodci.watch import Watch, bundle_note
@@ -71,6 +72,14 @@ def test_what_is_new_is_told_until_it_is_remembered(watch: Watch, repo: AptRepo)
     found = watch.look(NAME)
     assert [kernel.release for kernel in found.new] == [SECOND]
     assert found.updated == ()
+
+
+def test_the_mirror_that_a_list_led_to_is_remembered(watch: Watch) -> None:
+    found = watch.look(NAME)
+    watch.remember(found)
+    assert mirrors_read(watch.store) == {}
+    watch.remember(replace(found, look=replace(found.look, base="http://one.example.org/9")))
+    assert mirrors_read(watch.store) == {NAME: "http://one.example.org/9"}
 
 
 def test_a_packaged_module_comes_with_its_repository(watch: Watch, repo: AptRepo, tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ class Watch:
         stays = {str(kernel) for kernel in (*found.look.kernels, *self._kept(found.look, listed))}
         gone = [str(kernel) for kernel in listed.get(name, ()) if str(kernel) not in stays]
         self.store.put_kernels(name, found.look.kernels, gone)
+        if found.look.base:
+            self.store.put_meta(f"{BASE_NOTES}{name}", found.look.base)
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
@@ -138,6 +140,8 @@ def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:
     return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
 
+BASE_NOTES = "base/"
+"""the mirror that a repository was last read from, where a list of mirrors leads to it"""
 BUNDLE_NOTES = "bundle/"
 
 
