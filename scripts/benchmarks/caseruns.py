@@ -26,7 +26,7 @@ from kmodci.store import Store
 from kmodci.watch import Watch
 from kmodci.where import packages, repositories
 
-from .aptrepo import AptRepo, kernel_packages
+from .aptrepo import AptRepo, kernel_packages, make_deb
 from .rpmrepo import RpmRepo, make_kernel_rpm, make_rpm
 from .webserver import status
 
@@ -114,6 +114,23 @@ def arch_release(folder: Path) -> str:
     return _releases(kernels_of(group_of("linux", [(url, "")], ("amd64",)), DISTROS["arch"], place).kernels)
 
 
+def ubuntu_flavours(folder: Path) -> str:
+    kernels = (
+        ("6.11.0-17-generic", "linux-hwe-6.11-headers-6.11.0-17", "6.11.0-17.17~24.04.2", "amd64", "main"),
+        ("6.8.0-1015-azure-fde", "linux-azure-headers-6.8.0-1015", "6.8.0-1015.17", "amd64", "main"),
+        ("6.8.0-31-generic-64k", "linux-headers-6.8.0-31", "6.8.0-31.31", "arm64", "main"),
+        ("6.8.0-38-lowlatency", "linux-lowlatency-headers-6.8.0-38", "6.8.0-38.38", "amd64", "universe"),
+    )
+    with AptRepo(folder, suite="noble", components=("main", "universe")) as repo:
+        for release, shared, version, arch, component in kernels:
+            repo.add(make_deb(folder, shared, version=version), component)
+            own, fields = f"linux-headers-{release}", {"Depends": shared}
+            repo.add(make_deb(folder, own, version=version, arch=arch, fields=fields), component)
+        repo.publish()
+        index = AptIndex(suite="noble", components=repo.components, keyrings=(repo.keyring,))
+        return _releases(_looked(replace(_apt(repo), distro="ubuntu", index=index, compiler="gcc-13")).kernels)
+
+
 def pages_of_16k(folder: Path) -> str:
     with _debian(folder, "6.12.117-arm64", "6.12.117-arm64-16k") as repo:
         return _releases(_looked(_apt(repo)).kernels)
@@ -184,8 +201,9 @@ def changed_index(folder: Path) -> str:
     with _debian(folder, "6.1.0-99-amd64") as repo:
         path = repo.dist / "InRelease"
         path.write_bytes(path.read_bytes().replace(b"Label: Test", b"Label: Evil"))
-        # what follows is the name of the key
-        return _fault(lambda: _looked(_apt(repo))).partition(" (")[0] or "taken"
+        said, words = _fault(lambda: _looked(_apt(repo))), "the signature is wrong"
+        # around it stand an address and the name of a key
+        return f"an error: {words}" if words in said else said or "taken"
 
 
 def without_listings(folder: Path) -> str:

@@ -73,6 +73,11 @@ CASES: Sequence[Case] = (
         ours=caseruns.debian_release,
     ),
     Case(
+        what="Ubuntu: 6.11.0-17-generic of HWE, azure-fde, generic-64k, lowlatency of universe",
+        theirs="6.11.0-17-hwe; two under other flavours (run); the last not read (code)",
+        ours=caseruns.ubuntu_flavours,
+    ),
+    Case(
         what="Arch: what `uname -r` prints on linux 6.12.7.arch1-1",
         theirs="6.12.7.arch1-1 (code)",
         ours=caseruns.arch_release,
@@ -126,11 +131,6 @@ CASES: Sequence[Case] = (
         what="a second run, nothing new: requests",
         theirs="all 165 again, with 100 MB (run)",
         ours=caseruns.warm,
-    ),
-    Case(
-        what="Ubuntu: HWE kernels, azure-fde, generic-64k, universe",
-        theirs="6.11.0-17-hwe for 6.11.0-17-generic; the others under another flavour, or none (run)",
-        ours="waits for Ubuntu in distros/",
     ),
     Case(
         what="Flatcar: what `uname -r` prints",
