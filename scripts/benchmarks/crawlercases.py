@@ -4,6 +4,8 @@ What kernel-crawler answers was found in its checkout of 2026-11-23, by running 
 answers is found out here and now. A case of a format that is not there yet says what it waits for.
 """
 
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import click
 from kmodci.cli.output import print_table
+from kmodci.errors import KmodciError
 
 from . import caseruns
 
@@ -140,6 +143,10 @@ CASES: Sequence[Case] = (
 )
 
 
+# what the tests need beside what a farm needs (scripts/test)
+_TOOLS = ("apt-ftparchive", "dpkg-deb", "gpg", "rpmbuild", str(Path(sys.executable).with_name("createrepo_c")))
+
+
 def answers(cases: Iterable[Case] = CASES) -> Iterator[tuple[str, str, str]]:
     """Runs the cases: what, theirs, ours."""
     for case in cases:
@@ -159,7 +166,12 @@ def markdown() -> Iterator[str]:
 
 
 def measure(*, as_markdown: bool) -> None:
-    """Prints the table."""
+    """Prints the table. Raises KmodciError if a tool that makes repositories is not installed."""
+    missing = [Path(tool).name for tool in _TOOLS if not shutil.which(tool)]
+    if missing:
+        raise KmodciError(
+            f"not installed: {', '.join(missing)}", hint="run scripts/test once: it installs what it needs"
+        )
     if as_markdown:
         for line in markdown():
             click.echo(line)
