@@ -14,6 +14,7 @@ from kmodci.doubt import LOOKS, Doubted
 from kmodci.errors import KmodciError, StoreError
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
+from kmodci.listing import mirrors_read
 from kmodci.settings import load
 from kmodci.sourceview import Health, SourceView
 from kmodci.store import Store
@@ -173,6 +174,14 @@ def test_what_is_new_is_told_until_it_is_remembered(watch: Watch, repo: AptRepo)
     found = watch.look(NAME)
     assert [kernel.release for kernel in found.new] == [SECOND]
     assert found.updated == found.gone == found.back == ()
+
+
+def test_the_mirror_that_a_list_led_to_is_remembered(watch: Watch) -> None:
+    found = watch.look(NAME)
+    watch.remember(found)
+    assert mirrors_read(watch.store) == {}
+    watch.remember(replace(found, look=replace(found.look, base="http://one.example.org/9")))
+    assert mirrors_read(watch.store) == {NAME: "http://one.example.org/9"}
 
 
 def test_a_packaged_module_comes_with_its_repository(watch: Watch, repo: AptRepo, tmp_path: Path) -> None:

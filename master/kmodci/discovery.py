@@ -14,7 +14,7 @@ from .repos.base import Fetches, Group, Index, Listed, Wanted
 from .selectors import matches
 
 # Raise it when the same index means other kernels than before, so that it is read again.
-_READING = "3"
+_READING = "4"
 # A list of thousands of odd entries is told by the first of them.
 _MOST_PROBLEMS = 100
 # for one look, all mirrors together; each gets an equal share
@@ -70,6 +70,8 @@ class Look:
     """when the repository was published, as it says itself"""
     mirror_faults: tuple[str, ...] = ()
     """the mirrors that failed, now or lately, although another one answered: each with the reason"""
+    base: str = ""
+    """as `Snapshot.base`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +240,7 @@ def _look(
         packages=tuple(_newest(listed, distro, packages)),
         problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
+        base=snapshot.base,
     )
 
 

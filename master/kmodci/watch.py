@@ -133,6 +133,8 @@ class Watch:
     def remember(self, found: Found) -> None:
         """After this, the same index is no news."""
         self.store.put_kernels(found.look.repository, (*found.look.kernels, *found.missed))
+        if found.look.base:
+            self.store.put_meta(f"{BASE_NOTES}{found.look.repository}", found.look.base)
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
@@ -199,6 +201,8 @@ def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:
     return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
 
+BASE_NOTES = "base/"
+"""the mirror that a repository was last read from, where a list of mirrors leads to it"""
 BUNDLE_NOTES = "bundle/"
 
 

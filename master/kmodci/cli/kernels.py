@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..kernellist import kernel_list
-from ..listing import in_scope
+from ..listing import in_scope, mirrors_read
 from ..matrix import newest_first
 from ..model import Kernel
 from ..repos.base import MACHINES
@@ -70,7 +70,7 @@ def kernels(
         kernel for kernel in found if matches(str(kernel), wanted) and arch in (None, kernel.target.arch)
     )
     if form and arch:
-        click.echo(kernel_list(chosen, arch), nl=False)
+        click.echo(kernel_list(chosen, arch, mirrors_read(view.store)), nl=False)
     elif as_json:
         print_json({"kernels": [_plain(kernel) for kernel in chosen], "faults": dict(view.faults)})
     else:
