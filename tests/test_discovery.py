@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,9 +8,10 @@ from typing import Any
 
 import pytest
 from benchmarks.aptrepo import AptRepo, Key, kernel_packages, make_deb
-from benchmarks.webserver import cut, status
+from benchmarks.webserver import WebServer, cut, page, redirect, silent, status
 from kmodci.discovery import Look, Repository, diff, look, merge
 from kmodci.errors import FetchError, Gone, IndexDamaged
+from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
 from kmodci.mirrors import system_keyrings, system_mirrors
 from kmodci.model import Kernel, Package, Target
@@ -51,9 +53,9 @@ def repository(repo: AptRepo, **changes: Any) -> Repository:
     )
 
 
-def looked(where: Repository, known: str = "", packages: frozenset[str] = frozenset()) -> Look:
+def looked(where: Repository, known: str = "", packages: frozenset[str] = frozenset(), **more: Any) -> Look:
     fetcher = Fetcher(timeout=5, retries=1, backoff=0.01)
-    return look(where, fetcher, known_digest=known, packages=packages, now=datetime.now(UTC))
+    return look(where, fetcher, known_digest=known, packages=packages, now=datetime.now(UTC), **more)
 
 
 def indices(repo: AptRepo) -> list[Path]:
@@ -174,7 +176,7 @@ def test_a_damaged_index(repo: AptRepo) -> None:
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(bytes(data))
-    with pytest.raises(IndexDamaged, match="bookworm main: "):
+    with pytest.raises(IndexDamaged, match=f"bookworm main at {repo.url}: "):
         looked(repository(repo))
 
 
@@ -206,7 +208,7 @@ def test_a_connection_that_breaks_within_an_index(repo: AptRepo) -> None:
 def test_a_wrong_signature(repo: AptRepo) -> None:
     path = repo.dist / "InRelease"
     path.write_bytes(path.read_bytes().replace(b"Label: Test", b"Label: Evil"))
-    with pytest.raises(IndexDamaged, match="bookworm main: the signature is wrong"):
+    with pytest.raises(IndexDamaged, match=f"bookworm main at {repo.url}: the signature is wrong"):
         looked(repository(repo))
     assert repo.requests == [INRELEASE]
 
@@ -246,7 +248,7 @@ def test_the_release_file_of_another_suite(repo: AptRepo) -> None:
 
 def test_what_the_repository_does_not_have(repo: AptRepo) -> None:
     with pytest.raises(IndexDamaged, match="does not list"):
-        looked(repository(repo, component="contrib"))
+        looked(repository(repo, components=("main", "contrib")))
     with pytest.raises(IndexDamaged, match="does not list"):
         looked(replace(repository(repo), arches=("riscv64",)))
 
@@ -255,6 +257,125 @@ def test_a_mirror_that_is_down(repo: AptRepo) -> None:
     repo.server.misbehave(INRELEASE, *[status(502)] * 9)
     with pytest.raises(FetchError, match="502"):
         looked(repository(repo))
+
+
+@pytest.fixture
+def second(repo: AptRepo) -> Iterator[WebServer]:
+    """Another mirror of the repository."""
+    with WebServer(repo.root) as server:
+        yield server
+
+
+HTML = page("<html><body><h1>It works!</h1></body></html>")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (HTML, "not signed"),
+        (status(304), "304 Not Modified"),
+        (status(500), "500 Internal Server Error"),
+        (status(404), "404 Not Found"),
+        (redirect(INRELEASE), "more than 5 redirects"),
+        (redirect("file:///etc/passwd"), "not HTTP"),
+        (silent, "timed out"),
+    ],
+)
+def test_a_broken_mirror_is_followed_by_the_next(repo: AptRepo, second: WebServer, fault: Any, said: str) -> None:
+    repo.server.misbehave(INRELEASE, *[fault] * 20)
+    where = replace(repository(repo), mirrors=(repo.url, second.url))
+    fetcher = Fetcher(timeout=0.2, retries=0)
+    found = look(where, fetcher, now=datetime.now(UTC))
+    assert [kernel.release for kernel in found.kernels] == ["6.1.0-99-amd64"]
+    (told,) = found.mirror_faults
+    assert said in told and repo.url in told
+    with pytest.raises((FetchError, IndexDamaged), match=said):
+        look(replace(where, mirrors=(repo.url,)), fetcher, now=datetime.now(UTC))
+
+
+def test_two_looks_are_the_same_whichever_mirror_answers(repo: AptRepo, second: WebServer) -> None:
+    where = replace(repository(repo), mirrors=(repo.url, second.url))
+    first = looked(where)
+    repo.server.misbehave(INRELEASE, HTML, HTML)
+    other = looked(where)
+    assert other.kernels == first.kernels
+    assert not looked(where, other.release_digest).changed
+    assert {package.url.partition("/pool")[0] for package in other.kernels[0].headers} == {repo.url}
+
+
+def test_a_mirror_that_hangs_is_waited_for_once(repo: AptRepo, second: WebServer) -> None:
+    where = replace(repository(repo), mirrors=(repo.url, second.url))
+    fallover, fetcher = FallOver(), Fetcher(timeout=0.2, retries=0)
+    repo.server.misbehave(INRELEASE, *[silent] * 9)
+    digest = ""
+    for _ in range(3):
+        found = look(where, fetcher, known_digest=digest, now=datetime.now(UTC), fallover=fallover)
+        digest = found.release_digest
+        assert [repo.url in fault for fault in found.mirror_faults] == [True]
+    assert repo.requests == [INRELEASE]
+    assert second.requests.count(INRELEASE) == 3
+    second.misbehave(INRELEASE, status(403))
+    repo.server.misbehave(INRELEASE)
+    found = look(where, fetcher, known_digest=digest, now=datetime.now(UTC), fallover=fallover)
+    assert repo.requests == [INRELEASE] * 2
+    assert [second.url in fault for fault in found.mirror_faults] == [True]
+
+
+def test_if_no_mirror_answers_each_is_told_of(repo: AptRepo, second: WebServer) -> None:
+    where = replace(repository(repo), mirrors=(repo.url, second.url))
+    repo.server.misbehave(INRELEASE, HTML)
+    second.misbehave(INRELEASE, status(403))
+    with pytest.raises(IndexDamaged) as caught:
+        looked(where)
+    assert f"bookworm main at {repo.url}: not signed" in caught.value.brief
+    assert f"{second.url}{INRELEASE}: the server answered 403 Forbidden" in caught.value.brief
+
+
+def test_what_is_older_than_what_was_there_is_no_answer(repo: AptRepo, tmp_path: Path) -> None:
+    lagging = tmp_path / "lagging"
+    shutil.copytree(repo.root, lagging, symlinks=True)
+    for deb in kernel_packages(tmp_path, "6.1.0-100-amd64", version="6.1.200-1"):
+        repo.add(deb)
+    repo.publish(dated=datetime.now(UTC) + timedelta(hours=6))
+    with WebServer(lagging) as old:
+        where = replace(repository(repo), mirrors=(old.url, repo.url))
+        known = looked(replace(where, mirrors=(old.url,)))
+        new = looked(where, known.release_digest, known_date=known.dated)
+        assert not new.changed  # the first mirror answers, and is as it was
+        old.misbehave(INRELEASE, status(403))
+        new = looked(where, known.release_digest, known_date=known.dated)
+        assert len(new.kernels) == 2
+        again = looked(where, new.release_digest, known_date=new.dated)
+        assert (again.changed, again.dated) == (False, new.dated)
+        (told,) = again.mirror_faults
+        assert f"bookworm main at {old.url}: it is of " in told
+        with pytest.raises(IndexDamaged, match="was there before"):
+            looked(replace(where, mirrors=(old.url,)), new.release_digest, known_date=new.dated)
+
+
+def test_an_older_date_of_the_same_content_is_no_fault(repo: AptRepo) -> None:
+    """As where several servers answer to one name, and not all of them are at the same state."""
+    first = looked(repository(repo))
+    repo.publish(dated=first.dated - timedelta(hours=6))
+    again = looked(repository(repo), first.release_digest, known_date=first.dated)
+    assert (again.changed, again.dated, again.mirror_faults) == (False, first.dated, ())
+
+
+def test_another_first_mirror_may_be_behind(repo: AptRepo, second: WebServer) -> None:
+    first = looked(repository(repo))
+    repo.publish(dated=first.dated - timedelta(hours=6))
+    moved = looked(replace(repository(repo), mirrors=(second.url,)), first.release_digest, known_date=first.dated)
+    assert moved.changed and moved.dated < first.dated
+
+
+def test_an_index_that_is_announced_as_too_large_is_not_asked_for(repo: AptRepo) -> None:
+    release = (repo.dist / "InRelease").read_text()
+    sizes = re.sub(r"(?m)^( [0-9a-f]{64}) +[0-9]+ (main/binary-amd64/Packages)", rf"\1 {2 << 30} \2", release)
+    text = sizes.partition("\n\n")[2].partition("\n-----BEGIN PGP SIGNATURE")[0]
+    (repo.dist / "InRelease").write_bytes(repo.key.sign(text))
+    with pytest.raises(IndexDamaged, match="2147483648 bytes"):
+        looked(repository(repo))
+    assert repo.requests == [INRELEASE]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +433,7 @@ def test_the_real_mirror(suite: str) -> None:
         arches=("amd64", "arm64"),
         index=AptIndex(
             suite=suite,
-            keyrings=system_keyrings(),
+            keyrings=system_keyrings("debian"),
             check_valid_until=suite not in ("sid", "forky", "experimental"),
         ),
         mirrors=(mirrors["debian-security" if suite.endswith("-security") else "debian"],),

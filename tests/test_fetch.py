@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks.webserver import Handler, WebServer, cut, endless, redirect, status
+from benchmarks.webserver import (
+    Handler,
+    WebServer,
+    cut,
+    dripping,
+    dripping_head,
+    endless,
+    redirect,
+    silent,
+    status,
+)
 from kmodci.errors import FetchError, Gone, IndexDamaged
 from kmodci.fetch import Fetcher
 
@@ -53,6 +63,36 @@ def test_a_slow_answer_ends_at_the_deadline(server: WebServer) -> None:
         Fetcher(deadline=0).get(f"{server.url}/file", limit=LIMIT)
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (silent, "Read timed out"),
+        (dripping, "less than 1000 bytes per second"),
+        (dripping_head, "Read timed out"),
+    ],
+)
+def test_a_server_that_hangs_is_given_up(server: WebServer, fault: Callable[[Handler], None], said: str) -> None:
+    server.misbehave("/file", *[fault] * 9)
+    with pytest.raises(FetchError, match=said):
+        Fetcher(timeout=0.2, retries=1, backoff=0.01).get(f"{server.url}/file", limit=LIMIT)
+    assert fault is dripping or len(server.requests) == 2
+
+
+@pytest.mark.parametrize("fault", [silent, dripping, dripping_head, status(503, Retry_After="7")])
+def test_time_that_is_for_several_urls_ends_for_all_of_them(
+    server: WebServer, fetcher: Fetcher, fault: Callable[[Handler], None]
+) -> None:
+    server.misbehave("/hangs", *[fault] * 9)
+    bounded = fetcher.within(0.3)
+    assert bounded.get(f"{server.url}/file", limit=LIMIT) == CONTENT
+    with pytest.raises(FetchError):
+        bounded.get(f"{server.url}/hangs", limit=LIMIT)
+    if fault in (silent, dripping, dripping_head):
+        with pytest.raises(FetchError, match="not read within 0 seconds"):
+            bounded.get(f"{server.url}/file", limit=LIMIT)
+    assert fetcher.get(f"{server.url}/file", limit=LIMIT) == CONTENT
+
+
 @pytest.mark.parametrize("code", [404, 410])
 def test_gone(server: WebServer, fetcher: Fetcher, code: int) -> None:
     server.misbehave("/file", status(code))
@@ -66,6 +106,13 @@ def test_a_refusal_is_neither_gone_nor_tried_again(server: WebServer, fetcher: F
     with pytest.raises(FetchError, match="403 Forbidden") as caught:
         fetcher.get(f"{server.url}/file", limit=LIMIT)
     assert not isinstance(caught.value, Gone)
+    assert len(server.requests) == 1
+
+
+def test_nothing_new_is_no_answer_to_who_has_nothing(server: WebServer, fetcher: Fetcher) -> None:
+    server.misbehave("/file", status(304))
+    with pytest.raises(FetchError, match="304 Not Modified"):
+        fetcher.get(f"{server.url}/file", limit=LIMIT)
     assert len(server.requests) == 1
 
 
@@ -108,9 +155,30 @@ def test_redirects_are_followed_but_not_for_ever(server: WebServer, fetcher: Fet
     server.misbehave("/loop", *[redirect("/loop")] * 20)
     with pytest.raises(FetchError, match="redirects"):
         fetcher.get(f"{server.url}/loop", limit=LIMIT)
+    assert server.requests.count("/loop") == 6
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "no url"])
+@pytest.mark.parametrize(
+    "goal",
+    ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x", "data:,x", "http://["],
+)
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_redirect_leads_to_http_or_nowhere(
+    server: WebServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch, goal: str, proxy: bool
+) -> None:
+    url = f"{server.url}/old"
+    if proxy:
+        for scheme in ("http", "ftp"):
+            monkeypatch.setenv(f"{scheme}_proxy", server.url)
+        monkeypatch.setenv("no_proxy", "")
+        url = "http://archive.example.org/old"
+    server.misbehave(url if proxy else "/old", redirect(goal))
+    with pytest.raises(FetchError):
+        fetcher.get(url, limit=LIMIT)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "http://[", "no url"])
 def test_only_http(fetcher: Fetcher, url: str) -> None:
     with pytest.raises(FetchError):
         fetcher.get(url, limit=LIMIT)

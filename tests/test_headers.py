@@ -12,6 +12,7 @@ from kmodci.distros import Layout, layout_of
 from kmodci.errors import IndexDamaged
 from kmodci.headers import BundleFacts, compiler_of, kernel_facts, make_bundle, parse_config, parse_symvers, request
 from kmodci.model import Kernel, Package, Target
+from support.pacmanrepo import headers_package
 
 DATA = Path(__file__).parent / "data" / "headers"
 RELEASES = {"6.1.0-50-amd64": ("6.1.0-50", "6.1"), "6.12.117+deb13-amd64": ("6.12.117+deb13", "6.12.117+deb13")}
@@ -46,6 +47,37 @@ def layout(release: str) -> Layout:
 
 def made(release: str, target: Path, found: list[tuple[Package, Path]] | None = None, **more: Path) -> BundleFacts:
     return make_bundle(found or packages(release), target, layout=layout(release), release=release, **more)
+
+
+def arch_bundle(tmp_path: Path, release: str, *, inside: str = "", **files: str) -> dict[str, tarfile.TarInfo]:
+    """What is in the bundle of an Arch kernel. inside: what its headers say they are; files: further ones of it."""
+    build = f"usr/lib/modules/{release}/build"
+    made = headers_package(tmp_path, "linux-headers", "6.12.7.arch1-1", inside or release, build=build, **files)
+    package = Package(name="linux-headers", version="6.12.7.arch1-1", arch="amd64", url="http://x", size=0, sha256="")
+    kernel = Kernel(
+        target=Target(distro="arch", series="rolling", arch="amd64"),
+        release=release,
+        version=package.version,
+        flavour="linux",
+        toolchain="gcc-16",
+        repository="arch-rolling-amd64 core",
+        headers=(package,),
+    )
+    make_bundle([(package, made)], tmp_path / "bundle", layout=layout_of(kernel), release=release)
+    return listing(tmp_path / "bundle")
+
+
+def test_headers_of_arch_without_the_kernel_itself(tmp_path: Path) -> None:
+    """Which is among them for the sake of BTF."""
+    found = arch_bundle(tmp_path, "6.12.7-arch1-1", vmlinux="50 MB", other="1")
+    top = "linux-headers-6.12.7-arch1-1"
+    names = {name.removeprefix(f"{top}/") for name, info in found.items() if info.isreg()}
+    assert names == {".config", "Module.symvers", "Makefile", "include/generated/utsrelease.h", "other"}
+
+
+def test_headers_of_another_release_of_arch(tmp_path: Path) -> None:
+    with pytest.raises(IndexDamaged, match=r"its headers are of another kernel than 6\.12\.7-arch1-1:"):
+        arch_bundle(tmp_path, "6.12.7-arch1-1", inside="6.12.7-arch1-1-ARCH")
 
 
 def listing(bundle: Path) -> dict[str, tarfile.TarInfo]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo, make_deb
+from kmodci import mirrors
 from kmodci.errors import KmodciError
 from kmodci.mirrors import system_keyrings, system_mirrors
 
@@ -55,4 +56,17 @@ def test_without_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_archives_keys_are_on_a_debian_machine() -> None:
-    assert all(keyring.is_file() for keyring in system_keyrings())
+    assert all(keyring.is_file() for keyring in system_keyrings("debian"))
+
+
+def test_one_distributions_keys_are_never_taken_for_anothers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mirrors, "_FOLDER", tmp_path)
+    (tmp_path / "debian-archive-keyring.gpg").touch()
+    assert system_keyrings("debian") == (tmp_path / "debian-archive-keyring.gpg",)
+    with pytest.raises(KmodciError, match=r"ubuntu-archive-keyring\.gpg") as caught:
+        system_keyrings("ubuntu")
+    assert "apt-get install ubuntu-keyring" in caught.value.hint
+    (tmp_path / "ubuntu-archive-keyring.gpg").touch()
+    assert system_keyrings("ubuntu") == (tmp_path / "ubuntu-archive-keyring.gpg",)
+    with pytest.raises(KmodciError, match="no keys are known of fedora's archives"):
+        system_keyrings("fedora")

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 from kmodci.errors import NotFound, SettingsError
 from kmodci.modulefile import DebianSource, GitSource
+from kmodci.repos.apt import AptIndex
+from kmodci.schema import Scope
 from kmodci.settings import FILES, load
+from kmodci.targetsfile import AptAt
+from kmodci.where import packages, repositories
 
 Problems = Callable[..., tuple[str, ...]]
+KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
 SHIPPED = Path(__file__).parent.parent / "config"
 
 
@@ -39,8 +44,70 @@ def test_the_shipped_configuration() -> None:
     assert len([repository for entry in followed for repository in entry.repositories]) == 11
     # what cannot be read without a key that somebody puts there
     others = {entry.distro for entry in settings.targets if not entry.enabled}
-    assert {"almalinux", "centos", "fedora", "rhel", "rocky"} <= others
+    assert {"almalinux", "arch", "centos", "fedora", "rhel", "rocky", "ubuntu"} <= others
     assert settings.limits.memory == 2 << 30
+
+
+def test_ubuntu_as_shipped() -> None:
+    settings = load(SHIPPED)
+    ubuntu = [entry for entry in settings.targets if entry.distro == "ubuntu"]
+    assert [(entry.series, entry.compiler) for entry in ubuntu] == [
+        ("focal", "gcc-9"),
+        ("jammy", "gcc-11"),
+        ("noble", "gcc-13"),
+        ("resolute", "gcc-15"),
+    ]
+    for entry in ubuntu:
+        assert [name for repository in entry.repositories for name in repository.named(entry.targets)] == [
+            f"{entry.series}{pocket} main restricted universe multiverse {arch}"
+            for arch in ("amd64", "arm64")
+            for pocket in ("", "-updates", "-security")
+        ]
+        apt = [repository for repository in entry.repositories if isinstance(repository, AptAt)]
+        assert {each.mirror for each in apt} == {"", "ubuntu-security", "ubuntu-ports"}
+
+
+def test_each_architecture_is_read_from_its_own_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    path = tmp_path / "config" / "targets.yml"
+    path.write_text(path.read_text().replace("enabled: false", "enabled: true"))
+    keyrings = tmp_path / "keyrings"
+    keyrings.mkdir()
+    (keyrings / "ubuntu-archive-keyring.gpg").touch()
+    (keyrings / "debian-archive-keyring.gpg").touch()
+    monkeypatch.setattr("kmodci.mirrors._FOLDER", keyrings)
+    settings = load(tmp_path / "config")
+    both = repositories(settings, Scope(modules=(), kernels=("ubuntu-noble-*/*",)))
+    main = "main restricted universe multiverse"
+    assert {name: (each.arches, each.mirrors[0], each.compiler) for name, each in both.items()} == {
+        f"noble {main} amd64": (("amd64",), "http://archive.ubuntu.com/ubuntu", "gcc-13"),
+        f"noble-updates {main} amd64": (("amd64",), "http://archive.ubuntu.com/ubuntu", "gcc-13"),
+        f"noble-security {main} amd64": (("amd64",), "http://security.ubuntu.com/ubuntu", "gcc-13"),
+        f"noble {main} arm64": (("arm64",), "http://ports.ubuntu.com/ubuntu-ports", "gcc-13"),
+        f"noble-updates {main} arm64": (("arm64",), "http://ports.ubuntu.com/ubuntu-ports", "gcc-13"),
+        f"noble-security {main} arm64": (("arm64",), "http://ports.ubuntu.com/ubuntu-ports", "gcc-13"),
+    }
+    keys = {each.index.keyrings for each in both.values() if isinstance(each.index, AptIndex)}
+    assert keys == {(keyrings / "ubuntu-archive-keyring.gpg",)}
+    arm = repositories(settings, Scope(modules=(), kernels=("ubuntu-noble-arm64/*",)))
+    assert {each.arches for each in arm.values()} == {("arm64",)}
+    assert all("ports" in each.mirrors[0] for each in arm.values())
+
+
+def test_a_package_of_two_mirrors_is_one_module(tmp_path: Path) -> None:
+    """Ubuntu's archive and its ports list the same package for all architectures."""
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    path = tmp_path / "config" / "targets.yml"
+    path.write_text(path.read_text().replace("enabled: false", "enabled: true"))
+    (tmp_path / "config" / "modules.yml").write_text(
+        "modules: {loop: {source: {debian: v4l2loopback-dkms, suite: noble}}}\n"
+    )
+    (tmp_path / "config" / "known-failures.yml").write_text("known_failures: []\n")
+    (tmp_path / "config" / "kmodci.yml").write_text("scopes: {all: {}}\n")
+    settings = load(tmp_path / "config")
+    assert packages(settings, settings.find_scope()) == {
+        "noble main restricted universe multiverse amd64": {"v4l2loopback-dkms": "loop"}
+    }
 
 
 def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
@@ -50,8 +117,7 @@ def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
         (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
     kmodci = (SHIPPED / "kmodci.yml").read_text()
     (tmp_path / "kmodci.yml").write_text(_uncommented(kmodci, ("bucket:", "database:", "url:")))
-    targets = (SHIPPED / "targets.yml").read_text()
-    (tmp_path / "targets.yml").write_text(_uncommented(targets, ("debian:", "debian-security:")))
+    (tmp_path / "targets.yml").write_text((SHIPPED / "targets.yml").read_text().replace("\n#   ", "\n  "))
     (tmp_path / "modules.yml").write_text(
         """\
 modules:
@@ -71,7 +137,9 @@ modules:
     assert settings.bucket is not None and settings.bucket.region == "us-east-1"
     assert settings.database_url.startswith("postgresql://")
     assert settings.web.address == "https://kmodci.example.com/"
-    assert settings.mirrors["debian-security"] == ("https://mirror.example.com/debian-security",)
+    assert settings.mirrors["debian"] == ("https://mirror.example.com/debian",)
+    both = ("https://mirror.example.com/debian-security", "https://mirror.example.org/debian-security")
+    assert settings.mirrors["debian-security"] == both
     assert settings.modules["a"].source == GitSource(git="https://example.com/module.git", ref="main")
     assert settings.modules["c"].version == "1.10"
     assert settings.limits_of("c").model_dump() == settings.limits.model_dump() | {"memory": 4 << 30, "time": 3600}
@@ -169,6 +237,18 @@ def test_mistakes_in_targets_yml(problems: Problems) -> None:
     assert problems(targets=no_reason) == (f"targets.yml:10: targets[0].repositories[2]: {reason}",)
 
 
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [
+        ("{suite: sid, arches: [arm64]}", "4: targets[0]: repositories[2]: arm64 is none of its arches"),
+        ("{suite: sid, component: []}", "10: targets[0].repositories[2].component: should not be empty"),
+    ],
+)
+def test_a_repository_of_other_architectures_or_of_nothing(problems: Problems, repository: str, told: str) -> None:
+    text = TARGETS.replace("{suite: sid, check_valid_until: no, reason: it lags}", repository)
+    assert problems(targets=text) == (f"targets.yml:{told}",)
+
+
 def test_mistakes_between_the_parts_of_targets_yml(problems: Problems) -> None:
     found = problems(targets=TARGETS, kmodci="")
     assert found == (
@@ -199,7 +279,7 @@ targets:
         (", keyring: k", "", "signed: packages needs a keyring: the file with the vendor's keys"),
         ("signed: packages", "signed: no", "signed: no needs a reason: whoever is between here and the mirror"),
         ("name: baseos", "name: a b", "name: not a name: 'a b'"),
-        ("name: baseos", "suite: sid, name: baseos", "should have exactly one of suite:, rpm:"),
+        ("name: baseos", "suite: sid, name: baseos", f"should have exactly one of {KINDS}"),
         ("name: baseos", "name: baseos, arches: [i386]", "arches[0]: should be 'amd64' or 'arm64'"),
     ],
 )
@@ -212,6 +292,67 @@ def test_a_mistake_in_an_rpm_repository(problems: Problems, old: str, new: str, 
 RPM_SERIES = """\
   - {{distro: almalinux, series: 9, arches: [amd64, arm64], repositories: [{}]}}
 """
+
+
+PACMAN = "{pacman: core, mirror: 'https://a.example', signed: packages, keyring: k}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("pacman: core", "pacman: ../core", "pacman: not a name: '../core'"),
+        ("https://a.example", "ftp://a.example", "mirror: not a URL that can be used here"),
+        ("keyring: k", "keyring: k, archive_since: yesterday", "archive_since: "),
+        (
+            "signed: packages",
+            "signed: index, archive_since: 2026-11-01",
+            "signed: index cannot be: an archive does not",
+        ),
+        (", keyring: k", "", "signed: packages needs a keyring"),
+        ("pacman: core", "pacman: core, koji: kernel", f"should have exactly one of {KINDS}"),
+    ],
+)
+def test_a_mistake_in_a_pacman_repository(problems: Problems, old: str, new: str, told: str) -> None:
+    series = f"  - {{distro: arch, series: rolling, arches: [amd64], repositories: [{PACMAN.replace(old, new)}]}}"
+    (problem,) = problems(targets=f"{RPM_TARGETS}{series}\n", kmodci="")
+    assert told in problem
+
+
+def test_arch_has_one_architecture(problems: Problems) -> None:
+    series = f"  - {{distro: arch, series: rolling, arches: [amd64, arm64], repositories: [{PACMAN}]}}"
+    (problem,) = problems(targets=f"{RPM_TARGETS}{series}\n", kmodci="")
+    assert "arches: Arch has amd64 only (Arch Linux ARM is another project" in problem
+
+
+KOJI = (
+    "{name: koji, koji: kernel, hub: 'https://h.example/kojihub', files: 'https://f.example', builds: '*.fc43',"
+    " signed: packages, key: 31645531, keyring: k}"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("koji: kernel", "koji: a/b", "koji: not a name: 'a/b'"),
+        (
+            "hub: 'https:",
+            "hub: 'http:",
+            "hub: and files: should be https:// (or say `insecure: true` with a `reason:`)",
+        ),
+        ("files: 'https:", "files: 'http:", "hub: and files: should be https://"),
+        ("name: koji", "name: koji, insecure: true", "insecure: true needs a reason: whoever is between"),
+        ("key: 31645531, ", "", "signed: packages needs a key: the id of the vendor's"),
+        ("key: 31645531", "key: '3164553A'", "not the id of a key: 8 hex digits: '3164553A'"),
+        ("signed: packages", "signed: index", "signed: index cannot be: a hub signs nothing"),
+        ("*.fc43", "*.fc43; x", "not a pattern of releases (*.fc42): '*.fc43; x'"),
+        ("name: koji", "name: koji, newest: 0", "newest: should be greater than or equal to 1"),
+        ("files: 'https://f.example', ", "", "files is missing"),
+    ],
+)
+def test_a_mistake_in_a_koji_repository(problems: Problems, old: str, new: str, told: str) -> None:
+    series = f"  - {{distro: fedora, series: 43, arches: [amd64], repositories: [{KOJI.replace(old, new)}]}}"
+    (problem,) = problems(targets=f"{RPM_TARGETS}{series}\n", kmodci="")
+    assert told in problem
 
 
 def test_an_rpm_repository_that_is_here_twice(problems: Problems) -> None:
@@ -244,6 +385,11 @@ def test_a_mistake_in_modules_yml(problems: Problems, module: str, told: str) ->
     (problem,) = problems(kmodci="", modules=f"modules:\n  a: {module}\n")
     assert problem.startswith("modules.yml:2: ")
     assert told in problem
+
+
+def test_a_module_name_that_the_bucket_has_another_use_for(problems: Problems) -> None:
+    (problem,) = problems(kmodci="", modules="modules:\n  kernel-crawler: {source: {path: x}, version: 1}\n")
+    assert "no module can be called kernel-crawler: the bucket has lists of kernels under that name" in problem
 
 
 def test_a_module_name_that_could_climb(problems: Problems) -> None:

@@ -19,7 +19,7 @@ class Files:
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self._files = files or {}
 
-    def get(self, url: str, *, limit: int) -> bytes:
+    def get(self, url: str, *, limit: int, sha256: str = "") -> bytes:
         assert len(self._files[url]) <= limit
         return self._files[url]
 

@@ -111,7 +111,14 @@ def test_outcomes(store: Store) -> None:
 def test_repositories(store: Store) -> None:
     assert store.repository_state("sid main") == RepositoryState(name="sid main")
     state = RepositoryState(
-        name="sid main", digest="d", dated=1.5, last_ok=2.5, last_try=3.5, error="it's gone", problems=("a", "b")
+        name="sid main",
+        digest="d",
+        dated=1.5,
+        last_ok=2.5,
+        last_try=3.5,
+        error="it's gone",
+        problems=("a", "b"),
+        mirror_faults=("c",),
     )
     store.put_repository(replace(state, digest="old"))
     store.put_repository(state)

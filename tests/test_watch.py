@@ -1,10 +1,13 @@
 """Looks at a real repository on loopback, with a real store."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo, kernel_packages, make_deb
+from benchmarks.webserver import WebServer, page
 from kmodci.errors import IndexDamaged, KmodciError
 from kmodci.fetch import Fetcher
 from kmodci.settings import load
@@ -94,6 +97,37 @@ def test_a_source_that_cannot_be_read_loses_nothing(watch: Watch, repo: AptRepo)
     assert (after.digest, after.last_ok) == (before.digest, before.last_ok)
     assert "bookworm main" in after.error
     assert [kernel.release for kernel in watch.store.kernels().values()] == [FIRST]
+
+
+def test_an_older_index_is_no_news_and_loses_nothing(watch: Watch, repo: AptRepo) -> None:
+    watch.remember(watch.look(NAME))
+    before = watch.store.repository_state(NAME)
+    for deb in kernel_packages(repo.root.parent / "debs", SECOND):
+        repo.add(deb)
+    repo.publish(dated=datetime.now(UTC) - timedelta(days=1))
+    with pytest.raises(IndexDamaged, match="was there before") as fault:
+        watch.look(NAME)
+    watch.note_fault(NAME, str(fault.value))
+    assert [kernel.release for kernel in watch.store.kernels().values()] == [FIRST]
+    assert watch.store.repository_state(NAME).dated == before.dated
+    add(repo, SECOND)
+    assert [kernel.release for kernel in watch.look(NAME).new] == [SECOND]
+
+
+def test_a_mirror_that_failed_although_another_answered_is_told(watch: Watch, repo: AptRepo) -> None:
+    with WebServer(repo.root) as second:
+        two = replace(watch.repositories[NAME], mirrors=(repo.url, second.url))
+        watch = replace(watch, repositories={NAME: two})
+        repo.server.misbehave("/dists/bookworm/InRelease", *[page("<html>")] * 9)
+        watch.remember(watch.look(NAME))
+        for _ in range(2):  # also when nothing is new
+            state = watch.store.repository_state(NAME)
+            (told,) = state.mirror_faults
+            assert repo.url in told and "not signed" in told
+            assert (state.error, state.problems) == ("", ())
+            assert not watch.look(NAME).changed
+        watch.note_fault(NAME, "no mirror answers")
+        assert watch.store.repository_state(NAME).mirror_faults == ()
 
 
 def test_an_empty_answer_takes_no_kernel_away(watch: Watch, repo: AptRepo) -> None:

@@ -1,17 +1,30 @@
 """Which kernels there are: looks at one repository, merges what several list, tells what is new."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
-from .distros import BUILD_ARCH, DISTROS, Distro, Place, index_place
-from .errors import IndexDamaged, KmodciError
+from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
+from .errors import FetchError, Gone, IndexDamaged, KmodciError
+from .fallover import FallOver
 from .model import Evidence, Kernel, Package
-from .repos.base import Fetches, Index, Listed, Wanted
+from .repos.base import Fetches, Group, Index, Listed, Wanted
+from .selectors import matches
 
 # Raise it when the same index means other kernels than before, so that it is read again.
-_READING = "2"
+_READING = "3"
+# A list of thousands of odd entries is told by the first of them.
+_MOST_PROBLEMS = 100
+# for one look, all mirrors together; each gets an equal share
+_SECONDS = 900.0
+
+
+class Fetching(Fetches, Protocol):
+    """What is needed of `fetch.Fetcher`."""
+
+    def within(self, seconds: float) -> Fetches: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +41,8 @@ class Repository:
     """base URLs that serve the same; the first that answers is read, the first of all names the packages"""
     compiler: str = ""
     """of its kernels, where neither their packages nor their configuration say (`gcc-12`)"""
+    releases: tuple[str, ...] = ("*",)
+    """patterns of the kernel releases that are taken from it, where it lists those of other series too"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +59,8 @@ class Look:
     problems: tuple[str, ...] = ()
     dated: datetime
     """when the repository was published, as it says itself"""
+    mirror_faults: tuple[str, ...] = ()
+    """the mirrors that failed, now or lately, although another one answered: each with the reason"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,43 +75,73 @@ class Diff:
 
 def look(
     repository: Repository,
-    fetcher: Fetches,
+    fetcher: Fetching,
     *,
     known_digest: str = "",
+    known_date: datetime | None = None,
     packages: frozenset[str] = frozenset(),
     now: datetime,
+    fallover: FallOver | None = None,
 ) -> Look:
-    """Reads a repository, from the first mirror that answers as it should.
+    """Reads a repository, from the first mirror that answers as it should, within a quarter of an hour.
 
-    known_digest: of the last look; if the repository still is what it was, little is read. packages: names of further
-    packages to look for. now: with a time zone. Raises FetchError, Gone; IndexDamaged for what is not to be believed.
+    known_digest, known_date: of the last look; if the repository still is what it was, little is read, and what is
+    older than that is no answer. packages: names of further packages to look for. now: with a time zone. fallover:
+    remembers from look to look which mirrors failed. Raises FetchError, Gone; IndexDamaged for what is not to be
+    believed.
     """
-    first: KmodciError | None = None
-    for mirror in repository.mirrors:
+    fallover = fallover or FallOver()
+    mirrors = fallover.order(repository.mirrors, repository.name)
+    faults: list[KmodciError] = []
+    for mirror in mirrors:
+        bounded = fetcher.within(_SECONDS / len(mirrors))
         try:
-            return _look(repository, mirror, fetcher, known_digest, packages, now)
+            found = _look(repository, mirror, bounded, known_digest, known_date, packages, now)
+        except FetchError as fault:
+            faults.append(fault)
+            fallover.failed(mirror, fault.brief, repository.name if isinstance(fault, Gone) else "")
         except IndexDamaged as fault:
-            first = first or IndexDamaged(f"{repository.name}: {fault.brief}", hint=fault.hint)
-        except KmodciError as fault:
-            first = first or fault
-    assert first is not None  # a repository has a mirror
-    raise first
+            faults.append(IndexDamaged(f"{repository.name} at {mirror}: {fault.brief}", hint=fault.hint))
+            fallover.failed(mirror, faults[-1].brief, repository.name)
+        else:
+            fallover.answered(mirror, repository.name)
+            return replace(found, mirror_faults=fallover.faults(repository.mirrors, repository.name))
+    raise _together(faults)
+
+
+def _together(faults: Sequence[KmodciError]) -> KmodciError:
+    """The first, which also tells of the others."""
+    first = faults[0]
+    first.brief = "; ".join(fault.brief for fault in faults)
+    return first
 
 
 def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
     """One kernel per distribution, architecture and release, out of several repositories' kernels.
 
     (And per series, where a distribution has different kernels of one release in its series.)
-    The newest package version wins; of equal ones that of the repository that comes first.
+    What an index vouches for wins over what it does not; then the newest package version; of equal ones that of the
+    repository that comes first.
     """
     best: dict[tuple[str, str], Kernel] = {}
     for kernels in repositories:
         for kernel in kernels:
             key = (index_place(kernel.target), kernel.release)
             known = best.get(key)
-            if not known or DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0:
+            if not known or _wins(kernel, known):
                 best[key] = kernel
     return tuple(best.values())
+
+
+def _wins(kernel: Kernel, known: Kernel) -> bool:
+    if _is_vouched_for(kernel) != _is_vouched_for(known):
+        return _is_vouched_for(kernel)
+    return DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0
+
+
+def _is_vouched_for(kernel: Kernel) -> bool:
+    """Or anybody's list could put its packages in place of those of a signed index, with a higher number."""
+    return all(package.sha256 for package in kernel.headers)
 
 
 def diff(known: Mapping[str, Kernel], found: Iterable[Kernel]) -> Diff:
@@ -116,7 +163,13 @@ def _inputs(kernel: Kernel) -> tuple[str, str, str]:
 
 
 def _look(
-    repository: Repository, mirror: str, fetcher: Fetches, known_digest: str, packages: frozenset[str], now: datetime
+    repository: Repository,
+    mirror: str,
+    fetcher: Fetches,
+    known_digest: str,
+    known_date: datetime | None,
+    packages: frozenset[str],
+    now: datetime,
 ) -> Look:
     distro = DISTROS[repository.distro]
     wanted = Wanted(
@@ -124,24 +177,55 @@ def _look(
     )
     # what the index says has been read before only if the same was asked of it, and understood in the same way
     asked = [_READING, repository.distro, repository.series, repository.mirrors[0], repository.compiler]
-    asked += [*repository.arches, *wanted.prefixes, *sorted(packages)]
+    asked += [*repository.arches, *repository.releases, *wanted.prefixes, *sorted(packages)]
     head = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
     known = known_digest.removeprefix(f"{head}-") if known_digest.startswith(f"{head}-") else ""
     snapshot = repository.index.look(fetcher, mirror, wanted, known, now)
     digest = f"{head}-{snapshot.digest}"
+    # of an earlier question nothing is known: another mirror may have been named, which is behind
+    latest = max(snapshot.dated, known_date) if known and known_date else snapshot.dated
     if snapshot.listed is None:
-        return Look(repository=repository.name, release_digest=digest, changed=False, dated=snapshot.dated)
+        return Look(repository=repository.name, release_digest=digest, changed=False, dated=latest)
+    if snapshot.dated < latest:
+        raise IndexDamaged(
+            f"it is of {snapshot.dated:%Y-%m-%d %H:%M} UTC, and one of {latest:%Y-%m-%d %H:%M} UTC was there before",
+            hint="the mirror lags, or shows an old state again; what is known stays. Name another mirror if this does",
+        )
     listed = [_canonical(each, mirror, repository.mirrors[0]) for each in snapshot.listed]
-    found = distro.kernels(listed, _place(repository))
+    place = _place(repository)
+    found = [distro.kernels(listed, place), *(kernels_of(group, distro, place) for group in snapshot.groups)]
+    kernels = (kernel for each in found for kernel in each.kernels if matches(kernel.release, repository.releases))
     return Look(
         repository=repository.name,
         release_digest=digest,
         changed=True,
-        kernels=found.kernels,
+        # a list may have a kernel twice, at two versions
+        kernels=merge([kernels]),
         packages=tuple(_newest(listed, distro, packages)),
-        problems=(*snapshot.problems, *found.problems),
+        problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
     )
+
+
+def kernels_of(group: Group, distro: Distro, place: Place) -> Found:
+    """The kernels that a group's packages are, and what is odd about them; one or the other, but for no architecture
+    that is not asked for."""
+    arches = tuple(arch for arch in place.arches if arch in group.arches)
+    if not arches:
+        return Found(kernels=())
+    found = distro.kernels(group.packages, replace(place, arches=arches))
+    problems = [f"{group.title}: {problem}" for problem in found.problems]
+    if not found.kernels and not problems:
+        files = ", ".join(package.url.rpartition("/")[2] for package in group.packages[:5])
+        problems = [f"{group.title}: no kernel of {place.distro} for {' or '.join(arches)} in {files or 'nothing'}"]
+    return Found(kernels=found.kernels, problems=tuple(problems))
+
+
+def _bounded(problems: Iterable[str]) -> tuple[str, ...]:
+    """Each once, and no more than a page can show."""
+    unique = tuple(dict.fromkeys(problems))
+    more = len(unique) - _MOST_PROBLEMS
+    return (*unique[:_MOST_PROBLEMS], f"and {more} more like these") if more > 0 else unique
 
 
 def _canonical(listed: Listed, mirror: str, first: str) -> Listed:

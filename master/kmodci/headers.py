@@ -56,7 +56,9 @@ def make_bundle(
     own = _kept(own_package, own_path, layout, 0)
     _check_own(own, layout, f"{own_package.name} {own_package.version}", check_release(release))
     inner = re.compile(rf"{re.escape(layout.own)}/arch/([^/]+)(?:/|$)")
-    arches = frozenset(found[1] for member in own if (found := inner.match(member.name)))
+    # links lead to those that the kernel's is not (Ubuntu's headers have one for each architecture there is)
+    real = (member.name for member in own if member.kind is not Kind.LINK)
+    arches = frozenset(found[1] for name in real if (found := inner.match(name)))
     rest = (_piece(each, path, layout, number, arches, pieces) for number, (each, path) in enumerate(others, 1))
     facts = write(target, [frame(own), *rest])
     return BundleFacts(sha256=facts.sha256, size=facts.size)
@@ -139,10 +141,14 @@ def _kept(
     folder = layout.trees[number].folder
     other = re.compile(rf"{re.escape(folder)}/arch/([^/]+)(?:/|$)")
     first = tuple(f"{layout.own}/{name}" for name in _FIRST)
+    # The kernel itself, 50 MB and more, which Arch has among its headers. Without it, kbuild makes no BTF for a module
+    # (scripts/Makefile.modfinal), which no module needs; with it, kbuild wants a pahole that is as new as the kernel's
+    # compiler, or fails (https://github.com/falcosecurity/driverkit/pull/233).
+    itself = f"{layout.own}/vmlinux"
     found = [
         member
         for member in package_members(package, path.read_bytes(), place=_placer(layout))
-        if _is_read(member, other, arches)
+        if member.name != itself and _is_read(member, other, arches)
     ]
     return sorted(found, key=lambda member: (member.name not in first, member.name))
 

@@ -15,11 +15,13 @@ _HINT = "run `apt-get update`, or name the mirrors as `mirrors:` in targets.yml"
 # What the archives call themselves (the field Label of their Release), and what targets.yml calls them.
 _LABELS = {"Debian": "debian", "Debian-Security": "debian-security"}
 
-# Debian 13 has the first, and the second as a link to it; Debian 12 has only the second.
-_KEYRINGS = (
-    Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
-    Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
-)
+_FOLDER = Path("/usr/share/keyrings")
+# Whose keys sign a distribution's archives: the package that has them, and what it calls them. Debian 13 has Debian's
+# first, and the second as a link to it; Debian 12 has only the second, and no package of Ubuntu's.
+_KEYRINGS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "debian": ("debian-archive-keyring", ("debian-archive-keyring.pgp", "debian-archive-keyring.gpg")),
+    "ubuntu": ("ubuntu-keyring", ("ubuntu-archive-keyring.gpg",)),
+}
 
 
 @cache
@@ -41,14 +43,17 @@ def system_mirrors() -> Mapping[str, str]:
     return MappingProxyType(mirrors)
 
 
-def system_keyrings() -> tuple[Path, ...]:
-    """The keys of the Debian archive on this machine. Raises KmodciError if there are none."""
-    for keyring in _KEYRINGS:
+def system_keyrings(distro: str) -> tuple[Path, ...]:
+    """The keys of a distribution's archive on this machine, and of no other. Raises KmodciError if there are none."""
+    if distro not in _KEYRINGS:
+        raise KmodciError(f"no keys are known of {distro}'s archives", hint="name a `keyring:` in targets.yml")
+    package, names = _KEYRINGS[distro]
+    for keyring in (_FOLDER / name for name in names):
         if keyring.is_file():
             return (keyring,)
     raise KmodciError(
-        "the keys of the Debian archive are not on this machine",
-        hint="apt-get install debian-archive-keyring, or name a `keyring:` in targets.yml",
+        f"the keys of {distro}'s archive are not on this machine ({_FOLDER / names[-1]})",
+        hint=f"apt-get install {package}, or name that file of another machine as `keyring:` in targets.yml",
     )
 
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from .downloads import Downloads
 from .engine import Engine
+from .fallover import FallOver
 from .farm import Farm
 from .fetch import Fetcher
 from .paths import Paths
@@ -33,19 +35,21 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
     bucket = bucket_of(settings)
     engine = Engine(settings.engine.docker_host, farm=paths.farm_id())
     recipes = recipes_of(settings)
-    fetcher = Fetcher()
+    fetcher, followed = Fetcher(), repositories(settings, wanted)
+    fallover = FallOver(repository.mirrors for repository in followed.values())
     watch = Watch(
         settings=settings,
         store=store,
         fetcher=fetcher,
-        repositories=repositories(settings, wanted),
+        repositories=followed,
         packages=packages(settings, wanted),
+        fallover=fallover,
     )
     supply = Supply(
         paths=paths,
         store=store,
         bucket=bucket,
-        fetcher=fetcher,
+        downloads=Downloads(fetcher, fallover),
         engine=engine,
         recipes=recipes,
         suites=lambda made: suites_of(settings, made),

@@ -104,4 +104,4 @@ def _compilers(manifests: Iterable[Manifest]) -> Mapping[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
-    return headers_digest(package.sha256 for package in manifest.packages)
+    return headers_digest(package.identity for package in manifest.packages)

@@ -28,9 +28,9 @@ _USR_SRC = re.compile(r"usr/src/(.+)")
 
 
 class Downloads(Protocol):
-    """What we ask of `fetch.Fetcher`."""
+    """What we ask of `downloads.Downloads`."""
 
-    def get(self, url: str, *, limit: int) -> bytes: ...
+    def get(self, url: str, *, limit: int, sha256: str = "") -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,7 @@ def _without_top(found: Iterable[Member]) -> list[Member]:
 
 def _dkms_members(package: Package, downloads: Downloads) -> list[Member]:
     """The folder below /usr/src that has a dkms.conf; that is where DKMS looks (dkms(8))."""
-    content = downloads.get(package.url, limit=package.size)
+    content = downloads.get(package.url, limit=package.size, sha256=package.sha256)
     found = list(package_members(package, content, place=lambda name: (_USR_SRC.fullmatch(name) or ("", ""))[1]))
     tops = [posixpath.dirname(member.name) for member in found if re.fullmatch(r"[^/]+/dkms\.conf", member.name)]
     if len(tops) != 1:

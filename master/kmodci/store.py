@@ -43,6 +43,8 @@ class RepositoryState:
     """why the last look failed; empty if it did not"""
     problems: tuple[str, ...] = ()
     """what the last good look found to be wrong, while the rest was right"""
+    mirror_faults: tuple[str, ...] = ()
+    """the mirrors that failed although another one answered, each with the reason"""
 
 
 class Store:
@@ -75,10 +77,11 @@ class Store:
     def repository_states(self) -> dict[str, RepositoryState]:
         """By name."""
         rows = self.rows("read repositories", sa.select(REPOSITORIES))
-        return {row["name"]: RepositoryState(**{**row, "problems": tuple(row["problems"])}) for row in rows}
+        return {row["name"]: _state(row) for row in rows}
 
     def put_repository(self, state: RepositoryState) -> None:
-        self.replace("write a repository", REPOSITORIES, [{**asdict(state), "problems": list(state.problems)}])
+        lists = {"problems": list(state.problems), "mirror_faults": list(state.mirror_faults)}
+        self.replace("write a repository", REPOSITORIES, [{**asdict(state), **lists}])
 
     def kernels(self) -> dict[str, Kernel]:
         """Every kernel that a repository lists, by `target/release`."""
@@ -222,6 +225,11 @@ def _advice(cause: str) -> str:
     if "unable to open database file" in cause:
         return "does its folder exist, and may this user write there? `state:` in kmodci.yml names it"
     return ""
+
+
+def _state(row: sa.RowMapping) -> RepositoryState:
+    lists = {"problems": tuple(row["problems"]), "mirror_faults": tuple(row["mirror_faults"])}
+    return RepositoryState(**{**row, **lists})
 
 
 def _kernel(row: sa.RowMapping) -> Kernel:

@@ -13,6 +13,7 @@ REPOSITORIES = sa.Table(
     sa.Column("last_try", sa.Float, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("problems", sa.JSON, nullable=False),
+    sa.Column("mirror_faults", sa.JSON, nullable=False, server_default="[]"),
 )
 # One row per repository that lists a kernel: while another one still does, a kernel has not gone.
 KERNELS = sa.Table(

@@ -8,17 +8,18 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Url, check_url, fitting
+from .kernelsat import KernelsAt, of_series
 from .model import Target
 from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
 
 Arches = Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY]
 Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (gcc-12)")]
+_ONE_OR_MORE = BeforeValidator(lambda data: (data,) if isinstance(data, str) else data)
 # one, or several that serve the same: the first that answers is read
-Mirrors = Annotated[
-    tuple[Url, ...], BeforeValidator(lambda data: (data,) if isinstance(data, str) else data), NOT_EMPTY
-]
+Mirrors = Annotated[tuple[Url, ...], _ONE_OR_MORE, NOT_EMPTY]
+Pattern = Annotated[str, fitting(re.compile(r"[A-Za-z0-9.+~_*?\[\]!-]{1,200}"), "a pattern of kernel releases (6.1.*)")]
 _BUILDS = re.compile(r"[0-9A-Za-z*?.+~^_-]{1,64}")
 _KEY = re.compile(r"[0-9a-f]{8}")
 _FOLDER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._~+/-]*")
@@ -46,10 +47,12 @@ ListUrl = Annotated[str, AfterValidator(check_list_url)]
 
 
 class AptAt(Section):
-    """One component of a suite of an apt repository."""
+    """Components of a suite of an apt repository."""
 
     suite: Name
-    component: Name = "main"
+    component: Annotated[tuple[Name, ...], _ONE_OR_MORE, NOT_EMPTY] = ("main",)
+    arches: Arches | None = None
+    """of the series', those that this mirror has; all if not said"""
     mirror: str = ""
     """which mirror; the distribution's own if not said"""
     keyring: ConfigPath | None = None
@@ -64,8 +67,12 @@ class AptAt(Section):
         return self
 
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """The repositories that this is, with the targets that each has kernels for: `bookworm-security main`."""
-        return {f"{self.suite} {self.component}": tuple(targets)}
+        """The repositories that this is, with the targets that each has kernels for: `bookworm-security main`.
+
+        With the architectures where they are not all: `noble main universe arm64`.
+        """
+        here = tuple(each for each in targets if not self.arches or each.arch in self.arches)
+        return {" ".join((self.suite, *self.component, *(self.arches or ()))): here} if here else {}
 
 
 class SignedAt(Section):
@@ -134,8 +141,8 @@ class PacmanAt(SignedAt):
 
     pacman: Name
     """`core`"""
-    mirror: str = ""
-    """which mirror; the distribution's own if not said"""
+    mirror: Annotated[str, AfterValidator(lambda text: check_url(text) if "://" in text else text)] = ""
+    """which mirror, or its base URL; the distribution's own if not said"""
     archive_since: date | None = None
     """the mirror is an archive, which has each day from this one on"""
 
@@ -150,11 +157,9 @@ class PacmanAt(SignedAt):
         return {f"{each} {self.pacman}{' archive' if self.archive_since else ''}": (each,) for each in targets}
 
 
-class KojiAt(SignedAt):
-    """A package's builds in Koji."""
+class KojiAt(RpmFolder):
+    """A package's builds in Koji, each of which has its folders."""
 
-    name: Name
-    """`koji`"""
     koji: Name
     """the package: `kernel`"""
     hub: Url
@@ -168,8 +173,6 @@ class KojiAt(SignedAt):
     """whose signed copies are taken; the packages as they were built if not said"""
     insecure: bool = False
     """true: http will do"""
-    arches: Arches | None = None
-    """of the series', those that it has; all if not said"""
 
     @model_validator(mode="after")
     def _is_what_koji_has(self) -> Self:
@@ -183,13 +186,32 @@ class KojiAt(SignedAt):
             raise ValueError("hub: and files: should be https:// (or say `insecure: true` with a `reason:`)")
         return self
 
+
+class CrawlerAt(SignedAt):
+    """A list of kernel-crawler's, which vouches for nothing."""
+
+    name: Name
+    """`crawled`"""
+    crawler: FilePlace
+    """the list; `$basearch` in it stands for x86_64 or aarch64, of which each has its own"""
+    distribution: Name = ""
+    """whose kernels, as the list calls it; as it calls the series' own if not said"""
+    releases: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
+    """those that are of the series: a list has all that there are of a distribution together"""
+
+    @model_validator(mode="after")
+    def _has_no_checksums(self) -> Self:
+        if self.signed is Signed.INDEX:
+            raise ValueError("signed: a list has no checksums: say packages, if these are signed, or no, with a reason")
+        return self
+
     def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
-        """As `AptAt.named`, one for each architecture: `fedora-42-amd64 koji`."""
-        return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
+        """`debian-bookworm crawled`"""
+        return of_series(self.name, targets)
 
 
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "crawler", "kernels")
 
 
 def _which_kind(data: object) -> str | None:
@@ -204,7 +226,9 @@ RepositoryAt = Annotated[
     | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
     | Annotated[MetalinkAt, Tag("(metalink)")]
     | Annotated[PacmanAt, Tag("(pacman)")]
-    | Annotated[KojiAt, Tag("(koji)")],
+    | Annotated[KojiAt, Tag("(koji)")]
+    | Annotated[CrawlerAt, Tag("(crawler)")]
+    | Annotated[KernelsAt, Tag("(kernels)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,
@@ -241,6 +265,13 @@ class Following(Section):
     def _makes_targets(self) -> "Following":
         if len(set(self.targets)) != len(self.arches):
             raise ValueError("an architecture is here twice")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_repositories_arches(self) -> "Following":
+        for number, repository in enumerate(self.repositories):
+            if isinstance(repository, AptAt) and (other := set(repository.arches or ()) - set(self.arches)):
+                raise ValueError(f"repositories[{number}]: {', '.join(sorted(other))} is none of its arches")
         return self
 
     @model_validator(mode="after")

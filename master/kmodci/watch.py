@@ -6,11 +6,12 @@ can do so in between. A source that cannot be read loses nothing that is known.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from .discovery import Look, Repository, diff, look, merge
 from .errors import IndexDamaged
+from .fallover import FallOver
 from .fetch import Fetcher
 from .model import Kernel, ModuleVersion
 from .settings import Settings
@@ -43,6 +44,7 @@ class Watch:
     repositories: Mapping[str, Repository]
     packages: Mapping[str, Mapping[str, str]]
     """repository -> package -> the module that is made from it"""
+    fallover: FallOver = field(default_factory=FallOver)
 
     def look(self, name: str) -> Found:
         """Looks at one repository, by name."""
@@ -52,8 +54,10 @@ class Watch:
             self.repositories[name],
             self.fetcher,
             known_digest=state.digest,
+            known_date=datetime.fromtimestamp(state.dated, UTC),
             packages=frozenset(wanted),
             now=datetime.now(UTC),
+            fallover=self.fallover,
         )
         if not found.changed:
             self._note(found)
@@ -101,12 +105,14 @@ class Watch:
             last_ok=now,
             last_try=now,
             problems=found.problems if found.changed else self.store.repository_state(found.repository).problems,
+            mirror_faults=found.mirror_faults,
         )
         self.store.put_repository(state)
 
     def note_fault(self, name: str, error: str) -> None:
         """A repository, or a module's source, could not be read now; what is known of it stays."""
-        self.store.put_repository(replace(self.store.repository_state(name), last_try=time.time(), error=error))
+        state = self.store.repository_state(name)
+        self.store.put_repository(replace(state, last_try=time.time(), error=error, mirror_faults=()))
 
     def look_at_module(self, name: str) -> ModuleVersion | None:
         """The version that a module's source is at now, if it is another than the known one."""

@@ -13,12 +13,16 @@ from .discovery import Repository
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
+from .kernelsat import KernelsAt
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .paths import Paths
 from .repos.apt import AptIndex
 from .repos.base import MACHINES, Index, Signed, Trust
+from .repos.crawler import CrawlerIndex
+from .repos.crawlerlist import list_name
 from .repos.koji import KojiIndex
+from .repos.listed import ListedIndex
 from .repos.mirrored import MirroredIndex
 from .repos.pacman import PacmanIndex
 from .repos.pacmanarchive import PacmanArchive
@@ -30,6 +34,7 @@ from .settings import Settings
 from .sources import Source
 from .targetsfile import (
     AptAt,
+    CrawlerAt,
     Following,
     KojiAt,
     MetalinkAt,
@@ -84,11 +89,16 @@ def packages(settings: Settings, scope: Scope) -> dict[str, dict[str, str]]:
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name, module in settings.modules.items():
         if isinstance(module.source, DebianSource) and matches(name, scope.modules):
-            for entry in settings.targets:
-                for repository in entry.repositories:
-                    if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled:
-                        for each in repository.named(entry.targets):
-                            found[each][module.source.debian] = name
+            # the first of those that list the same for other architectures: it is the same package
+            listing = {
+                (entry.distro, entry.series, repository.component): each
+                for entry in settings.targets
+                for repository in reversed(entry.repositories)
+                if isinstance(repository, AptAt) and repository.suite == module.source.suite and entry.enabled
+                for each in repository.named(entry.targets)
+            }
+            for each in listing.values():
+                found[each][module.source.debian] = name
     return dict(found)
 
 
@@ -113,8 +123,8 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 SuiteSource(
                     url=mirrors_of(settings, repository.mirror or entry.distro)[0],
                     suite=repository.suite,
-                    components=(repository.component,),
-                    keyring=repository.keyring or system_keyrings()[0],
+                    components=repository.component,
+                    keyring=repository.keyring or system_keyrings(entry.distro)[0],
                     check_valid_until=repository.check_valid_until,
                 )
                 for repository in entry.repositories
@@ -190,6 +200,7 @@ def _repository(
         index=index,
         mirrors=mirrors,
         compiler=entry.compiler,
+        releases=repository.releases if isinstance(repository, CrawlerAt) else ("*",),
     )
 
 
@@ -199,8 +210,8 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
         case AptAt():
             index = AptIndex(
                 suite=repository.suite,
-                component=repository.component,
-                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(),
+                components=repository.component,
+                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(entry.distro),
                 check_valid_until=repository.check_valid_until,
             )
             return index, mirrors_of(settings, repository.mirror or entry.distro)
@@ -216,7 +227,10 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
             return _of_list(repository, repository.metalink, arch, is_metalink=True)
 
         case PacmanAt():
-            return _pacman(settings, repository), mirrors_of(settings, repository.mirror or entry.distro)
+            mirror = repository.mirror
+            return _pacman(settings, repository), (
+                (mirror,) if "://" in mirror else mirrors_of(settings, mirror or entry.distro)
+            )
         case KojiAt():
             koji = KojiIndex(
                 hub=repository.hub,
@@ -227,6 +241,12 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 remembered=_remembered(settings),
             )
             return koji, (repository.files,)
+        case CrawlerAt():
+            name = repository.distribution or list_name(entry.distro, entry.series)
+            return CrawlerIndex(distribution=name), (repository.crawler,)
+        case KernelsAt():
+            # which says all of it
+            return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
 
 
 def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:

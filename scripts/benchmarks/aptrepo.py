@@ -9,6 +9,7 @@ with AptRepo(tmp_path) as repo:
 
 import gzip
 import hashlib
+import itertools
 import lzma
 import os
 import shutil
@@ -82,9 +83,10 @@ def archive_key() -> Key:
 
 
 class AptRepo:
-    """A repository of one suite and the component main. `requests` are the paths that were asked for.
+    """A repository of one suite. `requests` are the paths that were asked for.
 
-    Its files are in `folder`/mirror; what is there already is served.
+    Its files are in `folder`/mirror; what is there already is served. codename: the suite's name if not said, which
+    it is not with Ubuntu's noble-updates.
     """
 
     def __init__(
@@ -93,15 +95,19 @@ class AptRepo:
         *,
         suite: str = "bookworm",
         arches: Sequence[str] = ("amd64", "arm64"),
+        components: Sequence[str] = ("main",),
         label: str = "Test",
+        codename: str = "",
     ) -> None:
         self.suite = suite
+        self.codename = codename or suite
+        self.components = tuple(components)
         self.label = label
         self.arches = tuple(arches)
         self.root = folder / "mirror"
         self.key = archive_key()
-        self._pool = self.root / "pool"
-        self._pool.mkdir(parents=True, exist_ok=True)
+        for component in self.components:
+            (self.root / _pool(component)).mkdir(parents=True, exist_ok=True)
         self._server = WebServer(self.root)
 
     def __enter__(self) -> Self:
@@ -133,13 +139,13 @@ class AptRepo:
     def dist(self) -> Path:
         return self.root / "dists" / self.suite
 
-    def add(self, deb: Path) -> None:
+    def add(self, deb: Path, component: str = "main") -> None:
         """Puts a package into the pool; listed from the next `publish` on."""
-        shutil.copy(deb, self._pool / deb.name)
+        shutil.copy(deb, self.root / _pool(component) / deb.name)
 
-    def packages(self, arch: str) -> str:
+    def packages(self, arch: str, component: str = "main") -> str:
         """What Packages of an architecture would say now."""
-        command = ["apt-ftparchive", "--arch", arch, "packages", "pool"]
+        command = ["apt-ftparchive", "--arch", arch, "packages", _pool(component)]
         return subprocess.run(command, cwd=self.root, capture_output=True, check=True, text=True).stdout
 
     def publish(
@@ -150,17 +156,20 @@ class AptRepo:
         suffixes: Sequence[str] = ("", ".gz", ".xz"),
         extra: Mapping[str, str] | None = None,
         key: Key | None = None,
+        dated: datetime | None = None,
     ) -> None:
         """Writes the indices anew and signs them.
 
-        valid_for: from now on, or no Valid-Until. extra: stanzas to append, by architecture, for what
-        no tool would make. key: to sign with, instead of the archive's.
+        valid_for: from now on, or no Valid-Until. extra: stanzas to append to main, by architecture, for what
+        no tool would make. key: to sign with, instead of the archive's. dated: when it is to say that it was made.
         """
         shutil.rmtree(self.dist, ignore_errors=True)
-        for arch in self.arches:
-            text = self.packages(arch) + (extra or {}).get(arch, "")
-            self._write(self.dist / "main" / f"binary-{arch}", text.encode(), suffixes, by_hash)
-        (self.dist / "InRelease").write_bytes((key or self.key).sign(self._release(valid_for, by_hash)))
+        for component, arch in itertools.product(self.components, self.arches):
+            text = self.packages(arch, component) + ((extra or {}).get(arch, "") if component == "main" else "")
+            self._write(self.dist / component / f"binary-{arch}", text.encode(), suffixes, by_hash)
+        (self.dist / "InRelease").write_bytes(
+            (key or self.key).sign(self._release(valid_for, by_hash, dated or datetime.now(UTC)))
+        )
 
     def _write(self, folder: Path, content: bytes, suffixes: Sequence[str], by_hash: bool) -> None:
         (folder / "by-hash" / "SHA256").mkdir(parents=True)
@@ -170,9 +179,8 @@ class AptRepo:
             if by_hash:
                 (folder / "by-hash" / "SHA256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
 
-    def _release(self, valid_for: timedelta | None, by_hash: bool) -> str:
-        fields = {"Suite": self.suite, "Codename": self.suite, "Origin": "Test", "Label": self.label}
-        now = datetime.now(UTC)
+    def _release(self, valid_for: timedelta | None, by_hash: bool, now: datetime) -> str:
+        fields = {"Suite": self.suite, "Codename": self.codename, "Origin": "Test", "Label": self.label}
         fields["Date"] = f"{now:%a, %d %b %Y %H:%M:%S} UTC"
         if valid_for is not None:
             fields["Valid-Until"] = f"{now + valid_for:%a, %d %b %Y %H:%M:%S} UTC"
@@ -184,6 +192,10 @@ class AptRepo:
     def _ftparchive_release(self) -> str:
         command = ["apt-ftparchive", "release", str(self.dist)]
         return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def _pool(component: str) -> str:
+    return "pool" if component == "main" else f"pool-{component}"
 
 
 def _without(text: str, field: str) -> str:
@@ -203,19 +215,25 @@ def make_deb(
     with tempfile.TemporaryDirectory(prefix="deb-") as temporary:
         root = Path(temporary)
         root.chmod(0o755)
-        control = {"Package": name, "Version": version, "Architecture": arch, "Maintainer": "Test <t@example.org>"}
-        control |= {**(fields or {}), "Description": "made for a test"}
-        (root / "DEBIAN").mkdir()
-        (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
         for path, content in (files or {}).items():
             target = root / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content if isinstance(content, bytes) else content.encode())
-        folder.mkdir(parents=True, exist_ok=True)
-        deb = folder / f"{name}_{version.replace(':', '%3a')}_{arch}.deb"
-        command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(deb)]
-        # the same package again has the same digest, whenever it is made (dpkg-deb(1), SOURCE_DATE_EPOCH)
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
+        control = {"Package": name, "Version": version, "Architecture": arch, "Maintainer": "Test <t@example.org>"}
+        return build_deb(folder, root, {**control, **(fields or {})})
+
+
+def build_deb(folder: Path, root: Path, fields: Mapping[str, str], *, compression: str = "none") -> Path:
+    """A package of what is in root, in a folder. fields: of its control file; compression: as dpkg-deb calls it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (root / "DEBIAN").mkdir()
+    control = {**fields, "Description": "made for a test"}
+    (root / "DEBIAN/control").write_text("".join(f"{key}: {value}\n" for key, value in control.items()))
+    version = fields["Version"].replace(":", "%3a")
+    deb = folder / f"{fields['Package']}_{version}_{fields['Architecture']}.deb"
+    command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(root), str(deb)]
+    # the same package again has the same digest, whenever it is made (dpkg-deb(1), SOURCE_DATE_EPOCH)
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
     return deb
 
 

@@ -34,7 +34,7 @@ def measure(place: Place, *, count: int, exclude: Sequence[str], interval: int) 
         for toolchain in {kernel.toolchain for kernel in kernels}:
             farm.supply.make_image(toolchain, lambda _: None)
         pool = place.state / "debs"
-        debs = {str(kernel): _debs(farm.supply.fetcher.download, kernel, pool) for kernel in kernels}
+        debs = {str(kernel): _debs(farm.supply.downloads.package, kernel, pool) for kernel in kernels}
     here = Place(place.config, place.state / "arrivals", place.module)
     shutil.rmtree(here.state, ignore_errors=True)
     with AptRepo(here.state, suite=_SUITE) as repo:
@@ -63,7 +63,7 @@ def _debs(download: object, kernel: Kernel, pool: Path) -> list[Path]:
         path = folder / package.url.rpartition("/")[2]
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            download(package.url, path, size=package.size, sha256=package.sha256)
+            download(package, path)
         found.append(path)
     return found
 

@@ -61,7 +61,7 @@ def _packages(count: int) -> Iterator[cr.Package]:
         release = f"{100 + number}.el9"
         made = _package(f"kernel{part}", "5.14.0", release)
         if part == "-devel":
-            made.provides = [*made.provides, ("kernel-devel-uname-r", "EQ", "0", f"5.14.0-{release}.x86_64", "", False)]
+            made.provides = [*made.provides, ("kernel-devel-uname-r", "EQ", "0", "5.14.0", f"{release}.x86_64", False)]
         yield made
     for number in range(count - len(kernels)):
         yield _package(f"lib{number % 977}-devel-{number}", f"1.{number % 40}.{number % 7}", f"{number % 9}.el9")

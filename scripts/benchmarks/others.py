@@ -94,7 +94,7 @@ def container(place: Place, *, count: int, exclude: Sequence[str]) -> None:
                 folder.chmod(0o755)
                 for package in kernel.headers:
                     target = folder / f"{package.name}.deb"
-                    farm.supply.fetcher.download(package.url, target, size=package.size, sha256=package.sha256)
+                    farm.supply.downloads.package(package, target)
                 (folder / "source.tar.zst").write_bytes(source.read_bytes())
                 options = ["--rm", "--network=none", f"--volume={folder}:/in:ro", *_options(kernel, module)]
                 return docker("run", *options, _image(farm, kernel), "bash", "-c", _CONTAINER)

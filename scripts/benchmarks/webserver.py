@@ -52,6 +52,7 @@ class WebServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
         self.folder = folder
         self.requests: list[str] = []
+        self.ended = threading.Event()
         self.post: Callable[[Handler], None] | None = None
         """answers what is posted"""
         self._faults: dict[str, list[Callable[[Handler], None]]] = {}
@@ -81,6 +82,7 @@ class WebServer(ThreadingHTTPServer):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ended.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -125,5 +127,50 @@ def endless(handler: Handler) -> None:
     try:
         while True:
             handler.wfile.write(b"x" * 65536)
+    except OSError:
+        return
+
+
+def page(text: str) -> Callable[[Handler], None]:
+    """Answers with a page of HTML, as proxies and mirrors do that have something else to say."""
+    content = text.encode()
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def silent(handler: Handler) -> None:
+    """Announces a megabyte, and sends nothing of it."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    handler.server.ended.wait()
+
+
+def dripping(handler: Handler) -> None:
+    """Announces a megabyte, and sends a byte of it now and then."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    _drip(handler)
+
+
+def dripping_head(handler: Handler) -> None:
+    """Never comes to the end of the answer's head."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    _drip(handler)
+
+
+def _drip(handler: Handler) -> None:
+    handler.close_connection = True
+    try:
+        while not handler.server.ended.wait(0.01):
+            handler.wfile.write(b"x")
     except OSError:
         return

@@ -5,6 +5,7 @@ import pytest
 from kmodci.distros import DISTROS, layout_of
 from kmodci.distros.base import Layout, Tree
 from kmodci.model import Evidence, Kernel
+from kmodci.repos.base import Wanted
 from support.rpmlisted import listed, place
 
 AMAZON = DISTROS["amzn"]
@@ -41,7 +42,9 @@ def test_releases(package: str, name: str, flavour: str) -> None:
 
 def test_what_is_looked_for_has_them_all() -> None:
     names = ("kernel-devel", "kernel6.12-devel", "kernel6.18-devel", "kernel7.2-devel", "kernel10.1-devel")
-    assert all(name.startswith(AMAZON.index_prefixes) for name in names)
+    wanted = Wanted(prefixes=AMAZON.index_prefixes, arches=("amd64",))
+    assert all(map(wanted.has, names))
+    assert not any(map(wanted.has, ("kernel", "kernel6.12", "kernel-headers", "kernel-livepatch-6.1.188-233.385")))
 
 
 def test_nothing_else_is_a_kernel() -> None:

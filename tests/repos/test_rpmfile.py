@@ -212,7 +212,7 @@ def test_a_good_package_under_anothers_name(odd: dict[str, str]) -> None:
 
 
 def test_a_package_of_another_format() -> None:
-    with pytest.raises(IndexDamaged, match="should be signed, and is no rpm package"):
+    with pytest.raises(IndexDamaged, match="should be signed, and is a package of a format that has no signatures"):
         check(b"!<arch>\n")
 
 

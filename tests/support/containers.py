@@ -29,7 +29,7 @@ def toolchain_image(toolchain: str, series: str) -> str:
     """The image's tag. Made from the mirror, unless the engine has it already: a tag has one content for ever."""
     wanted = recipe(toolchain, distro="debian", series=series)
     if wanted.tag not in engine().tags():
-        source = SuiteSource(url=system_mirrors()["debian"], suite=series, keyring=system_keyrings()[0])
+        source = SuiteSource(url=system_mirrors()["debian"], suite=series, keyring=system_keyrings("debian")[0])
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder) / "root.tar.zst"
             bootstrap(wanted, mirrors=[source], target=archive, log=lambda _: None)
@@ -45,7 +45,7 @@ def bookworm_kernels() -> tuple[Kernel, ...]:
         distro="debian",
         series="bookworm",
         arches=("amd64", "arm64"),
-        index=AptIndex(suite="bookworm-security", keyrings=system_keyrings(), check_valid_until=False),
+        index=AptIndex(suite="bookworm-security", keyrings=system_keyrings("debian"), check_valid_until=False),
         mirrors=(system_mirrors()["debian-security"],),
     )
     found = look(repository, Fetcher(), now=datetime.now(UTC)).kernels

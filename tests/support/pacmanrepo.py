@@ -123,13 +123,17 @@ def make_package(
     return package
 
 
-def headers_package(folder: Path, name: str, version: str, release: str, **more: str) -> Path:
-    """Tiny headers of a kernel, where Arch's packages have them."""
-    build = f"usr/lib/modules/{release}/build"
+def headers_package(
+    folder: Path, name: str, version: str, release: str, *, build: str = "", suffix: str = ".zst", **more: str
+) -> Path:
+    """Tiny headers of a kernel, where Arch's packages have them or below `build`. more: further files, by name."""
+    build = build or f"usr/lib/modules/{release}/build"
     files = {
-        f"{build}/.config": 'CONFIG_MODULES=y\nCONFIG_CC_VERSION_TEXT="gcc (GCC) 15.2.1 20260101"\n',
-        f"{build}/Module.symvers": "0x12345678\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n",
-        f"{build}/Makefile": "all:\n",
-        f"{build}/include/generated/utsrelease.h": f'#define UTS_RELEASE "{release}"\n',
+        ".config": 'CONFIG_MODULES=y\nCONFIG_CC_VERSION_TEXT="gcc (GCC) 15.2.1 20260101"\n',
+        "Module.symvers": "0x12345678\t_printk\tvmlinux\tEXPORT_SYMBOL\t\n",
+        "Makefile": "all:\n",
+        "include/generated/utsrelease.h": f'#define UTS_RELEASE "{release}"\n',
+        **more,
     }
-    return make_package(folder, name, version, files=files, **more)
+    placed = {f"{build}/{path}": content for path, content in files.items()}
+    return make_package(folder, name, version, files=placed, suffix=suffix)

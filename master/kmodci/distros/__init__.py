@@ -12,6 +12,7 @@ from .oracle import Oracle
 from .photon import Photon
 from .redhat import Redhat
 from .suse import Suse
+from .ubuntu import Ubuntu
 
 DISTROS: Mapping[str, Distro] = {
     "almalinux": Redhat(),
@@ -26,6 +27,7 @@ DISTROS: Mapping[str, Distro] = {
     "rhel": Redhat(),
     "rocky": Redhat(),
     "sles": Suse(),
+    "ubuntu": Ubuntu(),
 }
 
 

@@ -17,7 +17,7 @@ from .kerneldevel import KernelDevel
 class Amazon(KernelDevel):
     """See `distros.base.Distro`."""
 
-    index_prefixes = ("kernel-devel", *(f"kernel{digit}" for digit in range(1, 10)))
+    index_prefixes = ("kernel*-devel",)
     packages = re.compile(r"kernel(?:[1-9][0-9]?\.[0-9]{1,2})?-devel")
 
     def flavour(self, package: Listed) -> str:

@@ -19,7 +19,7 @@ from .kerneldevel import KernelDevel
 class Photon(KernelDevel):
     """See `distros.base.Distro`."""
 
-    index_prefixes = ("linux-",)
+    index_prefixes = ("linux-devel", "linux-*-devel")
     packages = re.compile(r"linux(?:-(?P<flavour>[a-z0-9]+))?-devel")
 
     def layout(self, kernel: Kernel) -> Layout:

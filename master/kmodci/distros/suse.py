@@ -32,7 +32,8 @@ _ARCHES = {**MACHINES, "arm64": "arm64"}
 class Suse(KernelDevel):
     """See `distros.base.Distro`."""
 
-    index_prefixes = ("kernel-",)
+    # not kernel-default and the like: they provide every symbol of the kernel by name, which is megabytes of index each
+    index_prefixes = ("kernel-devel", "kernel-*-devel")
     packages = re.compile(r"kernel-(?P<flavour>[a-z0-9_]+)-devel")
 
     def kernels(self, listed: Iterable[Listed], place: Place) -> Found:

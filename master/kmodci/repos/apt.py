@@ -1,4 +1,4 @@
-"""An apt repository: one component of a suite on a mirror (https://wiki.debian.org/DebianRepository/Format).
+"""An apt repository: components of a suite on a mirror (https://wiki.debian.org/DebianRepository/Format).
 
 The signed release file is the change detector: as long as the hashes in it that matter are the same, nothing else
 is downloaded.
@@ -27,7 +27,7 @@ class AptIndex:
     """See `base.Index`."""
 
     suite: str
-    component: str = "main"
+    components: tuple[str, ...] = ("main",)
     keyrings: tuple[Path, ...]
     check_valid_until: bool = True
 
@@ -36,7 +36,7 @@ class AptIndex:
         signed = fetcher.get(f"{self._folder(mirror)}/InRelease", limit=_RELEASE_LIMIT)
         release = parse_release(verified_release(signed, self.keyrings))
         self._check(release, now)
-        bases = [f"{self.component}/binary-{arch}/Packages" for arch in wanted.arches]
+        bases = [f"{part}/binary-{arch}/Packages" for part in self.components for arch in wanted.arches]
         digest = _digest(release, bases)
         if digest == known_digest:
             return Snapshot(digest=digest, dated=release.date, listed=None)
@@ -50,9 +50,12 @@ class AptIndex:
 
     def _check(self, release: Release, now: datetime) -> None:
         """A genuine release file of another suite, or of long ago, must not pass for this one."""
-        if self.suite not in (release.suite, release.codename):
+        # Ubuntu's noble-updates has noble for its codename, and is not to be taken for it
+        is_pocket = release.suite.startswith(f"{release.codename}-")
+        if self.suite not in ({release.suite} if is_pocket else {release.suite, release.codename}):
+            told = release.suite if is_pocket else release.codename or release.suite
             raise IndexDamaged(
-                f"the mirror answers with the suite {release.codename or release.suite!r}, not {self.suite!r}",
+                f"the mirror answers with the suite {told!r}, not {self.suite!r}",
                 hint="correct `suite:` in targets.yml, or name another mirror",
             )
         if self.check_valid_until and release.valid_until and now > release.valid_until:
@@ -64,13 +67,14 @@ class AptIndex:
     def _scan(self, fetcher: Fetches, mirror: str, release: Release, base: str, wanted: Wanted) -> Scan:
         """The index as the mirror has it: not all that a release file lists is there, the uncompressed one rarely."""
         whole = release.files.get(base)
+        limit = min(whole.size, _INDEX_LIMIT) if whole else _INDEX_LIMIT
         gone: Gone | None = None
         for path, file in _offers(release, base):
             for url in self._urls(mirror, release, path, file):
                 try:
                     with fetcher.stream(url, limit=_INDEX_LIMIT) as chunks:
                         sound = checked(chunks, url=url, size=file.size, digest=file.sha256)
-                        text = decompressed(sound, path.removeprefix(base), limit=whole.size if whole else _INDEX_LIMIT)
+                        text = decompressed(sound, path.removeprefix(base), limit=limit)
                         return scan_packages(text, mirror=mirror, prefixes=wanted.prefixes, names=wanted.names)
                 except Gone as fault:
                     gone = gone or fault
@@ -98,5 +102,10 @@ def _offers(release: Release, base: str) -> list[tuple[str, IndexFile]]:
     if not offers:
         raise IndexDamaged(
             f"the release file does not list {base}", hint="correct `component:` or `arches:` in targets.yml"
+        )
+    if too_large := [f"{path}: {file.size} bytes" for path, file in offers if file.size > _INDEX_LIMIT]:
+        raise IndexDamaged(
+            f"an index is larger than any that is known: {', '.join(too_large)}",
+            hint=f"at most {_INDEX_LIMIT >> 20} MiB are read; is something else served there?",
         )
     return offers

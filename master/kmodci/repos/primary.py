@@ -31,11 +31,9 @@ def scan_primary(chunks: Iterable[bytes], *, repository: str, wanted: Wanted) ->
     chunks: the index, decompressed; no more than a piece of it is held at any time. repository: its URL.
     Raises IndexDamaged if it is not such an index.
     """
-    needles = [f"<name>{prefix}".encode() for prefix in wanted.prefixes]
-    needles += [f"<name>{name}</name>".encode() for name in sorted(wanted.names)]
     listed: list[Listed] = []
     problems: list[str] = []
-    for document in _documents(chunks, needles):
+    for document in _documents(chunks, wanted):
         try:
             package = _package(child(parsed(document, "the entry"), "package"), repository)
         except (BadName, IndexDamaged) as fault:
@@ -76,8 +74,11 @@ def _entries(details: Element, kind: str) -> Iterator[Entry]:
             )
 
 
-def _documents(chunks: Iterable[bytes], needles: Sequence[bytes]) -> Iterator[bytes]:
-    """A whole document for each package that has a needle: with the index's own beginning, which declares names."""
+def _documents(chunks: Iterable[bytes], wanted: Wanted) -> Iterator[bytes]:
+    """A whole document for each package that is wanted: with the index's own beginning, which declares names."""
+    parts = [prefix.partition("*") for prefix in wanted.prefixes]
+    needles = [(f"<name>{begin}".encode(), rest.encode()) for begin, _, rest in parts]
+    needles += [(f"<name>{name}</name>".encode(), b"") for name in sorted(wanted.names)]
     head = piece = b""
     some = False
     for piece in _pieces(chunks):
@@ -118,20 +119,27 @@ def _head(piece: bytes) -> tuple[bytes, int]:
     raise IndexDamaged(f"not a primary index: it begins with {piece[:60]!r}")
 
 
-def _hits(piece: bytes, needles: Sequence[bytes], begin: int) -> list[tuple[int, int]]:
-    """Where the packages are that have a needle, in their order."""
+def _hits(piece: bytes, needles: Sequence[tuple[bytes, bytes]], begin: int) -> list[tuple[int, int]]:
+    """Where the packages are that have a needle, in their order. needles: how it begins, what else the name holds."""
     found: set[tuple[int, int]] = set()
-    for needle in needles:
+    for needle, rest in needles:
         at = piece.find(needle, begin)
         while at >= 0:
-            before = piece.rfind(_END, begin, at)
-            first = piece.find(_BEGIN, before + len(_END) if before >= 0 else begin)
-            last = piece.find(_END, at)
-            if not 0 <= first < at < last:
-                raise IndexDamaged("not a primary index: a <name> is outside of any <package>")
-            found.add((first, last + len(_END)))
-            at = piece.find(needle, last)
+            after = at + len(needle)
+            if not rest or rest in piece[after : piece.find(b"<", after)]:
+                found.add(_around(piece, at, begin))
+            at = piece.find(needle, after)
     return sorted(found)
+
+
+def _around(piece: bytes, at: int, begin: int) -> tuple[int, int]:
+    """The package that something is in."""
+    before = piece.rfind(_END, begin, at)
+    first = piece.find(_BEGIN, before + len(_END) if before >= 0 else begin)
+    last = piece.find(_END, at)
+    if not 0 <= first < at < last:
+        raise IndexDamaged("not a primary index: a <name> is outside of any <package>")
+    return first, last + len(_END)
 
 
 def _title(document: bytes) -> str:

@@ -51,10 +51,11 @@ def scan_database(content: Iterable[bytes], *, repository: str, wanted: Wanted) 
 
 
 def _scan(database: sqlite3.Connection, repository: str, wanted: Wanted) -> Scan:
-    ranges = [(prefix, f"{prefix}\U0010ffff") for prefix in wanted.prefixes]
+    begins = [prefix.partition("*")[0] for prefix in wanted.prefixes]
+    ranges = [(begin, f"{begin}\U0010ffff") for begin in begins]
     ranges += [(name, f"{name}\0") for name in sorted(wanted.names)]
     found = (row for bounds in ranges for row in database.execute(_PACKAGES, bounds).fetchmany(MOST + 1))
-    rows = {int(row["pkgKey"]): row for row in found}
+    rows = {int(row["pkgKey"]): row for row in found if wanted.has(_text(row, "name"))}
     if len(rows) > MOST:
         raise IndexDamaged(f"the index lists more than {MOST} packages that are named like a kernel's")
     listed: list[Listed] = []

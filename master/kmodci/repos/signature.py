@@ -13,8 +13,8 @@ from kmodci.errors import IndexDamaged, KmodciError
 # The hash algorithms that apt refuses too; numbers of RFC 4880, section 9.4: MD5, SHA1, RIPEMD160.
 _WEAK = frozenset({"1", "2", "3"})
 _SECONDS = 60
-_KEYRING = "name the vendor's as `keyring:` in targets.yml (for Debian's own: install debian-archive-keyring)"
-_UPDATE = "update the keyring (Debian's is the package debian-archive-keyring), or name another in targets.yml"
+_KEYRING = "name the vendor's as `keyring:` in targets.yml (or install debian-archive-keyring, ubuntu-keyring)"
+_UPDATE = "update the keyring (package debian-archive-keyring or ubuntu-keyring), or name another in targets.yml"
 _ARMOUR = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
 
 # Words of the status lines, GnuPG's doc/DETAILS; the first that occurs explains best.

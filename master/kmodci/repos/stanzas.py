@@ -68,14 +68,15 @@ def parse_release(text: str) -> Release:
 def scan_packages(
     chunks: Iterable[bytes], *, mirror: str, prefixes: Collection[str] = (), names: Collection[str] = ()
 ) -> Scan:
-    """The packages whose name begins with a prefix or is one of the names.
+    """The packages whose name begins with a prefix (see `base.Wanted`) or is one of the names.
 
     chunks: a decompressed Packages file; no more than a piece of it is held at any time. mirror: the base URL that
     file names are relative to.
     Raises IndexDamaged if it is not such a file.
     """
-    needles = [f"\nPackage: {prefix}".encode() for prefix in prefixes]
-    needles += [f"\nPackage: {name}\n".encode() for name in names]
+    parts = [prefix.partition("*") for prefix in prefixes]
+    needles = [(f"\nPackage: {begin}".encode(), rest.encode()) for begin, _, rest in parts]
+    needles += [(f"\nPackage: {name}\n".encode(), b"") for name in names]
     listed: list[Listed] = []
     problems: list[str] = []
     for piece in _whole_stanzas(chunks):
@@ -101,14 +102,15 @@ def _whole_stanzas(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield rest + b"\n\n"
 
 
-def _found(piece: bytes, needles: Iterable[bytes]) -> Iterator[bytes]:
-    for needle in needles:
+def _found(piece: bytes, needles: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    """needles: how a line begins, and what else is in it."""
+    for needle, rest in needles:
         at = piece.find(needle)
         while at >= 0:
-            # Policy does not say that Package comes first, although it does in every archive seen.
-            begin = piece.rfind(b"\n\n", 0, at + 1) + 2
             end = piece.find(b"\n\n", at)
-            yield piece[begin:end]
+            if not rest or rest in piece[at + len(needle) : piece.find(b"\n", at + len(needle))]:
+                # Policy does not say that Package comes first, although it does in every archive seen.
+                yield piece[piece.rfind(b"\n\n", 0, at + 1) + 2 : end]
             at = piece.find(needle, end)
 
 
