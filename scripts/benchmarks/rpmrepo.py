@@ -6,6 +6,8 @@ with RpmRepo(tmp_path) as repo:
     look(Repository(mirrors=(repo.url,), index=RpmIndex(path=repo.path, signed=Signed.NO), ...), ...)
 """
 
+import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -119,6 +121,20 @@ class RpmRepo:
         repomd = self.repodata / "repomd.xml"
         text = re.sub(r'\s*<data type="primary">.*?</data>', "", repomd.read_text(), flags=re.DOTALL)
         repomd.write_text(text)
+
+    def rewrite(self, pattern: str, replacement: str) -> None:
+        """Changes the text of the index, which is gzip-compressed, and has repomd.xml vouch for what it became."""
+        primary, repomd = self.file("primary"), self.repodata / "repomd.xml"
+        old = primary.read_bytes()
+        text = re.sub(pattern, replacement, gzip.decompress(old).decode(), flags=re.DOTALL).encode()
+        new = gzip.compress(text)
+        primary.unlink()
+        head, mark, tail = repomd.read_text().partition('<data type="primary">')
+        tail = tail.replace(hashlib.sha256(old).hexdigest(), hashlib.sha256(new).hexdigest())
+        tail = re.sub(r"<size>\d+<", f"<size>{len(new)}<", tail, count=1)
+        tail = re.sub(r"<open-size>\d+<", f"<open-size>{len(text)}<", tail, count=1)
+        repomd.write_text(head + mark + tail)
+        self.file("primary").write_bytes(new)
 
     def file(self, kind: str) -> Path:
         """The file of the index that repomd.xml names as this kind: primary, primary_db."""

@@ -48,18 +48,20 @@ class RpmIndex:
             self._check_signature(fetcher, repository, content)
         repomd = parse_repomd(content)
         record = self._primary(repomd)
-        digest = hashlib.sha256(f"{record.kind} {record.checksum.algorithm} {record.checksum.digest}".encode())
-        if digest.hexdigest() == known_digest:
-            return Snapshot(digest=known_digest, dated=repomd.dated, listed=None)
+        digest = self._digest(record)
+        if digest == known_digest:
+            return Snapshot(digest=digest, dated=repomd.dated, listed=None)
         scan = self._scan(fetcher, repository, record, wanted)
         if self.signed is Signed.INDEX:
             scan = _vouched(scan)
-        return Snapshot(
-            digest=digest.hexdigest(),
-            dated=repomd.dated,
-            listed=scan.listed,
-            problems=tuple(dict.fromkeys(scan.problems)),
-        )
+        problems = tuple(dict.fromkeys(scan.problems))
+        return Snapshot(digest=digest, dated=repomd.dated, listed=scan.listed, problems=problems)
+
+    def _digest(self, record: Record) -> str:
+        """Names what is listed, and so also where that is and what of it is taken."""
+        checksum = record.checksum
+        words = [self.path, self.signed, record.kind, checksum.algorithm, checksum.digest]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
     def _check_signature(self, fetcher: Reads, repository: str, content: bytes) -> None:
         try:

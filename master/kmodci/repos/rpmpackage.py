@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kmodci.release import BadName, check_version
@@ -50,8 +51,8 @@ def make_listed(
         size=size,
         # of any other kind, nothing is kept: the package's own signature has to vouch for it
         sha256=checksum.digest if checksum.algorithm == "sha256" else "",
-        provides=tuple(one for one in _dependencies(provides) if one.relation == "="),
-        depends=tuple((one,) for one in _dependencies(requires)),
+        provides=tuple(_provided(provides)),
+        depends=tuple((one,) for one in _required(requires)),
         source=_match(_NAME, built_from["name"], "source package") if built_from else "",
         source_version=check_version(built_from["version"]) if built_from else "",
     )
@@ -72,16 +73,30 @@ def is_wanted(package: Listed, wanted: Wanted) -> bool:
     return wanted.has(package.name) and package.arch in (*wanted.arches, "all")
 
 
-def _dependencies(entries: Iterable[Entry]) -> Iterator[Dependency]:
-    """Those that are packages, or named like ones: not files, nor `kmod(x.ko)` or conditions."""
+def _provided(entries: Iterable[Entry]) -> Iterator[Dependency]:
+    """Those with a version. One that is odd may be what the kernel calls itself: nothing is guessed then."""
+    for entry in entries:
+        if _NAME.fullmatch(entry.name) and entry.flags == "EQ":
+            yield Dependency(name=entry.name, relation="=", version=_version(entry))
+
+
+def _required(entries: Iterable[Entry]) -> Iterator[Dependency]:
+    """Those that are packages: not files, nor `kmod(x.ko)` or conditions, nor what somebody forgot to fill in."""
     for entry in entries:
         if not _NAME.fullmatch(entry.name):
             continue
-        if not entry.flags:
+        if entry.flags in _RELATIONS:
+            with suppress(BadName):
+                yield Dependency(name=entry.name, relation=_RELATIONS[entry.flags], version=_version(entry))
+        elif not entry.flags:
             yield Dependency(name=entry.name)
-        elif entry.flags in _RELATIONS and _PART.fullmatch(entry.version):
-            version = evr(entry.epoch, entry.version, entry.release) if entry.release else entry.version
-            yield Dependency(name=entry.name, relation=_RELATIONS[entry.flags], version=version)
+
+
+def _version(entry: Entry) -> str:
+    """Raises BadName."""
+    if entry.release:
+        return evr(entry.epoch, entry.version, entry.release)
+    return _match(_PART, entry.version, "version")
 
 
 def _match(pattern: re.Pattern[str], text: str, what: str) -> str:
