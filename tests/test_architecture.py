@@ -17,12 +17,12 @@ RANKS = {
     "values": "errors release model digests quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "causes contents coverage discovery elf explanation facts fallover fields headers images keys manifest"
-    " matrix modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors"
-    " settings targetsfile verify",
+    "decisions": "causes contents coverage discovery elf explanation facts fallover fields headers images kernellist"
+    " kernelsat keys manifest matrix modulefile objects overdue publishing retention runrecords runs runview sandbox"
+    " schema search selectors settings targetsfile verify",
     "adapters": "asking bootstrap bucket downloads embedded engine fetch folder git mirrors paths pools runstore"
     " sources store tables trees workerbundle",
-    "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
+    "farm": "byhand cleanup farm ledger listing opening planning products recovery supply watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

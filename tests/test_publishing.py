@@ -8,6 +8,7 @@ import pytest
 import zstandard
 from kmodci.bucket import Bucket
 from kmodci.errors import StoreError, VerifyError
+from kmodci.keys import kernel_list_key
 from kmodci.manifest import entry_of
 from kmodci.objects import Object
 from kmodci.publishing import (
@@ -84,7 +85,13 @@ def test_the_manifest_tells_all(bucket: Bucket) -> None:
     manifest = json.loads(bucket.get(entry_of(made).manifest) or b"")
     assert manifest["build_id"] == "hello/debian-trixie-amd64/6.12.117+deb13-amd64"
     assert manifest["packages"] == [
-        {"name": "linux-headers-6.12.117+deb13-amd64", "version": "1", "arch": "amd64", "sha256": "1" * 64}
+        {
+            "name": "linux-headers-6.12.117+deb13-amd64",
+            "version": "1",
+            "arch": "amd64",
+            "sha256": "1" * 64,
+            "url": "http://x",
+        }
     ]
     assert manifest["headers"] == f"headers/{'3' * 64}.tar.zst"
     assert manifest["files"][0]["vermagic"].startswith("6.12.117+deb13-amd64 ")
@@ -144,6 +151,13 @@ def test_the_index_is_rebuilt_from_manifests(bucket: Bucket) -> None:
     assert content(bucket) == whole
     assert (len(done.manifests), len(done.removed)) == (3, 2)
     assert rebuild_index(bucket).removed == ()
+
+
+def test_lists_of_kernels_are_none_of_a_modules_index(bucket: Bucket) -> None:
+    bucket.put(kernel_list_key("amd64"), b"{}")
+    bucket.put("index/hello/0.9.json", b"{}")
+    assert rebuild_index(bucket).removed == ("index/hello/0.9.json",)
+    assert bucket.get("index/kernel-crawler/x86_64/list.json") == b"{}"
 
 
 def test_a_build_without_its_files_is_not_indexed(bucket: Bucket) -> None:

@@ -10,6 +10,7 @@ from kmodci.products import Publisher
 from kmodci.publishing import publish, version_index
 from kmodci.recovery import catch_up
 from kmodci.store import Store
+from kmodci.watch import bundle_note
 from support.builds import SERIES, built
 from support.s3 import bucket, s3
 
@@ -50,3 +51,13 @@ def test_what_the_bucket_has_lost_is_not_taken_for_built(bucket: Bucket, store: 
 def test_an_empty_bucket_and_an_empty_store(bucket: Bucket, store: Store) -> None:
     catch_up(bucket, store, Publisher(bucket))
     assert store.outcomes() == {}
+
+
+def test_bundles_are_known_again_whatever_named_their_packages(bucket: Bucket, store: Store) -> None:
+    made = [built(release) for release in list(SERIES)[:2]]
+    unnamed = tuple(replace(package, sha256="") for package in made[1].kernel.headers)
+    made[1] = replace(made[1], kernel=replace(made[1].kernel, headers=unnamed))
+    for each in made:
+        bucket.put(publish(bucket, each).headers, b"a bundle")
+    catch_up(bucket, store, Publisher(bucket))
+    assert [store.meta(bundle_note(each.kernel.headers_digest)) for each in made] == [m.headers_sha256 for m in made]

@@ -402,6 +402,11 @@ def test_a_mistake_in_modules_yml(problems: Problems, module: str, told: str) ->
     assert told in problem
 
 
+def test_a_module_name_that_the_bucket_has_another_use_for(problems: Problems) -> None:
+    (problem,) = problems(kmodci="", modules="modules:\n  kernel-crawler: {source: {path: x}, version: 1}\n")
+    assert "no module can be called kernel-crawler: the bucket has lists of kernels under that name" in problem
+
+
 def test_a_module_name_that_could_climb(problems: Problems) -> None:
     (problem,) = problems(kmodci="", modules="modules:\n  ../a: {source: {path: x}, version: 1}\n")
     assert problem.startswith("modules.yml:2: modules.../a: not a module: '../a'")

@@ -18,7 +18,7 @@ from kmodci.paths import Paths
 from kmodci.repos.base import Signed, Trust
 from kmodci.repos.rpm import RpmIndex
 from kmodci.store import Store
-from kmodci.supply import Supply
+from kmodci.supply import Bundle, Supply
 from support.s3 import bucket, s3
 
 __all__ = ["bucket", "s3"]
@@ -96,3 +96,49 @@ def test_a_repository_that_nobody_wrote_down(supply: Supply, repo: RpmRepo, tmp_
     kernel = replace(listed(repo, make_kernel_rpm(tmp_path, "5.14.0", "503.el9")), repository="other")
     with pytest.raises(KmodciError, match=r"its repository, other, is not in targets\.yml"):
         supply.bundle(kernel)
+
+
+class TestWithoutChecksums:
+    """Packages of a list that vouches for nothing."""
+
+    @pytest.fixture
+    def kernel(self, supply: Supply, repo: RpmRepo, tmp_path: Path) -> Kernel:
+        kernel = listed(repo, make_kernel_rpm(tmp_path, "5.14.0", "503.el9"))
+        supply.trust = {NAME: Trust(signed=Signed.NO)}
+        return replace(kernel, headers=(replace(kernel.headers[0], sha256="", size=0),))
+
+    def test_they_are_used_only_where_that_is_configured(self, supply: Supply, kernel: Kernel) -> None:
+        for signed in (Signed.INDEX, Signed.PACKAGES):
+            supply.trust = {NAME: Trust(signed=signed)}
+            with pytest.raises(KmodciError):
+                supply.bundle(kernel)
+        supply.trust = {NAME: Trust(signed=Signed.NO)}
+        assert supply.bundle(kernel).path.exists()
+
+    def test_what_was_there_first_is_what_has_to_be_there(
+        self, supply: Supply, repo: RpmRepo, kernel: Kernel, tmp_path: Path
+    ) -> None:
+        first = supply.bundle(kernel)
+        forget(supply, kernel, first)
+        assert supply.bundle(kernel) == first
+        forget(supply, kernel, first)
+        file = repo.root / kernel.headers[0].url.removeprefix(f"{repo.url}/")
+        file.write_bytes(make_kernel_rpm(tmp_path / "other", "5.14.0", "503.el9", payload="xz").read_bytes())
+        with pytest.raises(IndexDamaged, match=r"but it was [0-9a-f]{64} when it was first downloaded"):
+            supply.bundle(kernel)
+        assert list(supply.paths.cache("headers").iterdir()) == []
+
+    def test_an_error_page_is_not_what_was_there_first(self, supply: Supply, repo: RpmRepo, kernel: Kernel) -> None:
+        file = repo.root / kernel.headers[0].url.removeprefix(f"{repo.url}/")
+        good = file.read_bytes()
+        file.write_bytes(b"<html>200 OK: down for maintenance</html>")
+        with pytest.raises(KmodciError, match="not a package of a format that is known"):
+            supply.bundle(kernel)
+        file.write_bytes(good)
+        assert supply.bundle(kernel).path.exists()
+
+
+def forget(supply: Supply, kernel: Kernel, bundle: Bundle) -> None:
+    """As a cleanup does, once nothing names the bundle."""
+    [found] = supply.bucket.list(f"headers/{bundle.sha256}")
+    assert supply.drop_bundle(found, [kernel.headers_digest])

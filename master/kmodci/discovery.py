@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from .distros import BUILD_ARCH, DISTROS, Distro, Place, index_place
+from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
 from .errors import FetchError, Gone, IndexDamaged, KmodciError
 from .fallover import FallOver
 from .model import Evidence, Kernel, Package
-from .repos.base import Fetches, Index, Listed, Wanted
+from .repos.base import Fetches, Group, Index, Listed, Wanted
+from .selectors import matches
 
 # Raise it when the same index means other kernels than before, so that it is read again.
-_READING = "2"
+_READING = "3"
+# A list of thousands of odd entries is told by the first of them.
+_MOST_PROBLEMS = 100
 # for one look, all mirrors together; each gets an equal share
 _SECONDS = 900.0
 
@@ -38,6 +41,8 @@ class Repository:
     """base URLs that serve the same; the first that answers is read, the first of all names the packages"""
     compiler: str = ""
     """of its kernels, where neither their packages nor their configuration say (`gcc-12`)"""
+    releases: tuple[str, ...] = ("*",)
+    """patterns of the kernel releases that are taken from it, where it lists those of other series too"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,16 +120,28 @@ def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
     """One kernel per distribution, architecture and release, out of several repositories' kernels.
 
     (And per series, where a distribution has different kernels of one release in its series.)
-    The newest package version wins; of equal ones that of the repository that comes first.
+    What an index vouches for wins over what it does not; then the newest package version; of equal ones that of the
+    repository that comes first.
     """
     best: dict[tuple[str, str], Kernel] = {}
     for kernels in repositories:
         for kernel in kernels:
             key = (index_place(kernel.target), kernel.release)
             known = best.get(key)
-            if not known or DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0:
+            if not known or _wins(kernel, known):
                 best[key] = kernel
     return tuple(best.values())
+
+
+def _wins(kernel: Kernel, known: Kernel) -> bool:
+    if _is_vouched_for(kernel) != _is_vouched_for(known):
+        return _is_vouched_for(kernel)
+    return DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0
+
+
+def _is_vouched_for(kernel: Kernel) -> bool:
+    """Or anybody's list could put its packages in place of those of a signed index, with a higher number."""
+    return all(package.sha256 for package in kernel.headers)
 
 
 def diff(known: Mapping[str, Kernel], found: Iterable[Kernel]) -> Diff:
@@ -160,7 +177,7 @@ def _look(
     )
     # what the index says has been read before only if the same was asked of it, and understood in the same way
     asked = [_READING, repository.distro, repository.series, repository.mirrors[0], repository.compiler]
-    asked += [*repository.arches, *wanted.prefixes, *sorted(packages)]
+    asked += [*repository.arches, *repository.releases, *wanted.prefixes, *sorted(packages)]
     head = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
     known = known_digest.removeprefix(f"{head}-") if known_digest.startswith(f"{head}-") else ""
     snapshot = repository.index.look(fetcher, mirror, wanted, known, now)
@@ -175,16 +192,40 @@ def _look(
             hint="the mirror lags, or shows an old state again; what is known stays. Name another mirror if this does",
         )
     listed = [_canonical(each, mirror, repository.mirrors[0]) for each in snapshot.listed]
-    found = distro.kernels(listed, _place(repository))
+    place = _place(repository)
+    found = [distro.kernels(listed, place), *(kernels_of(group, distro, place) for group in snapshot.groups)]
+    kernels = (kernel for each in found for kernel in each.kernels if matches(kernel.release, repository.releases))
     return Look(
         repository=repository.name,
         release_digest=digest,
         changed=True,
-        kernels=found.kernels,
+        # a list may have a kernel twice, at two versions
+        kernels=merge([kernels]),
         packages=tuple(_newest(listed, distro, packages)),
-        problems=(*snapshot.problems, *found.problems),
+        problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
     )
+
+
+def kernels_of(group: Group, distro: Distro, place: Place) -> Found:
+    """The kernels that a group's packages are, and what is odd about them; one or the other, but for no architecture
+    that is not asked for."""
+    arches = tuple(arch for arch in place.arches if arch in group.arches)
+    if not arches:
+        return Found(kernels=())
+    found = distro.kernels(group.packages, replace(place, arches=arches))
+    problems = [f"{group.title}: {problem}" for problem in found.problems]
+    if not found.kernels and not problems:
+        files = ", ".join(package.url.rpartition("/")[2] for package in group.packages[:5])
+        problems = [f"{group.title}: no kernel of {place.distro} for {' or '.join(arches)} in {files or 'nothing'}"]
+    return Found(kernels=found.kernels, problems=tuple(problems))
+
+
+def _bounded(problems: Iterable[str]) -> tuple[str, ...]:
+    """Each once, and no more than a page can show."""
+    unique = tuple(dict.fromkeys(problems))
+    more = len(unique) - _MOST_PROBLEMS
+    return (*unique[:_MOST_PROBLEMS], f"and {more} more like these") if more > 0 else unique
 
 
 def _canonical(listed: Listed, mirror: str, first: str) -> Listed:

@@ -5,12 +5,14 @@ import re
 from .distros import index_place
 from .model import Kernel, Target, check_module_version
 from .release import BadName, check_name, check_release
+from .repos.base import MACHINES
 
 MANIFEST = "manifest.json"
 _BUILD_PARTS = 7
 LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
 RETIRED = "state/retired.json"
+KERNEL_LISTS = "index/kernel-crawler/"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,6 +42,11 @@ def index_key(module: str, version: str, target: Target, release: str) -> str:
 def version_index_key(module: str, version: str) -> str:
     """Raises BadName."""
     return f"index/{check_name(module, 'module')}/{check_module_version(version)}.json"
+
+
+def kernel_list_key(arch: str) -> str:
+    """The kernels of an architecture, as kernel-crawler lists them."""
+    return f"{KERNEL_LISTS}{MACHINES[arch]}/list.json"
 
 
 def headers_key(sha256: str) -> str:

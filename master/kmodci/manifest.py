@@ -44,6 +44,13 @@ class HeaderPackage(Record):
     version: str
     arch: str
     sha256: str
+    """empty where nothing but its place names it"""
+    url: str = ""
+
+    @property
+    def identity(self) -> str:
+        """As `model.Package.identity`."""
+        return self.sha256 or self.url
 
 
 class Manifest(Record):
@@ -169,7 +176,9 @@ def manifest_of(built: Built) -> Manifest:
         kernel_version=kernel.version,
         flavour=kernel.flavour,
         packages=tuple(
-            HeaderPackage(name=package.name, version=package.version, arch=package.arch, sha256=package.sha256)
+            HeaderPackage(
+                name=package.name, version=package.version, arch=package.arch, sha256=package.sha256, url=package.url
+            )
             for package in kernel.headers
         ),
         headers=headers_key(built.headers_sha256),

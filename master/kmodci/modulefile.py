@@ -8,17 +8,26 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Tag, model_validator
 
-from .fields import NOT_EMPTY, ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, KernelSelector, Name, Sha256, Url, check_url, fitting
 from .model import check_module_version
 from .release import check_name
 from .schema import OtherLimits
 from .yamlfile import NAMED_BY_KEY, Section
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ARTIFACT = re.compile(r"[A-Za-z0-9_*?\[\]./+-]{1,200}\.ko")
 
-ModuleName = Annotated[str, AfterValidator(lambda text: check_name(text, "module"))]
+# what the bucket has below index/ beside modules (`keys.KERNEL_LISTS`)
+_TAKEN = ("kernel-crawler",)
+
+
+def _module_name(text: str) -> str:
+    if text in _TAKEN:
+        raise ValueError(f"no module can be called {text}: the bucket has lists of kernels under that name")
+    return check_name(text, "module")
+
+
+ModuleName = Annotated[str, AfterValidator(_module_name)]
 Ref = Annotated[str, fitting(_REF, "a git branch, tag or commit")]
 Artifact = Annotated[str, fitting(_ARTIFACT, "a pattern of module files below the source, like src/*.ko")]
 
@@ -46,7 +55,7 @@ class TarballSource(Section):
     """An archive at a URL."""
 
     tarball: Url
-    sha256: Annotated[str, fitting(_SHA256, "a SHA256 (64 hexadecimal digits)")]
+    sha256: Sha256
 
 
 class PathSource(Section):

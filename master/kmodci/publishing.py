@@ -13,7 +13,7 @@ import zstandard
 from pydantic import ValidationError
 
 from .errors import StoreError
-from .keys import MANIFEST, index_key, version_index_key
+from .keys import KERNEL_LISTS, MANIFEST, index_key, version_index_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, PublishedFile, Record, VersionIndex, entry_of, manifest_of
 from .model import BuildId
 from .objects import Object, Objects
@@ -138,7 +138,12 @@ def rebuild_index(bucket: Objects) -> Rebuilt:
     for version in versions:
         put_version_index(bucket, *version, [each for each in entries if (each.module, each.version) == version])
     written = {*objects, *(version_index_key(*version) for version in versions)}
-    removed = tuple(found.key for found in bucket.list("index/") if found.key not in written)
+    removed = tuple(
+        found.key
+        for found in bucket.list("index/")
+        # of no module: a farm writes them again when it starts
+        if found.key not in written and not found.key.startswith(KERNEL_LISTS)
+    )
     bucket.delete(removed)
     return Rebuilt(manifests=tuple(found), removed=removed)
 

@@ -94,6 +94,6 @@ def _bundles(manifests: Iterable[Manifest], keys: Iterable[str]) -> Mapping[str,
     there = set(keys)
     made = [manifest for manifest in manifests if manifest.headers in there]
     return {
-        bundle_note(headers_digest(package.sha256 for package in each.packages)): sha256_of_headers(each.headers)
+        bundle_note(headers_digest(package.identity for package in each.packages)): sha256_of_headers(each.headers)
         for each in made
     }

@@ -4,11 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from .discovery import kernels_of
+from .distros import DISTROS, Place
 from .errors import NotFound, SettingsError
+from .kernelsat import KernelsAt
 from .modulefile import DebianSource, ModulesFile
+from .repos.crawler import ARCH
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
-from .targetsfile import AptAt, PacmanAt, RpmAt, TargetsFile
+from .targetsfile import AptAt, CrawlerAt, Following, PacmanAt, RpmAt, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
@@ -97,13 +101,17 @@ def _in_targets(targets: TargetsFile) -> Found:
             yield ("targets", at), f"{entry.distro} {entry.series} is here twice: put its repositories under one entry"
         followed.add((entry.distro, entry.series))
         for index, repository in enumerate(entry.repositories):
+            where: Where = ("targets", at, "repositories", index)
             if isinstance(repository, AptAt | RpmAt | PacmanAt):
                 used.add(repository.mirror or entry.distro)
             for name in repository.named(entry.targets):
                 if name in names:
-                    where: Where = ("targets", at, "repositories", index)
                     yield where, f"{name} is here twice"
                 names.add(name)
+            if isinstance(repository, CrawlerAt):
+                yield from _in_list(where, repository, entry)
+            elif isinstance(repository, KernelsAt):
+                yield from _in_kernels(where, repository, entry)
     for name, toolchain in targets.toolchains.items():
         if (toolchain.distro, toolchain.series) not in followed:
             near = suggestion(toolchain.series, [series for _, series in followed])
@@ -111,6 +119,38 @@ def _in_targets(targets: TargetsFile) -> Found:
     for name in targets.mirrors:
         if name not in used:
             yield ("mirrors", name), f"no repository uses this mirror{suggestion(name, used)}"
+
+
+def _in_list(where: Where, repository: CrawlerAt, entry: Following) -> Found:
+    if not entry.compiler:
+        what = f"{entry.distro} {entry.series} needs compiler: gcc-N, which a list does not say of its kernels"
+        yield where, what
+    if len(entry.arches) > 1 and ARCH not in repository.crawler:
+        yield (*where, "crawler"), f"there is a list for each architecture: write {ARCH} where they differ"
+
+
+def _in_kernels(where: Where, repository: KernelsAt, entry: Following) -> Found:
+    """Kernels whose headers are of others than is said: told here, because it can be, and not when they are built."""
+    distro = DISTROS[entry.distro]
+    place = Place(
+        distro=entry.distro,
+        series=entry.series,
+        repository=repository.name,
+        arches=entry.arches,
+        compiler=entry.compiler,
+    )
+    known: set[str] = set()
+    for index, (kernel, group) in enumerate(zip(repository.kernels, repository.groups(entry.arches), strict=True)):
+        found = kernels_of(group, distro, place)
+        made = {str(each): f"{each.release} {each.version}" for each in found.kernels}
+        if not made:
+            yield (*where, "kernels", index), "; ".join(found.problems)
+        elif [*made.values()] != [f"{kernel.release} {kernel.version}"]:
+            others = ", ".join(sorted(made.values()))
+            yield (*where, "kernels", index), f"its headers are of {others}, not of {kernel.release} {kernel.version}"
+        for name in made.keys() & known:
+            yield (*where, "kernels", index), f"{name} is here twice"
+        known |= made.keys()
 
 
 def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Found:

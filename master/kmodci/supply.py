@@ -22,14 +22,14 @@ from .bucket import Bucket
 from .distros import layout_of
 from .downloads import Downloads
 from .engine import Engine
-from .errors import BuildImpossible, EngineError, KmodciError
+from .errors import BuildImpossible, EngineError, IndexDamaged, KmodciError
 from .headers import compiler_of, kernel_facts, request
 from .images import Recipe
 from .keys import headers_key
 from .model import Evidence, Kernel, ModuleVersion, Package
 from .objects import Object
 from .paths import Paths
-from .repos.base import Trust
+from .repos.base import Signed, Trust
 from .repos.packages import check_package
 from .retention import CachedFile, overflow
 from .sources import pack
@@ -37,6 +37,8 @@ from .store import Store
 from .watch import bundle_note
 
 _BESIDE_LIMIT = 64 * 1024
+SEEN_NOTES = "seen/"
+"""the SHA256 that a package had, by the SHA256 of its URL"""
 CACHES = ("headers", "pieces", "sources")
 
 
@@ -116,6 +118,7 @@ class Supply:
                 files.append(folder / f"package-{number}")
                 self.downloads.package(package, files[-1])
                 check_package(package, files[-1].read_bytes(), trust, self._beside(package))
+            seen = self._seen(kernel, files) if trust.signed is Signed.NO else {}
             made = folder / "bundle"
             # a process of its own: seconds of decompression and compression are not for the master's
             done = subprocess.run(
@@ -138,10 +141,29 @@ class Supply:
             made.chmod(0o644)
             made.replace(path)
         self.bucket.put_file(headers_key(sha256), path)
-        self.store.put_meta(bundle_note(kernel.headers_digest), sha256)
+        # what was downloaded is noted only now: an error page, served once, is not what there was first
+        self.store.put_metas({**seen, bundle_note(kernel.headers_digest): sha256})
         self.prune("headers")
         self.prune("pieces")
         return Bundle(path, sha256)
+
+    def _seen(self, kernel: Kernel, files: Sequence[Path]) -> dict[str, str]:
+        """What to note of packages that nothing vouches for: their SHA256s. Raises IndexDamaged for others than before.
+
+        Who can change what a server has could do so before; but not once there are modules that others use.
+        """
+        notes: dict[str, str] = {}
+        for package, file in zip(kernel.headers, files, strict=True):
+            if not package.sha256:
+                note = f"{SEEN_NOTES}{hashlib.sha256(package.url.encode()).hexdigest()}"
+                known = self.store.meta(note)
+                notes[note] = _sha256(file)
+                if known not in ("", notes[note]):
+                    raise IndexDamaged(
+                        f"{package.url}: SHA256 {notes[note]}, but it was {known} when it was first downloaded",
+                        hint="name the kernel in targets.yml, with the one that you believe (`kernels:`)",
+                    )
+        return notes
 
     def _beside(self, package: Package) -> Callable[[str], bytes]:
         return lambda end: self.downloads.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Url, check_url, fitting
+from .kernelsat import KernelsAt, of_series
 from .model import Target
 from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
@@ -18,6 +19,7 @@ Compiler = Annotated[str, fitting(re.compile(r"gcc-[0-9]{1,2}"), "a toolchain (g
 _ONE_OR_MORE = BeforeValidator(lambda data: (data,) if isinstance(data, str) else data)
 # one, or several that serve the same: the first that answers is read
 Mirrors = Annotated[tuple[Url, ...], _ONE_OR_MORE, NOT_EMPTY]
+Pattern = Annotated[str, fitting(re.compile(r"[A-Za-z0-9.+~_*?\[\]!-]{1,200}"), "a pattern of kernel releases (6.1.*)")]
 _BUILDS = re.compile(r"[0-9A-Za-z*?.+~^_-]{1,64}")
 _KEY = re.compile(r"[0-9a-f]{8}")
 _FOLDER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9$._~+/-]*")
@@ -185,8 +187,31 @@ class KojiAt(RpmFolder):
         return self
 
 
+class CrawlerAt(SignedAt):
+    """A list of kernel-crawler's, which vouches for nothing."""
+
+    name: Name
+    """`crawled`"""
+    crawler: FilePlace
+    """the list; `$basearch` in it stands for x86_64 or aarch64, of which each has its own"""
+    distribution: Name = ""
+    """whose kernels, as the list calls it; as it calls the series' own if not said"""
+    releases: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
+    """those that are of the series: a list has all that there are of a distribution together"""
+
+    @model_validator(mode="after")
+    def _has_no_checksums(self) -> Self:
+        if self.signed is Signed.INDEX:
+            raise ValueError("signed: a list has no checksums: say packages, if these are signed, or no, with a reason")
+        return self
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """`debian-bookworm crawled`"""
+        return of_series(self.name, targets)
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "crawler", "kernels")
 
 
 def _which_kind(data: object) -> str | None:
@@ -201,7 +226,9 @@ RepositoryAt = Annotated[
     | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
     | Annotated[MetalinkAt, Tag("(metalink)")]
     | Annotated[PacmanAt, Tag("(pacman)")]
-    | Annotated[KojiAt, Tag("(koji)")],
+    | Annotated[KojiAt, Tag("(koji)")]
+    | Annotated[CrawlerAt, Tag("(crawler)")]
+    | Annotated[KernelsAt, Tag("(kernels)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,

@@ -14,12 +14,16 @@ from .distros import BUILD_ARCH
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
+from .kernelsat import KernelsAt
 from .mirrors import system_keyrings, system_mirrors
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .paths import Paths
 from .repos.apt import AptIndex
 from .repos.base import MACHINES, Index, Signed, Trust
+from .repos.crawler import CrawlerIndex
+from .repos.crawlerlist import list_name
 from .repos.koji import KojiIndex
+from .repos.listed import ListedIndex
 from .repos.mirrored import MirroredIndex
 from .repos.pacman import PacmanIndex
 from .repos.pacmanarchive import PacmanArchive
@@ -31,6 +35,7 @@ from .settings import Settings
 from .sources import Source
 from .targetsfile import (
     AptAt,
+    CrawlerAt,
     Following,
     KojiAt,
     MetalinkAt,
@@ -197,6 +202,7 @@ def _repository(
         index=index,
         mirrors=mirrors,
         compiler=entry.compiler,
+        releases=repository.releases if isinstance(repository, CrawlerAt) else ("*",),
     )
 
 
@@ -237,6 +243,12 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 remembered=_remembered(settings),
             )
             return koji, (repository.files,)
+        case CrawlerAt():
+            name = repository.distribution or list_name(entry.distro, entry.series)
+            return CrawlerIndex(distribution=name), (repository.crawler,)
+        case KernelsAt():
+            # which says all of it
+            return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
 
 
 def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kmodci.images import recipe
+from kmodci.kernellist import kernel_list
 from kmodci.matrix import keys, select
 from kmodci.model import ModuleVersion, Outcome, Status
 from kmodci.settings import load
@@ -70,6 +71,21 @@ def test_kernels_as_json(run: Run) -> None:
     found = json.loads(out)
     assert (status, len(found["kernels"]), found["faults"]) == (0, 1, {})
     assert found["kernels"][0]["headers"][0]["name"] == "linux-headers-6.1.0-56-amd64"
+
+
+def test_kernels_as_a_list_of_kernel_crawlers(run: Run, farm: Store) -> None:
+    status, out, err = run("kernels", "--format", "kernel-crawler", "--arch", "arm64")
+    assert (status, err) == (0, "")
+    assert out.encode() == kernel_list(farm.kernels().values(), "arm64")
+    assert len(json.loads(out)["debian"]) == 135
+    _, out, _ = run("kernels", "debian-sid-*/*", "--format", "kernel-crawler", "--arch", "amd64")
+    assert [entry["kernelrelease"] for entry in json.loads(out)["debian"]][-1] == "7.3-rt-amd64"
+    assert run("kernels", "--arch", "arm64")[2] == "135 kernels\n"
+    for arguments in (("--format", "kernel-crawler"), ("--format", "kernel-crawler", "--arch", "amd64", "--json")):
+        status, out, err = run("kernels", *arguments)
+        assert (status, out) == (2, "")
+        assert "is JSON of one architecture: say --arch, and no --json" in err
+    assert run("kernels", "--format", "kernelcrawler", "--arch", "amd64")[0] == 2
 
 
 def test_a_repository_that_could_not_be_read_is_told_with_its_last_good_kernels(run: Run, farm: Store) -> None:

@@ -4,14 +4,16 @@ The release is the package's name, the compiler and the other header packages ar
 
     linux-headers-6.1.0-56-amd64 -> linux-headers-6.1.0-56-common, linux-kbuild-6.1, linux-compiler-gcc-12-x86
 
-so metapackages (`linux-headers-amd64`) and the common parts are no kernels.
+so metapackages (`linux-headers-amd64`) and the common parts are no kernels. Where dependencies are not known, as of
+packages that are known by their URLs only, they are taken to be what the names say; the compiler then is the series'.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from kmodci.errors import KmodciError
-from kmodci.model import Kernel, Target
+from kmodci.model import Evidence, Kernel, Target
 from kmodci.release import check_release
 from kmodci.repos.base import Dependency, Listed
 
@@ -22,6 +24,8 @@ _HEADERS = "linux-headers-"
 _KBUILD = "linux-kbuild-"
 _COMMON = re.compile(r"linux-headers-(?P<abi>.+)-common(?:-rt)?")
 _COMPILER = re.compile(r"(?:linux-compiler-)?(?P<toolchain>gcc-[0-9]+)(?:-x86|-arm|-for-host)?")
+# metapackages have no number, or are for all flavours (`linux-headers-5.10.0-32-all`, `-all-amd64`)
+_BY_NAME = re.compile(r"linux-headers-[0-9](?!.*-(?:all|common)(?:-|$)).*")
 
 
 class Debian:
@@ -47,6 +51,7 @@ class Debian:
             if package.arch in place.arches and _is_kernel(package):
                 try:
                     kernels.append(self._kernel(package, index, place))
+                    problems += _mismatches(kernels[-1])
                 except KmodciError as fault:
                     problems.append(f"{package.name} {package.version}: {fault.brief}")
         return Found(kernels=tuple(kernels), problems=tuple(problems))
@@ -59,6 +64,9 @@ class Debian:
     def _kernel(self, package: Listed, index: Mapping[str, Sequence[Listed]], place: Place) -> Kernel:
         """Raises BadName, Unresolved."""
         release = check_release(package.name.removeprefix(_HEADERS))
+        evidence = Evidence.PACKAGE if package.depends else Evidence.SERIES
+        if not package.depends:
+            package = replace(package, depends=_depends_by_name(release, index, place))
         common, abi = _common(package)
         if not release.startswith(f"{abi}-"):
             raise Unresolved(f"needs {common}, which belongs to another kernel release")
@@ -71,6 +79,7 @@ class Debian:
             toolchain=_toolchain(package),
             repository=place.repository,
             headers=tuple(part.package() for part in parts),
+            evidence=evidence,
         )
 
 
@@ -81,7 +90,41 @@ def _tree(name: str) -> Tree:
 
 
 def _is_kernel(package: Listed) -> bool:
+    if not package.depends:
+        return bool(_BY_NAME.fullmatch(package.name))
     return package.name.startswith(_HEADERS) and any(one.name.startswith(_KBUILD) for one in dependencies(package))
+
+
+def _depends_by_name(release: str, names: Iterable[str], place: Place) -> tuple[tuple[Dependency, ...], ...]:
+    """What a kernel's header package depends on, if it is one of these packages. Raises Unresolved."""
+    found = [(name, abi["abi"]) for name in names if (abi := _COMMON.fullmatch(name)) and _is_of(release, abi["abi"])]
+    common = max(found, key=lambda each: (("-rt-" in release) == each[0].endswith("-rt"), each), default=None)
+    programs = (name for name in names if name.startswith(_KBUILD) and _is_of(release, name.removeprefix(_KBUILD)))
+    kbuild = max(programs, key=len, default="")
+    if not common or not kbuild:
+        missing = "linux-kbuild-*" if common else f"{_HEADERS}*-common"
+        raise Unresolved(f"comes without a {missing} of its own")
+    if not place.compiler:
+        raise Unresolved("nothing says with which compiler it was built", hint="say `compiler:` of its series")
+    return tuple((Dependency(name=name),) for name in (common[0], kbuild, place.compiler))
+
+
+def _is_of(release: str, part: str) -> bool:
+    """Whether a release begins with this part of it: 6.1.0-56-amd64 with 6.1, 6.1.0-56, but not with 6.1.0-5."""
+    return release.startswith((f"{part}.", f"{part}-"))
+
+
+def _mismatches(kernel: Kernel) -> Iterator[str]:
+    """Packages that were not built together, where nothing but a list says that they belong together.
+
+    The lists that kernel-crawler published have had another suite's linux-kbuild with every second kernel: it works
+    as long as it can be downloaded, and its programs run.
+    """
+    own, *others = kernel.headers
+    if kernel.evidence is Evidence.SERIES:
+        for other in others:
+            if other.version != own.version:
+                yield f"{own.name} {own.version} comes with {other.name} {other.version}"
 
 
 def _kbuild(package: Listed) -> Dependency:

@@ -82,7 +82,7 @@ class Listed:
     sha256: str = ""
     """hex; empty where the index does not say, and then the package's own signature has to vouch for it"""
     depends: tuple[tuple[Dependency, ...], ...] = ()
-    """all of these; of each, one alternative"""
+    """all of these; of each, one alternative; empty as well where it is not known"""
     provides: tuple[Dependency, ...] = ()
     """what else it is, as far as that has a version (`kernel-devel-uname-r (= 5.14.0-503.el9.x86_64)`)"""
     source: str = ""
@@ -124,6 +124,17 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Packages that belong together, as whoever listed them says: a repository by itself, of a kernel or a few."""
+
+    title: str
+    """for messages: printable, whatever the list says"""
+    packages: tuple[Listed, ...]
+    arches: tuple[str, ...]
+    """of its kernels; packages of others have programs that these need"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What a repository lists now. `listed` is None if that is what it listed when it had this digest before."""
 
@@ -132,6 +143,8 @@ class Snapshot:
     dated: datetime
     """when the repository was published, as it says itself"""
     listed: tuple[Listed, ...] | None
+    groups: tuple[Group, ...] = ()
+    """beside `listed`: what is resolved among its own, because others of the same names are listed too"""
     problems: tuple[str, ...] = ()
     """what could not be taken, each with the reason, while the rest was right"""
 
