@@ -1,9 +1,18 @@
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from kmodci.discovery import look
 from kmodci.errors import BuildImpossible
-from kmodci.images import Recipe, recipe
+from kmodci.fetch import Fetcher
+from kmodci.images import Recipe, nearest, recipe
+from kmodci.paths import checkout
 from kmodci.release import BadName
+from kmodci.schema import Scope
+from kmodci.settings import load
+from kmodci.where import recipes_of, repositories
+
+SHIPPED = load(checkout() / "config")
 
 
 @pytest.fixture
@@ -51,3 +60,47 @@ def test_hostile_names_are_refused(hostile: str) -> None:
         recipe(hostile, distro="debian", series="bookworm")
     with pytest.raises(BadName):
         recipe("gcc-12", distro="debian", series=hostile.replace("gcc", "book worm"))
+
+
+def test_whose_c_library_an_image_has(gcc12: Recipe) -> None:
+    assert gcc12.glibc == (2, 36)
+    assert replace(gcc12, series="duke").glibc is None
+    assert replace(gcc12, distro="ubuntu").glibc is None
+
+
+def test_the_shipped_toolchains_follow_one_another() -> None:
+    shipped = recipes_of(SHIPPED)
+    assert sorted(shipped, key=lambda name: int(name.removeprefix("gcc-"))) == [f"gcc-{n}" for n in range(9, 17)]
+    assert all(made.glibc for made in shipped.values())
+    assert [nearest(f"gcc-{n}", shipped) for n in (4, 8, 9, 13, 16, 17)] == [
+        "gcc-9",
+        "gcc-9",
+        "gcc-9",
+        "gcc-13",
+        "gcc-16",
+        "",
+    ]
+    assert nearest("clang-16", shipped) == nearest("", shipped) == ""
+
+
+def test_the_images_whose_tags_are_kept_are_the_same() -> None:
+    """A changed recipe has every farm make its image anew, and build everything of it again."""
+    assert {name: made.digest for name, made in recipes_of(SHIPPED).items()} == {
+        "gcc-9": "1032f4cd107823e2",
+        "gcc-10": "b9316759d4a94bd4",
+        "gcc-11": "5363bc3f059a2b13",
+        "gcc-12": "cabae92961871268",
+        "gcc-13": "edd39f7b45e593f1",
+        "gcc-14": "841663418aaaa680",
+        "gcc-15": "b2130c77ce05fd17",
+        "gcc-16": "3ed06e7a2c4b5dcc",
+    }
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("series", sorted({made.series for made in recipes_of(SHIPPED).values()}))
+def test_a_series_has_all_packages_of_its_images(series: str) -> None:
+    wanted = {package for made in recipes_of(SHIPPED).values() if made.series == series for package in made.packages}
+    repository = repositories(SHIPPED, Scope(kernels=(f"debian-{series}-amd64/*",)))[f"{series} main"]
+    found = look(repository, Fetcher(), packages=frozenset(wanted), now=datetime.now(UTC)).packages
+    assert {package.name for package in found} == wanted

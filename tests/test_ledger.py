@@ -1,7 +1,8 @@
 """The ledger on a real database and a real S3 server."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,18 +60,21 @@ def look(
 def end(ledger: Ledger, *numbers: int, status: Status = Status.BUILT) -> list[str]:
     """These builds end."""
     for number in numbers:
-        outcome = Outcome(
-            build_id=PLAN[number].entry.build_id,
-            key=PLAN[number].key,
-            status=status,
-            module_version="1",
-            kernel_version="1",
-            finished=2e9,
-            seconds=5.0,
-            make_seconds=2.0,
-        )
-        ledger.store.put_outcome(outcome)
+        ledger.store.put_outcome(outcome_of(number, status))
     return [NAMES[number] for number in numbers]
+
+
+def outcome_of(number: int, status: Status = Status.BUILT) -> Outcome:
+    return Outcome(
+        build_id=PLAN[number].entry.build_id,
+        key=PLAN[number].key,
+        status=status,
+        module_version="1",
+        kernel_version="1",
+        finished=2e9,
+        seconds=5.0,
+        make_seconds=2.0,
+    )
 
 
 def objects(bucket: Bucket) -> dict[str, dict[str, object]]:
@@ -130,6 +134,29 @@ def test_what_appears_during_a_run_comes_first_in_one_of_its_own(ledger: Ledger)
     look(ledger, due=NAMES)
     assert [str(entry.build_id) for entry in ledger.left()] == NAMES[8:] + NAMES[:8]
     assert [run.is_open for run in ledger.runs.runs()] == [True, True]
+
+
+def test_a_build_whose_compiler_was_learned_stays_in_its_run(ledger: Ledger, store: Store, bucket: Bucket) -> None:
+    look(ledger, due=NAMES[:3])
+    assumed, other = NAMES[:2]
+    keys = {**KEYS, assumed: "learned", other: "new"}
+    again = made(store, bucket)
+
+    def look_again(planned: Sequence[Planned]) -> None:
+        wanted = {str(each.entry.build_id): each.key for each in planned}
+        again.look(planned, wanted, keys, store.outcomes(), {}, former={assumed: "k0"}, skipped={NAMES[2]: "no gcc"})
+
+    now = [replace(PLAN[0], key="learned"), replace(PLAN[1], key="new")]
+    look_again(now)
+    _, first = again.runs.runs()
+    assert [(str(entry.build_id), entry.key) for entry in again.left()] == [(other, "new"), (assumed, "learned")]
+    endings = [(entry.ending, entry.cause) for entry in again.runs.entries(first.id)]
+    assert endings == [(None, ""), (Ending.SUPERSEDED, "its inputs changed"), (Ending.SKIPPED, "no gcc")]
+    look_again(now)
+    assert len(again.runs.runs()) == 2, "and is not planned twice"
+    store.put_outcome(replace(outcome_of(0), key="learned"))
+    assert again.ended([assumed])
+    assert again.runs.entries(first.id)[0].ending is Ending.BUILT
 
 
 def test_what_cannot_be_built_for_a_while_stays_in_its_run(ledger: Ledger, store: Store, bucket: Bucket) -> None:

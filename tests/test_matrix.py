@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from kmodci.images import Recipe, recipe
-from kmodci.matrix import Entry, Planned, Why, keys, newest_first, plan, select
-from kmodci.model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status
+from kmodci.matrix import Entry, Planned, Why, former_keys, keys, newest_first, plan, select
+from kmodci.model import BuildId, Evidence, Hold, Kernel, ModuleVersion, Outcome, Status
 from kmodci.modulefile import KernelChoice, Module, PathSource
 from kmodci.schema import KnownFailure, Scope
 from kmodci.settings import load
@@ -112,6 +112,30 @@ def test_a_kernel_without_a_toolchain_is_skipped_and_says_so(debian: list[Kernel
     assert {entry.skipped for entry in skipped} == {"no toolchain gcc-16 in targets.yml, nor a newer one"}
     assert {entry.kernel.toolchain for entry in skipped} == {"gcc-16"}
     assert keys(skipped, VERSIONS, RECIPES, MODULES) == {}
+
+
+def test_a_build_that_another_compiler_was_assumed_for_is_known_by_its_former_key(debian: list[Kernel]) -> None:
+    def entries(kernels: Sequence[Kernel]) -> tuple[Entry, ...]:
+        return select(kernels, {"loop": MODULE}, Scope(), toolchains=TOOLCHAINS, today=TODAY)
+
+    first, second, third, *others = debian
+    # 13 is none of TOOLCHAINS: its image would have been 14's
+    before = [replace(kernel, toolchain="gcc-13", evidence=Evidence.SERIES) for kernel in (first, second, third)]
+    told = {"gcc-10": first, "gcc-13": second, "clang-19": third}
+    after = [
+        replace(kernel, toolchain=toolchain, evidence=Evidence.CONFIG, assumed="gcc-13")
+        for toolchain, kernel in told.items()
+    ]
+    learned = entries([*after, *others])
+    former = former_keys(learned, VERSIONS, RECIPES, MODULES)
+    was = keys(entries(before), VERSIONS, RECIPES, MODULES)
+    assert former == {name: was[name] for name in (f"loop/{first}", f"loop/{third}")}
+    now = keys(learned, VERSIONS, RECIPES, MODULES)
+    assert now[f"loop/{first}"] != former[f"loop/{first}"]
+    assert now[f"loop/{second}"] == was[f"loop/{second}"]
+    assert [entry.skipped for entry in learned if entry.kernel.release == third.release] == [
+        "no toolchain clang-19 in targets.yml, nor a newer one"
+    ]
 
 
 def outcome(planned: Planned, status: Status = Status.BUILT) -> Outcome:

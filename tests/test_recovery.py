@@ -1,11 +1,12 @@
 """What a master learns from the bucket when it starts: a real database and a real S3 server."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
 from kmodci.bucket import Bucket
 from kmodci.manifest import entry_of
-from kmodci.model import Status
+from kmodci.model import Evidence, Status
 from kmodci.products import Publisher
 from kmodci.publishing import publish, version_index
 from kmodci.recovery import catch_up
@@ -36,6 +37,23 @@ def test_a_lost_database_learns_every_published_build(bucket: Bucket, store: Sto
     publisher.write_indices()
     index = version_index(bucket, manifests[0].module, manifests[0].version)
     assert {entry.release for entry in index.kernels} == set(SERIES), "and the index has them too"
+
+
+def test_a_lost_database_learns_the_compilers_that_headers_named(bucket: Bucket, store: Store) -> None:
+    found = dict(zip(Evidence, SERIES, strict=True))
+    kernels = {}
+    for evidence, release in found.items():
+        made = built(release)
+        package = replace(made.kernel.headers[0], sha256=hashlib.sha256(release.encode()).hexdigest())
+        kernels[evidence] = replace(made.kernel, headers=(package,), evidence=evidence)
+        publish(bucket, replace(made, kernel=kernels[evidence]))
+    catch_up(bucket, store, Publisher(bucket))
+    assumed = [replace(kernel, toolchain="gcc-12", evidence=Evidence.SERIES) for kernel in kernels.values()]
+    assert {e: store.as_learned(kernel).toolchain for e, kernel in zip(kernels, assumed, strict=True)} == {
+        Evidence.PACKAGE: "gcc-12",
+        Evidence.CONFIG: "gcc-14",
+        Evidence.SERIES: "gcc-12",
+    }
 
 
 def test_what_the_bucket_has_lost_is_not_taken_for_built(bucket: Bucket, store: Store) -> None:

@@ -104,6 +104,12 @@ class TestSettle:
         other = self.settled(entry, due={name: "new"}, keys={name: "new"})
         assert (other.ending, other.cause) == (Ending.SUPERSEDED, "its inputs changed")
 
+    def test_what_is_left_out_now_says_why(self, entry: RunEntry) -> None:
+        left_out = self.settled(entry, due={}, keys={}, skipped="no toolchain clang-19")
+        assert (left_out.ending, left_out.cause) == (Ending.SKIPPED, "no toolchain clang-19")
+        ended = self.settled(entry, outcome=outcome(entry), due={}, keys={}, skipped="no toolchain clang-19")
+        assert ended.ending is Ending.BUILT, "before it was left out"
+
     def test_what_was_forced_need_not_be_due(self, entry: RunEntry) -> None:
         forced = replace(entry, why=Why.FORCED)
         name = str(entry.build_id)

@@ -165,7 +165,7 @@ def _uncommented(text: str, keys: tuple[str, ...]) -> str:
     lines: list[str] = []
     inside = False
     for line in text.splitlines():
-        inside = line.startswith("# ") and (line[2:].split(" ")[0] in keys or (inside and line.startswith("#   ")))
+        inside = line.startswith("# ") and (line[2:].split()[0] in keys or (inside and line.startswith("#   ")))
         # `url` is shown below the mapping that it belongs to
         lines.append(("  " if line.startswith("# url:") else "") + line[2:] if inside else line)
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from kmodci.errors import StoreError
-from kmodci.model import BuildId, ModuleVersion, Outcome, Status
+from kmodci.model import BuildId, Evidence, ModuleVersion, Outcome, Status
 from kmodci.store import RepositoryState, Store
 from support.kernels import by_repository, headers
 
@@ -50,6 +50,19 @@ def test_kernels_come_back_as_they_were(store: Store, url: str) -> None:
     assert len(found) == 249
     assert all(str(kernel) == name for name, kernel in found.items())
     again.close()
+
+
+def test_a_compiler_is_learned_from_the_headers_of_a_kernel_that_does_not_name_it(store: Store) -> None:
+    named, *others = by_repository()["trixie main"]
+    assumed = [replace(kernel, toolchain="gcc-13", evidence=Evidence.SERIES) for kernel in others]
+    store.put_kernels("trixie main", [named, *assumed])
+    for kernel in (named, *assumed[:2]):
+        store.note_compiler(kernel, "gcc-12")
+    store.note_compiler(assumed[2], "")
+    learned = [replace(k, toolchain="gcc-12", evidence=Evidence.CONFIG, assumed="gcc-13") for k in assumed[:2]]
+    assert list(store.kernels().values()) == [named, *learned, *assumed[2:]]
+    assert [store.as_learned(kernel) for kernel in (named, *assumed)] == [named, *learned, *assumed[2:]]
+    assert store.as_learned(learned[0]) == learned[0]
 
 
 def test_a_kernel_is_there_while_any_repository_lists_it(store: Store) -> None:

@@ -22,6 +22,19 @@ RECIPE_VERSION = 1
 # packages for it. Keys are Debian's architectures, values GNU triplets.
 CROSS_TRIPLETS: Mapping[str, str] = MappingProxyType({"arm64": "aarch64-linux-gnu"})
 
+# By Debian's series, the version of libc6 in its Packages, read on 2026-11-24; of buster, which no mirror has any more,
+# what it was released with. Those of forky and sid grow.
+GLIBC: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "buster": (2, 28),
+        "bullseye": (2, 31),
+        "bookworm": (2, 36),
+        "trixie": (2, 41),
+        "forky": (2, 43),
+        "sid": (2, 43),
+    }
+)
+
 # What `make modules` runs besides the compiler (Documentation/process/changes.rst), and what unpacks
 # and patches the sources. dwarves is pahole, which kernels since 5.11 ask for its version; libelf and
 # libcrypto, which a kernel's own objtool and sign-file need, come with dwarves and kmod.
@@ -68,6 +81,14 @@ class Recipe:
             [RECIPE_VERSION, self.name, self.toolchain, self.distro, self.series, self.packages, self.excluded]
         )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def glibc(self) -> tuple[int, int] | None:
+        """The C library that the image's programs have (2.36 -> 2, 36); None where it is not known.
+
+        A program that was linked with a newer one does not start in it.
+        """
+        return GLIBC.get(self.series) if self.distro == "debian" else None
 
     @property
     def tag(self) -> str:

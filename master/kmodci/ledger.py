@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from .errors import NotFound
 from .keys import run_key
@@ -18,6 +19,8 @@ from .runrecords import chunk_record, matrix_record, summary_record
 from .runs import Ending, Run, RunEntry, cut, new_id, settle
 from .runstore import RunStore
 from .store import Store
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -46,6 +49,12 @@ class _OpenRun:
                 self._left_of[entry.chunk] -= 1
                 del self.left[name]
             self.entries[name] = entry
+
+    def rename(self, former: Mapping[str, str], keys: Mapping[str, str]) -> None:
+        """What is left is the same build when its kernel's headers have told the compiler, under another key."""
+        for name in self.left:
+            if self.entries[name].key == former.get(name) and name in keys:
+                self.entries[name] = replace(self.entries[name], key=keys[name])
 
     def ended_chunks(self) -> list[int]:
         return [chunk for chunk in self.unwritten if not self._left_of[chunk]]
@@ -79,19 +88,30 @@ class Ledger:
         keys: Mapping[str, str],
         outcomes: Mapping[str, Outcome],
         holds: Mapping[str, Hold],
+        *,
+        former: Mapping[str, str] = _NONE,
+        skipped: Mapping[str, str] = _NONE,
     ) -> None:
         """Settles the open runs by a plan made just now, and opens a run for what is due and in none of them.
 
         planned: all that could be built now; wanted: the keys of all that is to be built, for what waits for an image,
-        or for a source to be read, stays in its run; keys: of the whole matrix, outcomes, holds: by build id.
+        or for a source to be read, stays in its run; keys: of the whole matrix, outcomes, holds: by build id;
+        former: the keys that some had before their kernels' headers were read; skipped: why some are not to be built.
         """
         for found in list(self.open_runs.values()):
+            found.rename(former, keys)
             ended = [
                 after
                 for name in found.left
-                if (entry := found.entries[name])
-                and (
-                    after := settle(entry, outcome=outcomes.get(name), hold=holds.get(name), due=wanted, keys=keys)
+                if (
+                    after := settle(
+                        found.entries[name],
+                        outcome=outcomes.get(name),
+                        hold=holds.get(name),
+                        due=wanted,
+                        keys=keys,
+                        skipped=skipped.get(name, ""),
+                    )
                 ).ending
             ]
             self._note(found, ended)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .errors import VerifyError
 from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key
-from .model import Kernel, ModuleVersion, Target
+from .model import Evidence, Kernel, ModuleVersion, Target
 from .verify import ModuleFacts
 
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,64}\.ko(\.(xz|zst|gz))?")
@@ -77,6 +77,8 @@ class Manifest(Record):
     """that it was built with"""
     kernel_toolchain: str = ""
     """that the kernel was built with, as far as is known"""
+    evidence: str = Evidence.PACKAGE
+    """what says so (`model.Evidence`)"""
     exact: bool = True
     """whether these are the same, and the kernel's is known from the kernel itself"""
     image: str
@@ -184,6 +186,7 @@ def manifest_of(built: Built) -> Manifest:
         headers=headers_key(built.headers_sha256),
         toolchain=built.toolchain,
         kernel_toolchain=kernel.toolchain,
+        evidence=kernel.evidence,
         exact=built.exact,
         image=built.image,
         compiler=built.compiler,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
@@ -111,6 +111,21 @@ def keys(
         for entry in entries
         if not entry.skipped and entry.build_id.module in versions and entry.toolchain in images
     }
+
+
+def former_keys(
+    entries: Iterable[Entry],
+    versions: Mapping[str, ModuleVersion],
+    recipes: Mapping[str, Recipe],
+    modules: Mapping[str, Module],
+) -> dict[str, str]:
+    """What `keys` said of a build until the headers of its kernel told another compiler than was assumed."""
+    before = (
+        entry(each.build_id, replace(kernel, toolchain=kernel.assumed, evidence=Evidence.SERIES), recipes)
+        for each in entries
+        if (kernel := each.kernel).assumed not in ("", kernel.toolchain)
+    )
+    return keys(before, versions, recipes, modules)
 
 
 def plan(

@@ -116,6 +116,8 @@ class Kernel:
     """the header package itself first, then what a build needs of its dependencies"""
     evidence: Evidence = Evidence.PACKAGE
     """for the compiler"""
+    assumed: str = ""
+    """the compiler that was taken for its own until its headers told; empty where they had nothing to tell"""
 
     def __str__(self) -> str:
         return f"{self.target}/{self.release}"

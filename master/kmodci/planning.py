@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from .coverage import Standing, standings
 from .engine import Engine
 from .images import Recipe
-from .matrix import Entry, Planned, keys, plan, select
+from .matrix import Entry, Planned, former_keys, keys, plan, select
 from .model import Hold, Outcome
 from .runstore import RunStore
 from .schema import Scope
@@ -37,6 +37,8 @@ class Plan:
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     """what it was made from, and is to be looked at with: a build may have ended since"""
     holds: Mapping[str, Hold] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
+    """the keys that some had until the headers of their kernels told the compiler (`matrix.former_keys`)"""
     missing_images: tuple[str, ...] = ()
     """toolchains"""
     waiting: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +49,11 @@ class Plan:
     @property
     def entries(self) -> list[Entry]:
         return [build.entry for build in self.builds]
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Why some are not to be built; by build id."""
+        return {str(entry.build_id): entry.skipped for entry in self.entries if entry.skipped}
 
     @property
     def ready(self) -> dict[str, Planned]:
@@ -104,8 +111,9 @@ class Planner:
         is_first_look = bool(self.unread())
         entries, versions, modules = self.entries(), self.store.module_versions(), self.settings.modules
         self._kernel_names = tuple(dict.fromkeys(str(entry.kernel) for entry in entries))
-        outcomes, holds = self.store.outcomes(), self.runs.holds()
-        named = keys(entries, versions, self.recipes, modules)
+        outcomes = self.store.outcomes()
+        named, former = (names(entries, versions, self.recipes, modules) for names in (keys, former_keys))
+        holds = {name: _as_named(hold, named, former) for name, hold in self.runs.holds().items()}
         planned = plan(entries, named, versions, outcomes, self.recipes, now=time.time(), holds=holds)
         lacking = self._lacking()
         waiting = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
@@ -126,6 +134,7 @@ class Planner:
             wanted={str(p.entry.build_id): p.key for p in planned},
             outcomes=outcomes,
             holds=holds,
+            former=former,
             missing_images=tuple(t for t in dict.fromkeys(p.entry.toolchain for p in due) if t in lacking),
             waiting=waiting,
             stuck=frozenset(stuck),
@@ -149,3 +158,9 @@ class Planner:
         self.runs.make_due(time.time())
         for toolchain in self.recipes:
             self.note_image_fault(toolchain, "")
+
+
+def _as_named(hold: Hold, named: Mapping[str, str], former: Mapping[str, str]) -> Hold:
+    """What held a build before its kernel's headers told the compiler holds it after."""
+    name = str(hold.build_id)
+    return replace(hold, key=named[name]) if hold.key == former.get(name) and name in named else hold

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from .bucket import Bucket
 from .keys import sha256_of_headers
 from .manifest import Manifest, entry_of
-from .model import BuildId, Outcome, Status, headers_digest
+from .model import BuildId, Evidence, Outcome, Status, headers_digest
 from .products import Publisher
 from .publishing import manifests, rebuild_index
-from .store import Store
+from .store import Store, compiler_note
 from .watch import bundle_note
 
 
@@ -42,7 +42,7 @@ def recover(bucket: Bucket, store: Store) -> Recovered:
     store.put_outcomes(learned.values())
     bundles = _bundles(index.manifests, {found.key for found in bucket.list("headers/")})
     lost = {note: sha256 for note, sha256 in bundles.items() if not store.meta(note)}
-    store.put_metas(lost)
+    store.put_metas({**lost, **_compilers(index.manifests)})
     return Recovered(
         published=len(index.manifests),
         index_removed=index.removed,
@@ -63,7 +63,8 @@ def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
         found = list(manifests(bucket))
         known = outcomes_of(found)
         store.put_outcomes(known.values())
-        store.put_metas(_bundles(found, (each.key for each in bucket.list("headers/"))))
+        bundles = _bundles(found, (each.key for each in bucket.list("headers/")))
+        store.put_metas({**bundles, **_compilers(found)})
     store.forget_outcomes(publisher.catch_up(known))
 
 
@@ -93,7 +94,14 @@ def _bundles(manifests: Iterable[Manifest], keys: Iterable[str]) -> Mapping[str,
     """The store's notes of the bundles that are there."""
     there = set(keys)
     made = [manifest for manifest in manifests if manifest.headers in there]
-    return {
-        bundle_note(headers_digest(package.identity for package in each.packages)): sha256_of_headers(each.headers)
-        for each in made
-    }
+    return {bundle_note(_digest(each)): sha256_of_headers(each.headers) for each in made}
+
+
+def _compilers(manifests: Iterable[Manifest]) -> Mapping[str, str]:
+    """The store's notes of the compilers that headers named: without them, what is built seems built with another."""
+    told = [manifest for manifest in manifests if manifest.evidence == Evidence.CONFIG]
+    return {compiler_note(_digest(each)): each.kernel_toolchain for each in told}
+
+
+def _digest(manifest: Manifest) -> str:
+    return headers_digest(package.identity for package in manifest.packages)

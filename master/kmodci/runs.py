@@ -165,11 +165,12 @@ def settle(
     hold: Hold | None,
     due: Mapping[str, str] | None,
     keys: Mapping[str, str] | None,
+    skipped: str = "",
 ) -> RunEntry:
     """The entry as it stands now: ended, or unchanged if it is still to be built.
 
     due: of what the plan says is due, keys: of the whole matrix, both by build id; None if nothing was
-    planned just now.
+    planned just now. skipped: why the plan leaves it out; empty if it does not.
     """
     # told apart by being another, not by being later: clocks are set back
     if outcome and outcome.key == entry.key and outcome.finished != entry.outcome_before:
@@ -185,6 +186,8 @@ def settle(
     if hold and hold.key == entry.key and hold.noted != entry.hold_before:
         ending = Ending.FAULT if hold.tries else Ending.CANCELLED
         return replace(entry, ending=ending, cause=hold.reason, finished=hold.noted)
+    if skipped:
+        return replace(entry, ending=Ending.SKIPPED, cause=skipped)
     # what was forced is built although it is not due
     wanted = keys if entry.why is Why.FORCED else due
     if wanted is None or wanted.get(str(entry.build_id)) == entry.key:

@@ -23,9 +23,9 @@ _BUSY_MILLISECONDS = 30_000
 COMPILER_NOTES = "compiler/"
 
 
-def compiler_note(kernel: Kernel) -> str:
-    """Where the compiler is noted that the kernel's headers name."""
-    return f"{COMPILER_NOTES}{kernel.headers_digest}"
+def compiler_note(headers_digest: str) -> str:
+    """Where the compiler is noted that these header packages name."""
+    return f"{COMPILER_NOTES}{headers_digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,12 @@ class Store:
 
     def as_learned(self, kernel: Kernel) -> Kernel:
         """The kernel, with the compiler that its headers were found to name, where its package does not say."""
-        return _as_learned(kernel, {key: value} if (value := self.meta(key := compiler_note(kernel))) else {})
+        note = compiler_note(kernel.headers_digest)
+        return _as_learned(kernel, {note: self.meta(note)} if kernel.evidence is Evidence.SERIES else {})
 
     def note_compiler(self, kernel: Kernel, toolchain: str) -> None:
         """What the unpacked headers name (`gcc-12`); empty for nothing that can be read."""
-        self.put_meta(compiler_note(kernel), toolchain)
+        self.put_meta(compiler_note(kernel.headers_digest), toolchain)
 
     def listed(self) -> dict[str, tuple[Kernel, ...]]:
         """What each repository lists."""
@@ -245,8 +246,8 @@ def _kernel(row: sa.RowMapping) -> Kernel:
 
 
 def _as_learned(kernel: Kernel, learned: Mapping[str, str]) -> Kernel:
-    if kernel.evidence is not Evidence.PACKAGE and (toolchain := learned.get(compiler_note(kernel))):
-        return replace(kernel, toolchain=toolchain, evidence=Evidence.CONFIG)
+    if kernel.evidence is Evidence.SERIES and (toolchain := learned.get(compiler_note(kernel.headers_digest))):
+        return replace(kernel, toolchain=toolchain, evidence=Evidence.CONFIG, assumed=kernel.toolchain)
     return kernel
 
 

@@ -286,6 +286,8 @@ class ToolchainFrom(Section):
 
     distro: Name
     series: Name
+    enabled: bool = True
+    """false: written down, and no image of it is made"""
 
 
 class TargetsFile(Section):

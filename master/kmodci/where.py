@@ -137,10 +137,11 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
 
 
 def recipes_of(settings: Settings) -> dict[str, Recipe]:
-    """The images, by toolchain."""
+    """The images, by toolchain, of those that are enabled."""
     return {
         name: recipe(name, distro=toolchain.distro, series=toolchain.series)
         for name, toolchain in settings.toolchains.items()
+        if toolchain.enabled
     }
 
 

@@ -1,12 +1,13 @@
 """The commands of `scripts/bench`."""
 
 import sys
+from pathlib import Path
 
 import click
 from kmodci.cli.output import note
 from kmodci.errors import KmodciError
 
-from . import arrival, efficiency, others, place, scale
+from . import arrival, discovery, efficiency, others, place, scale
 
 _KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
 _MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
@@ -89,12 +90,28 @@ def scale_(sizes: tuple[int, ...]) -> None:
         scale.measure(made, sizes)
 
 
+_REPEAT = click.option("--repeat", default=3, show_default=True, help="How often; the median counts.")
+_CRAWLER = click.option("--crawler", type=click.Path(path_type=Path), help="A Python that has kernel-crawler.")
+
+
+@bench.command(name="discovery")
+@_REPEAT
+@_CRAWLER
+@click.option("--packages", default=70_000, show_default=True, help="Of the rpm repository.")
+@click.option("--live/--recorded-only", default=True, show_default=True, help="Whether to ask the real mirrors.")
+def discovery_(repeat: int, crawler: Path | None, packages: int, live: bool) -> None:
+    """What it costs to find all kernels of Debian, and those of a large rpm repository."""
+    with place.place("*") as made:
+        discovery.measure(made, repeat=repeat, packages=packages, crawler=crawler, live=live)
+
+
 @bench.command(name="all")
 @_KERNELS
 @_MODULE
 @_EXCLUDE
 @_CGROUP
-def all_(count: int, module: str, exclude: tuple[str, ...], cgroup: str) -> None:
+@_CRAWLER
+def all_(count: int, module: str, exclude: tuple[str, ...], cgroup: str, crawler: Path | None) -> None:
     """All of them, one after the other."""
     with place.place(module) as made:
         good = efficiency.measure(made, count=count, exclude=exclude, cold=True, cgroup=cgroup)
@@ -105,6 +122,8 @@ def all_(count: int, module: str, exclude: tuple[str, ...], cgroup: str) -> None
         arrival.measure(made, count=20, exclude=exclude, interval=10)
     with place.place("*") as made:
         scale.measure(made, SIZES)
+    with place.place("*") as made:
+        discovery.measure(made, repeat=5, packages=70_000, crawler=crawler, live=True)
     sys.exit(0 if good else 1)
 
 

@@ -75,10 +75,9 @@ def _follow(place: Place, repo: AptRepo, interval: int) -> None:
     settings = json.loads((place.config / "kmodci.yml").read_text())
     settings["poll"] = {"interval": f"{interval}s", "jitter": "0s"}
     (place.config / "kmodci.yml").write_text(json.dumps(settings))
-    targets = (place.config / "targets.yml").read_text()
-    repository = f"{{suite: {repo.suite}, mirror: arrivals, keyring: {repo.keyring}}}"
-    added = f"  - {{distro: debian, series: {series}, arches: [amd64, arm64], repositories: [{repository}]}}"
-    (place.config / "targets.yml").write_text(f"{targets}\n{added}\nmirrors: {{arrivals: {repo.url}}}\n")
+    repository = {"suite": repo.suite, "mirror": "arrivals", "keyring": str(repo.keyring)}
+    added = {"distro": "debian", "series": series, "arches": ["amd64", "arm64"], "repositories": [repository]}
+    place.follow(added, mirrors={"arrivals": repo.url})
 
 
 @contextmanager

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
+import yaml
 from kmodci.errors import KmodciError
 from kmodci.farm import Farm
 from kmodci.model import Kernel
@@ -26,6 +28,7 @@ from kmodci.settings import load
 from kmodci.where import open_bucket
 
 SCOPE = "bench"
+_NO_MIRRORS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,23 @@ class Place:
         }
         # JSON is YAML
         (self.config / "kmodci.yml").write_text(json.dumps(settings))
+
+    def follow(self, *targets: Mapping[str, object], mirrors: Mapping[str, str] = _NO_MIRRORS) -> None:
+        """Adds to targets.yml."""
+        path = self.config / "targets.yml"
+        found = yaml.safe_load(path.read_text())
+        found["targets"] = [*found["targets"], *targets]
+        found["mirrors"] = {**found.get("mirrors", {}), **mirrors}
+        path.write_text(json.dumps(found))
+
+    def make_up(self, modules: Iterable[str]) -> None:
+        """Instead of the configured modules, some that no repository packages and that are not meant to be built."""
+        module = self.state / "module"
+        module.mkdir(parents=True, exist_ok=True)
+        (module / "dkms.conf").write_text("PACKAGE_NAME=m\nPACKAGE_VERSION=1\n")
+        made = {name: {"source": {"path": str(module)}, "version": "1"} for name in modules}
+        (self.config / "modules.yml").write_text(json.dumps({"modules": made}))
+        (self.config / "known-failures.yml").write_text("known_failures: []\n")
 
     def choose(self, count: int, exclude: Sequence[str]) -> list[str]:
         """The newest kernels whose header packages are there, chosen once and then remembered. Raises KmodciError."""

@@ -64,17 +64,9 @@ def _at(place: Place, size: int) -> dict[str, str]:
 
 def _configure(place: Place) -> None:
     place.write(["*"])
-    module = place.state / "module"
-    module.mkdir(parents=True)
-    (module / "dkms.conf").write_text("PACKAGE_NAME=m\nPACKAGE_VERSION=1\n")
-    modules = {f"m{n}": {"source": {"path": str(module)}, "version": "1"} for n in range(_MODULES)}
-    (place.config / "modules.yml").write_text(json.dumps({"modules": modules}))
-    (place.config / "known-failures.yml").write_text("known_failures: []\n")
-    targets = (place.config / "targets.yml").read_text()
-    if "mirrors:\n  debian: http://127.0.0.1:9" not in targets:
-        # nobody listens there: what is known of a source that cannot be read stays
-        nobody = "mirrors:\n  debian: http://127.0.0.1:9\n  debian-security: http://127.0.0.1:9\n"
-        (place.config / "targets.yml").write_text(targets + nobody)
+    place.make_up(f"m{n}" for n in range(_MODULES))
+    # nobody listens there: what is known of a source that cannot be read stays
+    place.follow(mirrors=dict.fromkeys(("debian", "debian-security"), "http://127.0.0.1:9"))
 
 
 def _kernel(number: int) -> Kernel:

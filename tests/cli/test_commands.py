@@ -43,7 +43,7 @@ def test_check(run: Run, config: Path) -> None:
     status, out, _ = run("check")
     assert status == 0
     assert out.splitlines()[:2] == [f"{config}: good", "  modules       v4l2loopback, scap"]
-    assert json.loads(run("check", "--json")[1])["toolchains"] == ["gcc-10", "gcc-12", "gcc-14", "gcc-16"]
+    assert json.loads(run("check", "--json")[1])["toolchains"] == [f"gcc-{n}" for n in range(9, 17)]
 
 
 def test_check_tells_every_mistake(run: Run, config: Path) -> None:

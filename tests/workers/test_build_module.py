@@ -61,12 +61,21 @@ def headers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[K
 @pytest.fixture
 def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, Path]]) -> Build:
     def run(
-        files: dict[str, str], *, arch: str = "amd64", limits: Limits = LIMITS, recipe: dict[str, str] | None = None
+        files: dict[str, str],
+        *,
+        arch: str = "amd64",
+        limits: Limits = LIMITS,
+        recipe: dict[str, str] | None = None,
+        toolchain: tuple[str, str] = ("gcc-12", "bookworm"),
+        options: str = "",
     ) -> Built:
+        """options: more lines of the kernel's .config."""
         kernel, archive = headers(arch)
         inputs = tmp_path / "in"
         inputs.mkdir(mode=0o755, exist_ok=True)
         shutil.copy(archive, inputs / "headers.tar.zst")
+        if options:
+            with_options(inputs / "headers.tar.zst", layout_of(kernel).own, options)
         source = tmp_path / "source"
         shutil.copytree(SOURCE, source, dirs_exist_ok=True)
         for name, text in files.items():
@@ -74,13 +83,13 @@ def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, P
         subprocess.run(["tar", "--zstd", "-C", source, "-cf", inputs / "source.tar.zst", "."], check=True)
         output, log = io.BytesIO(), io.BytesIO()
         status = engine().run(
-            image=toolchain_image("gcc-12", "bookworm"),
+            image=toolchain_image(*toolchain),
             command=["/bin/sh", "-c", _SCRIPT],
             environment=build_environment(
                 release=kernel.release,
                 layout=layout_of(kernel),
                 arch=arch,
-                toolchain="gcc-12",
+                toolchain=toolchain[0],
                 module="hello",
                 version="1.0",
                 recipe=recipe or {},
@@ -100,6 +109,18 @@ def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, P
     return run
 
 
+def with_options(archive: Path, own: str, options: str) -> None:
+    """Adds to the configuration of a header bundle's kernel, which make reads from another file than people do."""
+    folder = archive.parent.parent / "headers"
+    folder.mkdir()
+    subprocess.run(["tar", "--zstd", "-C", folder, "-xf", archive], check=True)
+    for name in (".config", "include/config/auto.conf"):
+        with (folder / own / name).open("a") as file:
+            file.write(options)
+    subprocess.run(["tar", "--zstd", "-C", folder, "-cf", archive, "."], check=True)
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_a_module_is_built_twice_the_same(build: Build, arch: str) -> None:
     first = build({"dkms.conf": DKMS}, arch=arch)
@@ -114,6 +135,32 @@ def test_a_module_is_built_twice_the_same(build: Build, arch: str) -> None:
     assert {name: data for name, data in second.files.items() if name.endswith(".ko")} == {
         name: data for name, data in first.files.items() if name.endswith(".ko")
     }
+
+
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
+def test_a_newer_compiler_answers_to_the_name_of_the_kernels_own(build: Build, arch: str) -> None:
+    # Debian's headers say `CC = $(CROSS_COMPILE)gcc-12`, whatever the environment says
+    made = build({"dkms.conf": DKMS}, arch=arch, toolchain=("gcc-14", "trixie"))
+    assert made.status == 0, made.log
+    assert "gcc-14" in str(made.facts["compiler"])
+    assert b"GCC: (Debian 14." in made.files["greet.ko"]
+
+
+PLUGINS = "CONFIG_GCC_PLUGINS=y\nCONFIG_GCC_PLUGIN_STRUCTLEAK=y\n"
+
+
+@pytest.mark.parametrize("recipe", [{}, {"KMODCI_BUILD": 'make -C "$KERNEL_DIR" M="$PWD" modules'}])
+def test_the_plugins_of_the_kernels_own_compiler_are_left_out(build: Build, recipe: dict[str, str]) -> None:
+    made = build({"dkms.conf": DKMS}, options=PLUGINS, recipe=recipe)
+    assert made.status == 0, made.log
+    assert made.log.startswith("without the plugins of the kernel's own compiler (CONFIG_GCC_PLUGINS)\n")
+
+
+def test_a_kernel_whose_structures_a_plugin_has_shuffled_is_left_alone(build: Build) -> None:
+    made = build({"dkms.conf": DKMS}, options=f"{PLUGINS}CONFIG_GCC_PLUGIN_RANDSTRUCT=y\n")
+    assert made.status == 3
+    assert made.last.startswith("excluded: only its own compiler knows the order of this kernel's structures (CONFIG_")
+    assert made.facts["artifacts"] == []
 
 
 def test_a_command_instead_of_dkms(build: Build) -> None:

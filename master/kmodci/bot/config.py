@@ -55,7 +55,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
     web, database = farm.settings.web, buildbot_database(farm.settings)
-    toolchains = sorted(farm.settings.toolchains)
+    toolchains = sorted(farm.recipes)
     workers = [SandboxWorker(f"sandbox-{n}", None, farm=farm) for n in range(1, farm.slots + 1)]
     return {
         "title": "kmodci",

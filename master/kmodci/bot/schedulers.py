@@ -173,7 +173,15 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     def _make_plan(self) -> Plan:
         """In a thread."""
         plan = self.farm.planner.plan()
-        self.ledger.look(plan.due, plan.wanted, plan.keys, plan.outcomes, plan.holds)
+        self.ledger.look(
+            plan.due,
+            plan.wanted,
+            plan.keys,
+            plan.outcomes,
+            plan.holds,
+            former=plan.former,
+            skipped=plan.skipped,
+        )
         return plan
 
     async def _fill(self) -> None:

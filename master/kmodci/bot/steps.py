@@ -15,7 +15,7 @@ from buildbot.process.remotetransfer import FileWriter
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
 
-from ..errors import Gone, KmodciError, VerifyError
+from ..errors import BuildImpossible, EngineError, Gone, KmodciError, VerifyError
 from ..facts import Facts, read_facts
 from ..manifest import entry_of
 from ..model import Status
@@ -96,12 +96,13 @@ class Headers(KernelStep):
             bundle = await self.insist(supply, farm.bucket.ensure, "no headers yet")
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
-        if toolchain := await threads.deferToThread(self._other_toolchain):
-            # its image was not there when the container started; it is asked for, and then this build
-            self.build.nothing_to_do()
-            self.say(f"the headers name {toolchain}: built with that instead")
-            self.master.mq.produce(CHANGED, {"kernel": str(job.entry.kernel)})
-            return SKIPPED
+        try:
+            again = await threads.deferToThread(farm.job_as_learned, job)
+        except BuildImpossible as error:
+            return self._leave(f"skipped: {error.brief}")
+        if again.image != job.image:
+            return await self._another_container(again)
+        self.build.job = again
         await threads.deferToThread(
             farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst"
         )
@@ -109,11 +110,21 @@ class Headers(KernelStep):
         self.say(f"headers {bundle.sha256[:12]}")
         return SUCCESS
 
-    def _other_toolchain(self) -> str:
-        """The compiler that the headers have turned out to name, where this container has another; in a thread."""
-        farm = self.build.farm
-        kernel = farm.store.as_learned(self.job.entry.kernel)
-        return "" if kernel == self.job.entry.kernel else kernel.toolchain
+    async def _another_container(self, again: Job) -> int:
+        """The headers named another compiler than was assumed, when this container had been started or was about to."""
+        says = f"the headers name {again.entry.kernel.toolchain}"
+        if again.is_current:
+            return self._leave(f"{says}: built with {again.entry.toolchain} instead")
+        # nobody but who forced it asks for another version
+        await threads.deferToThread(self.build.farm.supply.make_image, again.entry.toolchain, lambda _: None)
+        raise EngineError(f"{says}, and this container has {self.job.entry.toolchain}")
+
+    def _leave(self, says: str) -> int:
+        """To the next plan, which knows what the headers have told."""
+        self.build.nothing_to_do()
+        self.say(says)
+        self.master.mq.produce(CHANGED, {"kernel": str(self.job.entry.kernel)})
+        return SKIPPED
 
 
 class Source(KernelStep):

@@ -116,11 +116,10 @@ class VirtualBuilders(BuildbotService):
             connection, model.tags, [{"name": word, "name_hash": named(word)} for word in words if word not in known]
         )
         tag_ids = _by_name(connection, model.tags)
-        _add_missing(
+        _tag(
             connection,
             model.builders_tags,
-            ("builderid", "tagid"),
-            {(ids[name], tag_ids[tag]) for name, row in rows.items() for tag in row.tags},
+            {ids[name]: {tag_ids[tag] for tag in row.tags} for name, row in rows.items()},
         )
         connection.commit()
 
@@ -134,8 +133,14 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, obj
         connection.execute(table.insert(), rows)
 
 
-def _add_missing(
-    connection: sa.Connection, table: sa.Table, columns: tuple[str, str], wanted: set[tuple[int, int]]
-) -> None:
-    there = {tuple(row) for row in connection.execute(sa.select(*(table.c[column] for column in columns)))}
-    _insert(connection, table, [dict(zip(columns, pair, strict=True)) for pair in sorted(wanted - there)])
+def _tag(connection: sa.Connection, table: sa.Table, wanted: Mapping[int, set[int]]) -> None:
+    """Gives builders these tags and no others: a compiler may turn out to be another. wanted: by builder."""
+    there = {
+        (row.id, row.builderid, row.tagid) for row in connection.execute(sa.select(table)) if row.builderid in wanted
+    }
+    gone = [{"row": number} for number, builder, tag in there if tag not in wanted[builder]]
+    if gone:
+        connection.execute(table.delete().where(table.c.id == sa.bindparam("row")), gone)
+    known = {(builder, tag) for _, builder, tag in there}
+    new = sorted({(builder, tag) for builder, tags in wanted.items() for tag in tags} - known)
+    _insert(connection, table, [{"builderid": builder, "tagid": tag} for builder, tag in new])

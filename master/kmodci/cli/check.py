@@ -44,7 +44,7 @@ def _facts(settings: Settings) -> dict[str, list[str]]:
             name for entry in entries for each in entry.repositories for name in each.named(entry.targets)
         ],
         "not enabled": [f"{entry.distro} {entry.series}" for entry in settings.targets if not entry.enabled],
-        "toolchains": list(settings.toolchains),
+        "toolchains": [name for name, toolchain in settings.toolchains.items() if toolchain.enabled],
         "scopes": list(settings.scopes),
         "known failures": [failure.builds for failure in settings.known_failures],
     }
