@@ -321,6 +321,20 @@ def test_a_mirror_that_hangs_is_waited_for_once(repo: AptRepo, second: WebServer
     assert [second.url in fault for fault in found.mirror_faults] == [True]
 
 
+def test_all_mirrors_of_a_look_have_a_quarter_of_an_hour_together(repo: AptRepo, second: WebServer) -> None:
+    given: list[float] = []
+
+    class Watched(Fetcher):
+        def within(self, seconds: float) -> "Watched":
+            given.append(seconds)
+            return super().within(seconds)
+
+    where = replace(repository(repo), mirrors=(repo.url, second.url))
+    repo.server.misbehave(INRELEASE, HTML)
+    assert look(where, Watched(retries=0), now=datetime.now(UTC)).kernels
+    assert given == [450, 450]
+
+
 def test_if_no_mirror_answers_each_is_told_of(repo: AptRepo, second: WebServer) -> None:
     where = replace(repository(repo), mirrors=(repo.url, second.url))
     repo.server.misbehave(INRELEASE, HTML)

@@ -10,6 +10,7 @@ from . import sources
 from .bootstrap import SuiteSource
 from .bucket import Bucket, Credentials
 from .discovery import Repository
+from .distros import BUILD_ARCH
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
@@ -141,6 +142,8 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 )
                 for repository in entry.repositories
                 if isinstance(repository, AptAt) and repository.suite in (entry.series, f"{entry.series}-security")
+                # images run on amd64
+                if BUILD_ARCH in (repository.arches or (BUILD_ARCH,))
             ]
     raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
 
