@@ -56,6 +56,32 @@ def test_what_is_skipped_is_so_whatever_was_before() -> None:
     assert (found.status, found.cause) == (Status.SKIPPED, "too old")
 
 
+@pytest.mark.parametrize(
+    ("last", "key", "status"),
+    [
+        (None, "k", Status.UNAVAILABLE),
+        (Status.UNAVAILABLE, "", Status.UNAVAILABLE),
+        (Status.BUILT, "another key", Status.UNAVAILABLE),
+        (Status.BUILT, "", Status.BUILT),
+        (Status.FAILED, "", Status.FAILED),
+    ],
+)
+def test_what_is_lost_is_unavailable_unless_it_ended_before(last: Status | None, key: str, status: Status) -> None:
+    entry = replace(ENTRIES[0], lost="gone from sid main since 2026-11-24")
+    ended = outcome(entry, last, "404") if last else None
+    found = standing(entry, ended, key or (ended.key if ended else ""))
+    assert found.status is status
+    assert found.cause == (entry.lost if status is Status.UNAVAILABLE else "404")
+    assert found.outcome == ended
+
+
+def test_kernels_that_are_gone_are_counted_beside_the_rest() -> None:
+    gone = [replace(entry, kernel=replace(entry.kernel, gone=5.0)) for entry in ENTRIES[:3]]
+    found = coverage(standings([*gone, *ENTRIES[3:]], {}, keys(ENTRIES)))
+    assert (found.gone, found.tally.total) == (3, 249)
+    assert sum(row.gone for row in found.rows) == 3
+
+
 def test_rows_add_up_to_the_whole() -> None:
     outcomes = {str(entry.build_id): outcome(entry, Status.BUILT) for entry in ENTRIES[::2]}
     found = coverage(standings(ENTRIES, outcomes, keys(ENTRIES)))

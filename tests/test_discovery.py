@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from benchmarks.aptrepo import AptRepo, Key, kernel_packages, make_deb
 from benchmarks.webserver import WebServer, cut, page, redirect, silent, status
-from kmodci.discovery import Look, Repository, diff, look, merge
+from kmodci.discovery import Look, Repository, diff, look, merge, missed
 from kmodci.errors import FetchError, Gone, IndexDamaged
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
@@ -321,6 +321,20 @@ def test_a_mirror_that_hangs_is_waited_for_once(repo: AptRepo, second: WebServer
     assert [second.url in fault for fault in found.mirror_faults] == [True]
 
 
+def test_all_mirrors_of_a_look_have_a_quarter_of_an_hour_together(repo: AptRepo, second: WebServer) -> None:
+    given: list[float] = []
+
+    class Watched(Fetcher):
+        def within(self, seconds: float) -> "Watched":
+            given.append(seconds)
+            return super().within(seconds)
+
+    where = replace(repository(repo), mirrors=(repo.url, second.url))
+    repo.server.misbehave(INRELEASE, HTML)
+    assert look(where, Watched(retries=0), now=datetime.now(UTC)).kernels
+    assert given == [450, 450]
+
+
 def test_if_no_mirror_answers_each_is_told_of(repo: AptRepo, second: WebServer) -> None:
     where = replace(repository(repo), mirrors=(repo.url, second.url))
     repo.server.misbehave(INRELEASE, HTML)
@@ -411,12 +425,35 @@ def test_merge_takes_the_newest_version_and_then_the_first_repository() -> None:
     assert merge([]) == ()
 
 
+def test_merge_takes_what_is_listed_before_what_is_gone() -> None:
+    listed, newer = kernel("6.1.9-1"), replace(kernel("6.1.10-1", repository="b"), gone=50.0)
+    assert merge([[listed], [newer]]) == merge([[newer], [listed]]) == (listed,)
+    # of what is gone the newest, and of equal ones that which was there last
+    older = replace(kernel("6.1.9-1", repository="c"), gone=90.0)
+    assert merge([[newer], [older]]) == merge([[older], [newer]]) == (newer,)
+    later = replace(newer, repository="c", gone=90.0)
+    assert merge([[newer], [later]]) == merge([[later], [newer]]) == (later,)
+
+
+def test_what_is_missed_is_marked_with_the_time() -> None:
+    here, other = kernel("6.1.9-1"), kernel("6.1.9-1", series="forky")
+    gone = replace(other, gone=50.0)
+    everywhere = {here.target, other.target}
+    assert missed([here, other], [here], everywhere, 90.0) == (replace(other, gone=90.0),)
+    assert missed([here, gone], [here], everywhere, 90.0) == (), "it has been missed before"
+    assert missed([here, other], [here], {here.target}, 90.0) == (), "nobody has looked for it"
+    assert missed([here], [kernel("6.1.10-1")], everywhere, 90.0) == ()
+
+
 def test_diff() -> None:
     known = kernel("6.1.9-1")
     names = {str(known): known}
     assert diff(names, [known]) == diff({}, [])
     assert diff({}, [known]).new == (known,)
-    assert diff(names, []).gone == (known,)
+    gone = replace(known, gone=50.0)
+    assert diff(names, [gone]) == replace(diff({}, []), gone=(gone,))
+    assert diff({str(gone): gone}, [known]) == replace(diff({}, []), back=(known,))
+    assert diff({str(gone): gone}, [gone]) == diff({}, [])
     for other in (kernel("6.1.10-1"), kernel("6.1.9-1", toolchain="gcc-13")):
         assert diff(names, [other]).changed == (other,)
     assert diff(names, [kernel("6.1.9-1", repository="b")]) == diff({}, [])

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_what_others_call_it(kernel: Kernel, name: str, target: str, version: st
     assert entry["target"] == (target or "ubuntu-generic")
     assert (entry["kernelrelease"], entry["kernelversion"]) == (kernel.release, version)
     assert kernel_version(kernel) == version
+
+
+def test_packages_that_are_named_by_a_list_of_mirrors_are_listed_at_one_of_them() -> None:
+    """Who reads our list knows nothing of how we name them."""
+    kernel = made("6.12.58-82.amzn2023.x86_64", "6.12.58-82.amzn2023", "6.12", distro="amzn", series="2023")
+    url = "https://cdn.example.org/latest/x86_64/mirror.list#x86_64:../../../../blobstore/ab/kernel6.12-devel.rpm"
+    kernel = replace(kernel, repository="core", headers=(replace(kernel.headers[0], url=url),))
+    bases = {"core": "https://cdn.example.org/al2023/core/guids/8a6f/x86_64"}
+    document = json.loads(kernel_list([kernel], "amd64", bases))
+    [entry] = document["amazonlinux2023"]
+    assert entry["headers"] == ["https://cdn.example.org/al2023/blobstore/ab/kernel6.12-devel.rpm"]
+    # where none is known, nobody could fetch it
+    assert kernel_list([kernel], "amd64", {"other": "https://x"}) == b"{}\n"
 
 
 def test_only_kernels_of_the_architecture_and_each_once() -> None:

@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -136,6 +136,45 @@ def test_a_build_that_another_compiler_was_assumed_for_is_known_by_its_former_ke
     assert [entry.skipped for entry in learned if entry.kernel.release == third.release] == [
         "no toolchain clang-19 in targets.yml, nor a newer one"
     ]
+
+
+class TestGone:
+    """Kernels that no repository lists any more."""
+
+    @pytest.fixture
+    def some(self, debian: list[Kernel]) -> list[Kernel]:
+        found = [k for k in newest_first(debian) if str(k.target) == "debian-trixie-amd64" and k.flavour == "amd64"]
+        assert len(found) > 7
+        return found
+
+    @staticmethod
+    def selected(kernels: Sequence[Kernel], bundled: Collection[str] = (), **scope: int) -> list[Entry]:
+        made = Scope.model_validate(scope)
+        return [*select(kernels, {"loop": MODULE}, made, toolchains=TOOLCHAINS, today=TODAY, bundled=bundled)]
+
+    def test_they_are_built_while_there_is_a_bundle_of_their_headers(self, some: list[Kernel]) -> None:
+        kept, lost = (replace(kernel, gone=1_000_000.0) for kernel in some[:2])
+        entries = self.selected([kept, lost, some[2]], {kept.headers_digest})
+        assert [entry.lost for entry in entries] == ["", f"gone from {lost.repository} since 1970-01-12", ""]
+        assert [p.entry.kernel for p in due(entries)] == [kept, some[2]]
+        assert due(entries, now=1e9, ended={}) == due(entries), "nor later"
+
+    def test_a_hold_or_an_outcome_of_before_changes_nothing(self, some: list[Kernel]) -> None:
+        [before] = due(self.selected(some[:1]))
+        [entry] = self.selected([replace(some[0], gone=5.0)])
+        name = str(entry.build_id)
+        ended = {name: outcome(before, Status.UNAVAILABLE)}
+        hold = Hold(build_id=entry.build_id, key=before.key, reason="no engine", tries=1, noted=1.0)
+        assert due([entry], ended=ended, now=1e9) == due([entry], holds={name: hold}) == ()
+        # listed again, it is what it was
+        [again] = self.selected(some[:1])
+        assert [p.key for p in due([again], ended=ended, now=1e9)] == [before.key]
+
+    def test_they_take_no_place_of_those_that_are_listed(self, some: list[Kernel]) -> None:
+        gone = [replace(kernel, gone=5.0) for kernel in some[:3]]
+        assert [entry.kernel for entry in self.selected([*gone, *some[3:]], newest=3)] == some[3:6]
+        # but those that nobody else takes
+        assert [entry.kernel for entry in self.selected([*gone, some[3]], newest=3)] == [*gone[:2], some[3]]
 
 
 def outcome(planned: Planned, status: Status = Status.BUILT) -> Outcome:

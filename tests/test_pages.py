@@ -7,6 +7,7 @@ from buildbot.www.authz import Authz
 from buildbot.www.authz.endpointmatchers import AnyControlEndpointMatcher
 from buildbot.www.authz.roles import RolesFromEmails
 from kmodci.bot.pages import Page
+from kmodci.bot.sourcepages import AcceptSource
 from kmodci.errors import NotFound, StoreError
 from kmodci.release import check_release
 from twisted.web.server import NOT_DONE_YET, Request
@@ -137,6 +138,26 @@ def test_who_may_press_a_button_is_for_buildbots_rules_to_say(user: dict[str, ob
     request = asked(Guarded(known), "POST", **FORM)
     assert (request.responseCode or 200) == status
     assert (body(request) == "me@example.org") is (status == 200)
+
+
+def test_who_may_accept_what_a_repository_says_is_asked_before_anything_else() -> None:
+    rules = Authz([AnyControlEndpointMatcher(role="admins")], [])
+    known = master()
+    rules.setMaster(known)
+    asked_for: list[object] = []
+
+    def assert_allowed(request: Request, path: object, action: str, options: object) -> object:
+        asked_for.append((path, action))
+        return rules.assertUserAllowed(path, action, options, {"anonymous": True})
+
+    known.www = SimpleNamespace(assertUserAllowed=assert_allowed)
+    # a farm of which nothing can be asked
+    page = AcceptSource(known, SimpleNamespace(), "sid main")  # type: ignore[arg-type]
+    request = asked(page, "POST", **FORM)
+    assert request.responseCode == 403
+    assert asked_for == [(("kmodci", "sources", "sid main"), "accept")]
+    assert asked(page, "POST", **FORM | {"Origin": "https://example.org"}).responseCode == 403
+    assert len(asked_for) == 1
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "multipart/form-data; boundary=x", "application/json"])

@@ -1,5 +1,5 @@
 import pytest
-from kmodci.quantities import duration_text, seconds, size, size_text
+from kmodci.quantities import age_text, duration_text, seconds, size, size_text
 
 
 @pytest.mark.parametrize(("text", "amount"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172800)])
@@ -28,4 +28,7 @@ def test_what_is_no_size(text: str) -> None:
 
 def test_amounts_for_people() -> None:
     assert [duration_text(amount) for amount in (0, 0.4, 59.6, 5400, 90061)] == ["0s", "0s", "1m", "1h30m", "1d1h1m1s"]
+    assert [age_text(amount) for amount in (0, 119, 120, 7199, 7300, 172_799, 172_800, 9e6)] == [
+        *("0s", "119s", "2m", "119m", "2h", "47h", "2d", "104d"),
+    ]
     assert [size_text(amount) for amount in (0, 1023, 2 << 30, (3 << 20) + 5)] == ["0B", "1023B", "2GiB", "3MiB"]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from kmodci.errors import NotFound, SettingsError
+from kmodci.images import recipe
 from kmodci.modulefile import DebianSource, GitSource
 from kmodci.repos.apt import AptIndex
 from kmodci.schema import Scope
 from kmodci.settings import FILES, load
 from kmodci.targetsfile import AptAt
-from kmodci.where import packages, repositories
+from kmodci.where import packages, repositories, suites_of
 
 Problems = Callable[..., tuple[str, ...]]
 KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
@@ -92,6 +93,20 @@ def test_each_architecture_is_read_from_its_own_mirror(tmp_path: Path, monkeypat
     arm = repositories(settings, Scope(modules=(), kernels=("ubuntu-noble-arm64/*",)))
     assert {each.arches for each in arm.values()} == {("arm64",)}
     assert all("ports" in each.mirrors[0] for each in arm.values())
+
+
+def test_an_image_is_made_of_suites_for_the_machine_that_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmodci.mirrors._FOLDER", tmp_path)
+    (tmp_path / "ubuntu-archive-keyring.gpg").touch()
+    suites = suites_of(load(SHIPPED), recipe("gcc-13", distro="ubuntu", series="noble"))
+    assert [(each.url, each.suite) for each in suites] == [
+        ("http://archive.ubuntu.com/ubuntu", "noble"),
+        ("http://security.ubuntu.com/ubuntu", "noble-security"),
+    ]
+    assert suites[0].components == ("main", "restricted", "universe", "multiverse")
+    assert {each.keyring for each in suites} == {tmp_path / "ubuntu-archive-keyring.gpg"}
 
 
 def test_a_package_of_two_mirrors_is_one_module(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kmodci.doubt import Doubt
 from kmodci.errors import StoreError
 from kmodci.model import BuildId, Evidence, ModuleVersion, Outcome, Status
 from kmodci.store import RepositoryState, Store
@@ -71,11 +72,20 @@ def test_a_kernel_is_there_while_any_repository_lists_it(store: Store) -> None:
     for repository in ("trixie main", "trixie-security main"):
         store.put_kernels(repository, listed[repository])
     before = set(store.kernels())
-    store.put_kernels("trixie-security main", [], gone=both)
+    go(store, "trixie-security main", both, 50.0)
     assert set(store.kernels()) == before
     assert {store.kernels()[name].repository for name in both} == {"trixie main"}
-    store.put_kernels("trixie main", [], gone=both)
-    assert set(store.kernels()) == before - both
+    assert not any(kernel.gone for kernel in store.kernels().values())
+    go(store, "trixie main", both, 90.0)
+    assert set(store.kernels()) == before
+    assert {str(kernel) for kernel in store.kernels().values() if kernel.gone == 90.0} == both
+    listed = len(by_repository()["trixie main"])
+    assert store.counts()["trixie main"] == (listed - len(both), len(both))
+
+
+def go(store: Store, repository: str, names: set[str], when: float) -> None:
+    found = [kernel for kernel in store.listed()[repository] if str(kernel) in names]
+    store.put_kernels(repository, [replace(kernel, gone=when) for kernel in found])
 
 
 def test_the_newest_package_version_of_a_kernel_wins(store: Store) -> None:
@@ -93,8 +103,8 @@ def test_new_and_gone_kernels_are_written_together_or_not_at_all(store: Store) -
     store.put_kernels("sid main", kernels)
     broken = replace(kernels[0], release="7.9-amd64", toolchain=None)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="cannot write kernels"):
-        store.put_kernels("sid main", [broken], gone=[str(kernel) for kernel in kernels])
-    assert set(store.kernels()) == {str(kernel) for kernel in kernels}
+        store.put_kernels("sid main", [*(replace(kernel, gone=50.0) for kernel in kernels), broken])
+    assert set(store.kernels().values()) == set(kernels)
 
 
 def test_outcomes(store: Store) -> None:
@@ -117,7 +127,9 @@ def test_repositories(store: Store) -> None:
         last_ok=2.5,
         last_try=3.5,
         error="it's gone",
+        hint="look there",
         problems=("a", "b"),
+        doubt=Doubt(digest="e", what="it lists no kernel", since=0.1 + 0.2, looks=1, last=3.5),
         mirror_faults=("c",),
     )
     store.put_repository(replace(state, digest="old"))
@@ -164,10 +176,24 @@ def test_what_is_said_when_there_is_no_database(tmp_path: Path) -> None:
     old.create()
     with old.transaction("go back a version") as connection:
         connection.exec_driver_sql("ALTER TABLE kmodci_outcomes DROP COLUMN image")
+        for name in ("hint", "doubt"):
+            connection.exec_driver_sql(f"ALTER TABLE kmodci_repositories DROP COLUMN {name}")
+        connection.exec_driver_sql("ALTER TABLE kmodci_kernels DROP COLUMN gone")
+        connection.exec_driver_sql(
+            "INSERT INTO kmodci_repositories (name, digest, dated, last_ok, last_try, error, problems)"
+            " VALUES ('sid main', 'd', 1, 2, 3, 'e', '[]')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO kmodci_kernels (repository, target, release, version, flavour, toolchain, headers)"
+            " VALUES ('sid main', 'debian-sid-amd64', '7.3-amd64', '7.3-1', 'amd64', 'gcc-16', '[]')"
+        )
     with pytest.raises(StoreError, match=r"(?s)no such column.*an earlier version.*start it once"):
         old.outcomes()
     old.create()
     assert old.outcomes() == {}
+    known = old.repository_state("sid main")
+    assert (known.digest, known.error, known.hint, known.doubt) == ("d", "e", "", None)
+    assert [kernel.gone for kernel in old.kernels().values()] == [0.0]
     (tmp_path / "text.sqlite").write_text("this is not a database" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(f"sqlite:///{tmp_path / 'text.sqlite'}").create()

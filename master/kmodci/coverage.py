@@ -52,6 +52,8 @@ class Row:
     flavour: str
     """empty where flavours are counted together"""
     tally: Tally
+    gone: int
+    """how many of them are of kernels that no repository lists any more"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,10 @@ class Coverage:
 
     rows: tuple[Row, ...]
     tally: Tally
+
+    @property
+    def gone(self) -> int:
+        return sum(row.gone for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +88,8 @@ def standings(
     """How each build stands, in the order of the entries. outcomes, keys: by build id.
 
     An outcome of other inputs than the present ones counts as pending: it is about to be built anew.
-    Where the present inputs are not known (no key), the last outcome is the best that can be said.
+    Where the present inputs are not known (no key), the last outcome is the best that can be said. What is lost is
+    unavailable, unless it was built before that.
     """
     return tuple(
         _standing(entry, outcomes.get(str(entry.build_id)), keys.get(str(entry.build_id))) for entry in entries
@@ -92,14 +99,17 @@ def standings(
 def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Coverage:
     """The statuses, counted per module, target and flavour, and altogether."""
     groups: dict[tuple[str, str, str], Counter[Status]] = {}
+    gone: Counter[tuple[str, str, str]] = Counter()
     for each in standing:
         kernel = each.entry.kernel
         group = (each.entry.build_id.module, str(kernel.target), kernel.flavour if by_flavour else "")
         groups.setdefault(group, Counter())[each.status] += 1
+        gone[group] += kernel.gone > 0
     return Coverage(
         rows=tuple(
-            Row(module=module, target=target, flavour=flavour, tally=Tally(counts=dict(counts)))
-            for (module, target, flavour), counts in sorted(groups.items())
+            Row(module=module, target=target, flavour=flavour, tally=Tally(counts=dict(counts)), gone=gone[group])
+            for group, counts in sorted(groups.items())
+            for module, target, flavour in [group]
         ),
         tally=Tally(counts=dict(Counter(each.status for each in standing))),
     )
@@ -123,6 +133,9 @@ def causes(standing: Iterable[Standing], waiting: Mapping[str, str] = _NONE) -> 
 def _standing(entry: Entry, last: Outcome | None, key: str | None) -> Standing:
     if entry.skipped:
         return Standing(entry=entry, status=Status.SKIPPED, cause=entry.skipped, outcome=last)
-    if last is None or (key is not None and last.key != key):
+    is_open = last is None or (key is not None and last.key != key)
+    if entry.lost and (is_open or (last and last.status is Status.UNAVAILABLE)):
+        return Standing(entry=entry, status=Status.UNAVAILABLE, cause=entry.lost, outcome=last)
+    if last is None or is_open:
         return Standing(entry=entry, status=Status.PENDING, outcome=last)
     return Standing(entry=entry, status=last.status, cause=last.cause, outcome=last)

@@ -1,7 +1,7 @@
 """Which kernels there are: looks at one repository, merges what several list, tells what is new."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -9,16 +9,20 @@ from typing import Protocol
 from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
 from .errors import FetchError, Gone, IndexDamaged, KmodciError
 from .fallover import FallOver
-from .model import Evidence, Kernel, Package
+from .model import Evidence, Kernel, Package, Target
 from .repos.base import Fetches, Group, Index, Listed, Wanted
 from .selectors import matches
 
 # Raise it when the same index means other kernels than before, so that it is read again.
-_READING = "3"
+_READING = "4"
 # A list of thousands of odd entries is told by the first of them.
 _MOST_PROBLEMS = 100
 # for one look, all mirrors together; each gets an equal share
 _SECONDS = 900.0
+
+
+class Backwards(IndexDamaged):
+    """What a mirror has is older than what was there; of a look, that this is all that its mirrors have."""
 
 
 class Fetching(Fetches, Protocol):
@@ -44,6 +48,11 @@ class Repository:
     releases: tuple[str, ...] = ("*",)
     """patterns of the kernel releases that are taken from it, where it lists those of other series too"""
 
+    @property
+    def targets(self) -> frozenset[Target]:
+        """What it is asked for."""
+        return frozenset(Target(distro=self.distro, series=self.series, arch=arch) for arch in self.arches)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
@@ -61,6 +70,8 @@ class Look:
     """when the repository was published, as it says itself"""
     mirror_faults: tuple[str, ...] = ()
     """the mirrors that failed, now or lately, although another one answered: each with the reason"""
+    base: str = ""
+    """as `Snapshot.base`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,9 @@ class Diff:
     changed: tuple[Kernel, ...]
     """the same release with another package version, other headers or another compiler"""
     gone: tuple[Kernel, ...]
+    """no repository lists them any more"""
+    back: tuple[Kernel, ...]
+    """were gone, and are listed again"""
 
 
 def look(
@@ -88,7 +102,7 @@ def look(
     known_digest, known_date: of the last look; if the repository still is what it was, little is read, and what is
     older than that is no answer. packages: names of further packages to look for. now: with a time zone. fallover:
     remembers from look to look which mirrors failed. Raises FetchError, Gone; IndexDamaged for what is not to be
-    believed.
+    believed; Backwards if every mirror has something older.
     """
     fallover = fallover or FallOver()
     mirrors = fallover.order(repository.mirrors, repository.name)
@@ -101,8 +115,9 @@ def look(
             faults.append(fault)
             fallover.failed(mirror, fault.brief, repository.name if isinstance(fault, Gone) else "")
         except IndexDamaged as fault:
-            faults.append(IndexDamaged(f"{repository.name} at {mirror}: {fault.brief}", hint=fault.hint))
-            fallover.failed(mirror, faults[-1].brief, repository.name)
+            fault.brief = f"{repository.name} at {mirror}: {fault.brief}"
+            faults.append(fault)
+            fallover.failed(mirror, fault.brief, repository.name)
         else:
             fallover.answered(mirror, repository.name)
             return replace(found, mirror_faults=fallover.faults(repository.mirrors, repository.name))
@@ -112,6 +127,9 @@ def look(
 def _together(faults: Sequence[KmodciError]) -> KmodciError:
     """The first, which also tells of the others."""
     first = faults[0]
+    if isinstance(first, Backwards) and not all(isinstance(fault, Backwards) for fault in faults):
+        # what another mirror has is not known
+        first = IndexDamaged(first.brief, hint=first.hint)
     first.brief = "; ".join(fault.brief for fault in faults)
     return first
 
@@ -120,8 +138,8 @@ def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
     """One kernel per distribution, architecture and release, out of several repositories' kernels.
 
     (And per series, where a distribution has different kernels of one release in its series.)
-    What an index vouches for wins over what it does not; then the newest package version; of equal ones that of the
-    repository that comes first.
+    What is listed wins over what is gone; then what an index vouches for over what none does; then the newest package
+    version; then what went last; of equal ones that of the repository that comes first.
     """
     best: dict[tuple[str, str], Kernel] = {}
     for kernels in repositories:
@@ -134,9 +152,12 @@ def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
 
 
 def _wins(kernel: Kernel, known: Kernel) -> bool:
+    if bool(kernel.gone) != bool(known.gone):
+        return not kernel.gone
     if _is_vouched_for(kernel) != _is_vouched_for(known):
         return _is_vouched_for(kernel)
-    return DISTROS[kernel.target.distro].compare(kernel.version, known.version) > 0
+    order = DISTROS[kernel.target.distro].compare(kernel.version, known.version)
+    return order > 0 or (order == 0 and kernel.gone > known.gone)
 
 
 def _is_vouched_for(kernel: Kernel) -> bool:
@@ -147,12 +168,27 @@ def _is_vouched_for(kernel: Kernel) -> bool:
 def diff(known: Mapping[str, Kernel], found: Iterable[Kernel]) -> Diff:
     """known: by `str(kernel)`. A kernel that only moved to another repository has not changed."""
     now = {str(kernel): kernel for kernel in found}
+    both = [(kernel, known[name]) for name, kernel in now.items() if name in known]
     return Diff(
         new=tuple(kernel for name, kernel in now.items() if name not in known),
-        changed=tuple(
-            kernel for name, kernel in now.items() if name in known and _inputs(kernel) != _inputs(known[name])
-        ),
-        gone=tuple(kernel for name, kernel in known.items() if name not in now),
+        changed=tuple(kernel for kernel, before in both if _inputs(kernel) != _inputs(before)),
+        gone=tuple(kernel for kernel, before in both if kernel.gone and not before.gone),
+        back=tuple(kernel for kernel, before in both if before.gone and not kernel.gone),
+    )
+
+
+def missed(
+    listed: Iterable[Kernel], found: Iterable[Kernel], asked: Collection[Target], now: float
+) -> tuple[Kernel, ...]:
+    """What a repository listed and does not list any more, marked with the time.
+
+    asked: the targets that were looked for; now: in seconds since the epoch.
+    """
+    here = {str(kernel) for kernel in found}
+    return tuple(
+        replace(kernel, gone=now)
+        for kernel in listed
+        if not kernel.gone and kernel.target in asked and str(kernel) not in here
     )
 
 
@@ -187,7 +223,7 @@ def _look(
     if snapshot.listed is None:
         return Look(repository=repository.name, release_digest=digest, changed=False, dated=latest)
     if snapshot.dated < latest:
-        raise IndexDamaged(
+        raise Backwards(
             f"it is of {snapshot.dated:%Y-%m-%d %H:%M} UTC, and one of {latest:%Y-%m-%d %H:%M} UTC was there before",
             hint="the mirror lags, or shows an old state again; what is known stays. Name another mirror if this does",
         )
@@ -204,6 +240,7 @@ def _look(
         packages=tuple(_newest(listed, distro, packages)),
         problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
+        base=snapshot.base,
     )
 
 

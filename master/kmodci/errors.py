@@ -5,6 +5,8 @@ KmodciError
   +- FetchError          a URL could not be read
   |    +- Gone           ... because the server no longer has it (404, 410)
   +- IndexDamaged        an index or package is not what its signature or hash says
+  |    +- Backwards      ... or is older than what was there (`discovery`)
+  |    +- Doubted        ... or says what is not believed yet (`doubt`)
   +- StoreError          database or bucket
   +- EngineError         the Docker engine, or an image on it
   +- BuildImpossible     this build cannot be tried, and why

@@ -84,6 +84,8 @@ def _why(standing: Standing, known: Known, named: Mapping[str, str]) -> str:
                 return f"{hold.reason}; {_again(hold)}"
             due = plan([entry], named, known.versions, known.outcomes, known.recipes, now=known.now)
             return f"to be built: {due[0].why}" if due else "to be built"
+        case Status.UNAVAILABLE if entry.lost:
+            return f"{entry.lost}, with no bundle of its headers made; built when it is listed again, or you force it"
         case Status.SKIPPED if entry.skipped:
             return f"not tried: {entry.skipped}"
         case _:

@@ -7,22 +7,28 @@ Arch, openSUSE and Ubuntu's HWE kernels: they have package versions and names of
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from .model import Kernel
 from .release import version_key
 from .repos.crawlerlist import list_name
+from .repos.mirrored import MirroredFile
+
+_NO_BASES: Mapping[str, str] = MappingProxyType({})
 
 
-def kernel_list(kernels: Iterable[Kernel], arch: str) -> bytes:
-    """The document of one architecture; the same kernels are the same bytes."""
+def kernel_list(kernels: Iterable[Kernel], arch: str, bases: Mapping[str, str] = _NO_BASES) -> bytes:
+    """The document of one architecture; the same kernels are the same bytes.
+
+    bases: of each repository that a list of mirrors leads to, a mirror: its packages have no URL of their own.
+    """
     found: dict[str, dict[tuple[str, str, str], list[str]]] = {}
     for kernel in kernels:
-        if kernel.target.arch == arch:
+        if kernel.target.arch == arch and (headers := _urls(kernel, bases)):
             name = list_name(kernel.target.distro, kernel.target.series)
             entries = found.setdefault(name, {})
             entry = (_target(kernel, name), kernel.release, kernel_version(kernel))
-            headers = sorted(package.url for package in kernel.headers)
             # two series may have the very same kernel
             entries[entry] = min(entries.get(entry, headers), headers)
     document = {
@@ -33,6 +39,17 @@ def kernel_list(kernels: Iterable[Kernel], arch: str) -> bytes:
         for name, entries in sorted(found.items())
     }
     return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _urls(kernel: Kernel, bases: Mapping[str, str]) -> list[str]:
+    """Where its header packages are; empty where no mirror is known that has them."""
+    found: list[str] = []
+    for package in kernel.headers:
+        file = MirroredFile.parse(package.url)
+        if file and kernel.repository not in bases:
+            return []
+        found.append(file.at(bases[kernel.repository]) if file else package.url)
+    return sorted(found)
 
 
 def kernel_version(kernel: Kernel) -> str:

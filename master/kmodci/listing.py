@@ -9,6 +9,8 @@ from .model import Kernel
 from .repos.base import MACHINES
 from .schema import Scope
 from .selectors import matches
+from .store import Store
+from .watch import BASE_NOTES
 
 
 def in_scope(kernels: Iterable[Kernel], scope: Scope) -> Iterator[Kernel]:
@@ -16,12 +18,17 @@ def in_scope(kernels: Iterable[Kernel], scope: Scope) -> Iterator[Kernel]:
     return (kernel for kernel in kernels if matches(str(kernel), scope.kernels))
 
 
+def mirrors_read(store: Store) -> dict[str, str]:
+    """For `kernel_list`: the mirror that each repository was read from that a list leads to."""
+    return {note.removeprefix(BASE_NOTES): base for note, base in store.metas(BASE_NOTES).items()}
+
+
 def write_kernel_lists(farm: Farm) -> tuple[str, ...]:
     """Writes the list of each architecture, if it is not what the bucket has. Returns their keys. Raises StoreError."""
-    kernels = list(in_scope(farm.store.kernels().values(), farm.scope))
+    kernels, bases = list(in_scope(farm.store.kernels().values(), farm.scope)), mirrors_read(farm.store)
     written: list[str] = []
     for arch in MACHINES:
-        key, content = kernel_list_key(arch), kernel_list(kernels, arch)
+        key, content = kernel_list_key(arch), kernel_list(kernels, arch, bases)
         if farm.bucket.get(key) != content:
             farm.bucket.put(key, content)
             written.append(key)

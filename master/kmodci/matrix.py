@@ -42,6 +42,8 @@ class Entry:
     """whose image is used: the kernel's own compiler, or else the nearest that is newer; empty where there is none"""
     skipped: str = ""
     """why it is not to be built; empty if it is"""
+    lost: str = ""
+    """why its headers cannot be had: its kernel is gone, and no bundle was made of them before; empty if they may be"""
 
     @property
     def is_exact(self) -> bool:
@@ -67,16 +69,18 @@ def select(
     *,
     toolchains: Collection[str],
     today: date,
+    bundled: Collection[str] = frozenset(),
 ) -> tuple[Entry, ...]:
     """The matrix: newest kernels first, so that a long run begins with what is most waited for.
 
-    toolchains: those that there is an image for.
+    toolchains: those that there is an image for; bundled: digests of the header packages that a bundle was made of.
     """
     chosen = [name for name in modules if matches(name, scope.modules)]
     failures = [failure for failure in known_failures if failure.holds(today)]
     return tuple(
-        _entry(BuildId(module=name, target=kernel.target, release=kernel.release), kernel, failures, toolchains)
+        _entry(BuildId(module=name, target=kernel.target, release=kernel.release), kernel, failures, toolchains, lost)
         for kernel in newest_first(_in_scope(kernels, scope))
+        for lost in ["" if not kernel.gone or kernel.headers_digest in bundled else kernel.absence]
         for name in chosen
         if _takes(modules[name], kernel)
     )
@@ -142,6 +146,7 @@ def plan(
 
     A build that ended is not due again while its key is the same: the same inputs end the same way. Only what was
     unavailable is tried again after some hours: a mirror may list a package before it has it, or lose it for a while.
+    What is lost is not due before its kernel is listed again.
 
     now: seconds since the epoch; named (as `keys` tells), outcomes, holds: by build id; versions: by module; recipes:
     of images, by toolchain.
@@ -152,7 +157,7 @@ def plan(
         build_id = str(entry.build_id)
         key = named.get(build_id)
         last, hold = outcomes.get(build_id), holds.get(build_id)
-        if key is None or (last and last.key == key and not _may_be_back(last, now)):
+        if key is None or entry.lost or (last and last.key == key and not _may_be_back(last, now)):
             continue
         if (hold and hold.key == key) or (last and last.key == key):
             why = Why.RETRY
@@ -164,7 +169,9 @@ def plan(
     return tuple(due)
 
 
-def entry(build_id: BuildId, kernel: Kernel, toolchains: Collection[str], *, skipped: str = "") -> Entry:
+def entry(
+    build_id: BuildId, kernel: Kernel, toolchains: Collection[str], *, skipped: str = "", lost: str = ""
+) -> Entry:
     """One build, with the toolchain that it gets. toolchains: those that there is an image for."""
     toolchain = nearest(kernel.toolchain, toolchains)
     return Entry(
@@ -172,6 +179,7 @@ def entry(build_id: BuildId, kernel: Kernel, toolchains: Collection[str], *, ski
         kernel=kernel,
         toolchain=toolchain,
         skipped=skipped or ("" if toolchain else no_toolchain(kernel)),
+        lost=lost,
     )
 
 
@@ -180,9 +188,11 @@ def no_toolchain(kernel: Kernel) -> str:
     return f"no toolchain {kernel.toolchain} in targets.yml, nor a newer one"
 
 
-def _entry(build_id: BuildId, kernel: Kernel, failures: Iterable[KnownFailure], toolchains: Collection[str]) -> Entry:
+def _entry(
+    build_id: BuildId, kernel: Kernel, failures: Iterable[KnownFailure], toolchains: Collection[str], lost: str
+) -> Entry:
     skipped = next((failure.reason for failure in failures if matches(str(build_id), [failure.builds])), "")
-    return entry(build_id, kernel, toolchains, skipped=skipped)
+    return entry(build_id, kernel, toolchains, skipped=skipped, lost=lost)
 
 
 def _takes(module: Module, kernel: Kernel) -> bool:
@@ -196,7 +206,12 @@ def _in_scope(kernels: Iterable[Kernel], scope: Scope) -> list[Kernel]:
     groups: defaultdict[tuple[str, str], list[Kernel]] = defaultdict(list)
     for kernel in newest_first(found):
         groups[str(kernel.target), kernel.flavour].append(kernel)
-    return [kernel for group in groups.values() for kernel in group[: scope.newest]]
+    # what is gone takes no place of what is listed
+    return [kernel for group in groups.values() for kernel in sorted(group, key=_is_gone)[: scope.newest]]
+
+
+def _is_gone(kernel: Kernel) -> bool:
+    return kernel.gone > 0
 
 
 def _may_be_back(last: Outcome, now: float) -> bool:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from .release import BadName, check_name, check_release, check_version
@@ -118,9 +119,17 @@ class Kernel:
     """for the compiler"""
     assumed: str = ""
     """the compiler that was taken for its own until its headers told; empty where they had nothing to tell"""
+    gone: float = 0.0
+    """when its repository was first seen not to list it any more, in seconds since the epoch; 0 if it does"""
 
     def __str__(self) -> str:
         return f"{self.target}/{self.release}"
+
+    @property
+    def absence(self) -> str:
+        """`gone from trixie main since 2026-11-24`; empty if it is listed."""
+        when = datetime.fromtimestamp(self.gone, UTC)
+        return f"gone from {self.repository} since {when:%Y-%m-%d}" if self.gone else ""
 
     @property
     def headers_digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .acceptance import Acceptances
 from .downloads import Downloads
 from .engine import Engine
 from .fallover import FallOver
@@ -43,6 +44,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         fetcher=fetcher,
         repositories=followed,
         packages=packages(settings, wanted),
+        acceptances=Acceptances(paths.accepted),
         fallover=fallover,
     )
     supply = Supply(

@@ -63,6 +63,11 @@ class Paths:
         return self._made("scratch")
 
     @property
+    def accepted(self) -> Path:
+        """What people accept of repositories that are in doubt; made when somebody does."""
+        return self.state / "accepted"
+
+    @property
     def workers(self) -> Path:
         return self._made("workers", mode=0o755)
 

@@ -15,7 +15,7 @@ from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .store import Store
-from .watch import Watch
+from .watch import Watch, bundled
 
 _IMAGE_RETRY = 600.0
 _UNREAD = "the module's source has not been read"
@@ -102,6 +102,7 @@ class Planner:
             self.settings.known_failures,
             toolchains=self.recipes,
             today=datetime.now(UTC).date(),
+            bundled=bundled(self.store),
         )
 
     def plan(self) -> Plan:

@@ -39,6 +39,12 @@ def duration_text(amount: float) -> str:
     return text or "0s"
 
 
+def age_text(amount: float) -> str:
+    """How long something is ago, in the largest unit that there are two of: 7300 -> `2h`."""
+    unit = next((unit for unit in "dhm" if amount >= 2 * _SECONDS[unit]), "s")
+    return f"{int(amount // _SECONDS[unit])}{unit}"
+
+
 def size_text(amount: int) -> str:
     """2147483648 -> `2GiB`; rounded down to a whole unit."""
     unit = next((unit for unit in ("GiB", "MiB", "KiB") if amount >= _BYTES[unit]), "B")

@@ -1,12 +1,13 @@
 """What the farm remembers: repositories, kernels, module versions, how builds ended.
 
 SQLite in a file, or PostgreSQL; the tables may live beside Buildbot's own. One writer, the master; the command
-line only reads. Nothing here is the only copy of anything: the mirrors and the bucket are.
+line only reads. But for the kernels that are gone, nothing here is the only copy of anything: the mirrors and the
+bucket are.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
@@ -15,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .discovery import merge
+from .doubt import Doubt
 from .errors import StoreError
 from .model import BuildId, Evidence, Kernel, ModuleVersion, Outcome, Package, Status, Target
 from .tables import KERNELS, META, METADATA, MODULES, OUTCOMES, REPOSITORIES
@@ -41,8 +43,12 @@ class RepositoryState:
     last_try: float = 0.0
     error: str = ""
     """why the last look failed; empty if it did not"""
+    hint: str = ""
+    """what to do about that"""
     problems: tuple[str, ...] = ()
     """what the last good look found to be wrong, while the rest was right"""
+    doubt: Doubt | None = None
+    """what it says now, if that is not believed yet"""
     mirror_faults: tuple[str, ...] = ()
     """the mirrors that failed although another one answered, each with the reason"""
 
@@ -79,12 +85,19 @@ class Store:
         rows = self.rows("read repositories", sa.select(REPOSITORIES))
         return {row["name"]: _state(row) for row in rows}
 
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Of each repository, how many kernels it lists, and how many are gone from it."""
+        is_gone = sa.case((KERNELS.c.gone > 0, 1), else_=0)
+        query = sa.select(KERNELS.c.repository, sa.func.count().label("known"), sa.func.sum(is_gone).label("gone"))
+        rows = self.rows("count kernels", query.group_by(KERNELS.c.repository))
+        return {row["repository"]: (row["known"] - row["gone"], row["gone"]) for row in rows}
+
     def put_repository(self, state: RepositoryState) -> None:
         lists = {"problems": list(state.problems), "mirror_faults": list(state.mirror_faults)}
         self.replace("write a repository", REPOSITORIES, [{**asdict(state), **lists}])
 
     def kernels(self) -> dict[str, Kernel]:
-        """Every kernel that a repository lists, by `target/release`."""
+        """Every kernel that a repository lists, or has listed, by `target/release`."""
         listed = self.listed()
         return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
@@ -98,19 +111,16 @@ class Store:
         self.put_meta(compiler_note(kernel.headers_digest), toolchain)
 
     def listed(self) -> dict[str, tuple[Kernel, ...]]:
-        """What each repository lists."""
+        """What each repository lists, and what is gone from it."""
         found: defaultdict[str, list[Kernel]] = defaultdict(list)
         learned = self.metas(COMPILER_NOTES)
         for row in self.rows("read kernels", sa.select(KERNELS)):
             found[row["repository"]].append(_as_learned(_kernel(row), learned))
         return {name: tuple(kernels) for name, kernels in found.items()}
 
-    def put_kernels(self, repository: str, kernels: Iterable[Kernel], gone: Collection[str] = ()) -> None:
-        """Adds to, or replaces in, what a repository lists; takes `target/release`s away from it."""
-        rows = [_kernel_row(repository, kernel) for kernel in kernels]
-        names = [name.split("/", 1) for name in gone]
-        away = [{"repository": repository, "target": target, "release": release} for target, release in names]
-        self.replace("write kernels", KERNELS, rows, away=away)
+    def put_kernels(self, repository: str, kernels: Iterable[Kernel]) -> None:
+        """Adds to, or replaces in, what a repository lists; with `gone`, what it does not list any more."""
+        self.replace("write kernels", KERNELS, [_kernel_row(repository, kernel) for kernel in kernels])
 
     def module_version(self, name: str) -> ModuleVersion | None:
         return self.module_versions().get(name)
@@ -229,7 +239,8 @@ def _advice(cause: str) -> str:
 
 def _state(row: sa.RowMapping) -> RepositoryState:
     lists = {"problems": tuple(row["problems"]), "mirror_faults": tuple(row["mirror_faults"])}
-    return RepositoryState(**{**row, **lists})
+    doubt = Doubt(**row["doubt"]) if row["doubt"] else None
+    return RepositoryState(**{**row, **lists, "doubt": doubt})
 
 
 def _kernel(row: sa.RowMapping) -> Kernel:
@@ -242,6 +253,7 @@ def _kernel(row: sa.RowMapping) -> Kernel:
         repository=row["repository"],
         headers=tuple(Package(**package) for package in row["headers"]),
         evidence=Evidence(row["evidence"]),
+        gone=row["gone"],
     )
 
 
@@ -261,6 +273,7 @@ def _kernel_row(repository: str, kernel: Kernel) -> dict[str, object]:
         "toolchain": kernel.toolchain,
         "headers": [asdict(package) for package in kernel.headers],
         "evidence": kernel.evidence,
+        "gone": kernel.gone,
     }
 
 

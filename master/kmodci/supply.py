@@ -84,6 +84,8 @@ class Supply:
                 if path.exists() or self._from_bucket(headers_key(sha256), path, sha256):
                     os.utime(path)
                     return self._learned(kernel, Bundle(path, sha256))
+                # or a kernel that is gone would be tried for ever
+                self.store.forget_metas([bundle_note(digest)])
             return self._learned(kernel, self._make_bundle(kernel))
 
     def _learned(self, kernel: Kernel, bundle: Bundle) -> Bundle:

@@ -13,9 +13,12 @@ REPOSITORIES = sa.Table(
     sa.Column("last_try", sa.Float, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("problems", sa.JSON, nullable=False),
+    sa.Column("hint", sa.Text, nullable=False, server_default=""),
+    # NULL as a rule
+    sa.Column("doubt", sa.JSON(none_as_null=True)),
     sa.Column("mirror_faults", sa.JSON, nullable=False, server_default="[]"),
 )
-# One row per repository that lists a kernel: while another one still does, a kernel has not gone.
+# One row per repository that lists a kernel, or did: while another one still does, a kernel has not gone.
 KERNELS = sa.Table(
     "kmodci_kernels",
     METADATA,
@@ -27,6 +30,8 @@ KERNELS = sa.Table(
     sa.Column("toolchain", sa.Text, nullable=False),
     sa.Column("headers", sa.JSON, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False, server_default="package"),
+    # when it was first missed; 0 while it is listed
+    sa.Column("gone", sa.Float, nullable=False, server_default="0"),
 )
 MODULES = sa.Table(
     "kmodci_modules",

@@ -1,23 +1,26 @@
 """Looks at the outside: repositories for kernels and packaged modules, module sources for new versions.
 
 What was found is handed out first and remembered after, in two calls, so that who tells others of it
-can do so in between. A source that cannot be read loses nothing that is known.
+can do so in between. A source that cannot be read loses nothing that is known; nor does one that is in doubt. What a
+repository lists no more is marked as gone, and stays.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from .discovery import Look, Repository, diff, look, merge
-from .errors import IndexDamaged
+from .acceptance import Acceptance, Acceptances
+from .discovery import Backwards, Look, Repository, diff, look, merge, missed
+from .doubt import Doubt, Doubted, dated_back, doubted, emptied, interrupted
+from .errors import KmodciError
 from .fallover import FallOver
 from .fetch import Fetcher
 from .model import Kernel, ModuleVersion
 from .settings import Settings
 from .sources import PackageSource, resolve
 from .store import RepositoryState, Store
-from .where import source_of
+from .where import followed, source_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,14 @@ class Found:
     look: Look
     new: tuple[Kernel, ...] = ()
     updated: tuple[Kernel, ...] = ()
+    gone: tuple[Kernel, ...] = ()
+    """that no repository lists any more"""
+    back: tuple[Kernel, ...] = ()
     modules: tuple[ModuleVersion, ...] = ()
+    missed: tuple[Kernel, ...] = ()
+    """what this repository does not list any more, to be remembered as gone from it"""
+    believed: str = ""
+    """why it is taken at its word, where that was in doubt"""
 
     @property
     def changed(self) -> bool:
@@ -44,41 +54,75 @@ class Watch:
     repositories: Mapping[str, Repository]
     packages: Mapping[str, Mapping[str, str]]
     """repository -> package -> the module that is made from it"""
+    acceptances: Acceptances | None = None
+    """None where nobody can accept anything"""
+    clock: Callable[[], float] = time.time
+    """seconds since the epoch"""
     fallover: FallOver = field(default_factory=FallOver)
 
     def look(self, name: str) -> Found:
-        """Looks at one repository, by name."""
-        state = self.store.repository_state(name)
-        wanted = self.packages.get(name, {})
-        found = look(
-            self.repositories[name],
-            self.fetcher,
-            known_digest=state.digest,
-            known_date=datetime.fromtimestamp(state.dated, UTC),
-            packages=frozenset(wanted),
-            now=datetime.now(UTC),
-            fallover=self.fallover,
-        )
+        """Looks at one repository, by name. Raises Doubted for what is not believed yet."""
+        repository, state = self.repositories[name], self.store.repository_state(name)
+        dated, odd, content = datetime.fromtimestamp(state.dated, UTC), [], ""
+        try:
+            found = self._read(repository, state, dated)
+        except Backwards:
+            found = self._read(repository, state, None)
+            odd, content = [dated_back(found.dated, dated)], found.release_digest
         if not found.changed:
             self._note(found)
             return Found(look=found)
         listed = self.store.listed()
-        if not found.kernels and listed.get(name):
-            # a mirror that is being set up anew signs such an index as well as any other
-            raise IndexDamaged(
-                f"{name}: it lists no kernel, and had {len(listed[name])}; those stay",
-                hint="if that is meant, take the repository out of targets.yml",
-            )
-        news = diff(_merged(listed), _merged({**listed, name: (*found.kernels, *self._kept(found, listed))}).values())
-        return Found(look=found, new=news.new, updated=news.changed, modules=tuple(self._new_modules(found, wanted)))
+        before = listed.get(name, ())
+        if lacking := emptied(before, found.kernels, repository.targets):
+            odd.append(lacking)
+        believed = self._insist(state, "; ".join(odd), content) if odd else ""
+        lost = missed(before, found.kernels, repository.targets, self.clock())
+        after = {str(kernel): kernel for kernel in (*before, *lost, *found.kernels)}
+        news = diff(_merged(listed), _merged({**listed, name: tuple(after.values())}).values())
+        return Found(
+            look=found,
+            new=news.new,
+            updated=news.changed,
+            gone=news.gone,
+            back=news.back,
+            modules=tuple(self._new_modules(found)),
+            missed=lost,
+            believed=believed,
+        )
 
-    def _kept(self, found: Look, listed: Mapping[str, tuple[Kernel, ...]]) -> list[Kernel]:
-        """What the repository no longer lists, but can still be built: we have the headers."""
-        here = {str(kernel) for kernel in found.kernels}
-        gone = [kernel for kernel in listed.get(found.repository, ()) if str(kernel) not in here]
-        return [kernel for kernel in gone if self.store.meta(bundle_note(kernel.headers_digest))]
+    def _read(self, repository: Repository, state: RepositoryState, known_date: datetime | None) -> Look:
+        """known_date: what is older is no answer."""
+        return look(
+            repository,
+            self.fetcher,
+            known_digest=state.digest,
+            known_date=known_date,
+            packages=frozenset(self.packages.get(repository.name, ())),
+            now=datetime.now(UTC),
+            fallover=self.fallover,
+        )
 
-    def _new_modules(self, found: Look, wanted: Mapping[str, str]) -> list[ModuleVersion]:
+    def _insist(self, state: RepositoryState, what: str, content: str) -> str:
+        """Why something odd is believed after all. Raises Doubted if it is not. content: see `doubted`."""
+        apart = self.settings.poll.interval / 2
+        doubt = doubted(state.doubt, what, content=content, now=self.clock(), apart=apart)
+        if doubt.is_settled:
+            return f"{what}: {doubt.looks} looks in a row say so"
+        if accepted := self.accepted(state.name, doubt):
+            return f"{what}: accepted by {accepted.by}"
+        raise Doubted(state.name, doubt)
+
+    def accepted(self, name: str, doubt: Doubt | None) -> Acceptance | None:
+        """Who accepts what a repository says now, if anybody does."""
+        return self.acceptances.find(name, doubt) if self.acceptances else None
+
+    def is_accepted(self, name: str) -> bool:
+        """Whether a look at it now would end what is in doubt."""
+        return self.accepted(name, self.store.repository_state(name).doubt) is not None
+
+    def _new_modules(self, found: Look) -> list[ModuleVersion]:
+        wanted = self.packages.get(found.repository, {})
         versions = [
             resolve(name, PackageSource(package=package), version=self.settings.modules[name].version)
             for package in found.packages
@@ -88,16 +132,15 @@ class Watch:
 
     def remember(self, found: Found) -> None:
         """After this, the same index is no news."""
-        name, listed = found.look.repository, self.store.listed()
-        stays = {str(kernel) for kernel in (*found.look.kernels, *self._kept(found.look, listed))}
-        gone = [str(kernel) for kernel in listed.get(name, ()) if str(kernel) not in stays]
-        self.store.put_kernels(name, found.look.kernels, gone)
+        self.store.put_kernels(found.look.repository, (*found.look.kernels, *found.missed))
+        if found.look.base:
+            self.store.put_meta(f"{BASE_NOTES}{found.look.repository}", found.look.base)
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
 
     def _note(self, found: Look) -> None:
-        now = time.time()
+        now = self.clock()
         state = RepositoryState(
             name=found.repository,
             digest=found.release_digest,
@@ -109,10 +152,30 @@ class Watch:
         )
         self.store.put_repository(state)
 
-    def note_fault(self, name: str, error: str) -> None:
+    def note_fault(self, name: str, error: KmodciError) -> None:
         """A repository, or a module's source, could not be read now; what is known of it stays."""
         state = self.store.repository_state(name)
-        self.store.put_repository(replace(state, last_try=time.time(), error=error, mirror_faults=()))
+        doubt = error.doubt if isinstance(error, Doubted) else interrupted(state.doubt)
+        self.store.put_repository(
+            replace(state, last_try=self.clock(), error=error.brief, hint=error.hint, doubt=doubt, mirror_faults=())
+        )
+
+    def drop_unfollowed(self) -> tuple[Kernel, ...]:
+        """Marks as gone what targets.yml does not follow any more; nobody looks at it. Returns that."""
+        now, targets = self.clock(), followed(self.settings)
+        every: list[Kernel] = []
+        for name, kernels in self.store.listed().items():
+            gone = [
+                replace(kernel, gone=now)
+                for kernel in kernels
+                if not kernel.gone and kernel.target not in targets.get(name, ())
+            ]
+            if gone:
+                # first: if it is followed again, its index is to be read even if that has not changed
+                self.store.put_repository(replace(self.store.repository_state(name), digest=""))
+                self.store.put_kernels(name, gone)
+                every += gone
+        return tuple(every)
 
     def look_at_module(self, name: str) -> ModuleVersion | None:
         """The version that a module's source is at now, if it is another than the known one."""
@@ -129,7 +192,7 @@ class Watch:
         self._note_module(version)
 
     def _note_module(self, version: ModuleVersion) -> None:
-        now = time.time()
+        now = self.clock()
         name, digest = version.module, version.digest
         self.store.put_repository(RepositoryState(name=name, digest=digest, last_ok=now, last_try=now))
 
@@ -138,9 +201,16 @@ def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:
     return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
 
+BASE_NOTES = "base/"
+"""the mirror that a repository was last read from, where a list of mirrors leads to it"""
 BUNDLE_NOTES = "bundle/"
 
 
 def bundle_note(headers_digest: str) -> str:
     """Where the store notes the SHA256 of the bundle that was made of these header packages."""
     return f"{BUNDLE_NOTES}{headers_digest}"
+
+
+def bundled(store: Store) -> frozenset[str]:
+    """The digests of the header packages that a bundle was made of."""
+    return frozenset(note.removeprefix(BUNDLE_NOTES) for note, sha256 in store.metas(BUNDLE_NOTES).items() if sha256)

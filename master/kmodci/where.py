@@ -10,11 +10,13 @@ from . import sources
 from .bootstrap import SuiteSource
 from .bucket import Bucket, Credentials
 from .discovery import Repository
+from .distros import BUILD_ARCH
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
 from .kernelsat import KernelsAt
 from .mirrors import system_keyrings, system_mirrors
+from .model import Target
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
 from .paths import Paths
 from .repos.apt import AptIndex
@@ -70,6 +72,17 @@ def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
                     # a repository that is read for a package only is read for one architecture only
                     found[name] = _repository(settings, entry, repository, name, arches or (targets[0].arch,))
     return found
+
+
+def followed(settings: Settings) -> dict[str, frozenset[Target]]:
+    """What targets.yml follows, whatever the scope: the targets of each repository."""
+    return {
+        name: frozenset(targets)
+        for entry in settings.targets
+        for repository in entry.repositories
+        for name, targets in repository.named(entry.targets).items()
+        if entry.enabled
+    }
 
 
 def trusted(settings: Settings) -> dict[str, Trust]:
@@ -129,6 +142,8 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 )
                 for repository in entry.repositories
                 if isinstance(repository, AptAt) and repository.suite in (entry.series, f"{entry.series}-security")
+                # images run on amd64
+                if BUILD_ARCH in (repository.arches or (BUILD_ARCH,))
             ]
     raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
 

@@ -7,7 +7,7 @@ import click
 from kmodci.cli.output import note
 from kmodci.errors import KmodciError
 
-from . import arrival, discovery, efficiency, others, place, scale
+from . import arrival, crawlercases, discovery, efficiency, others, place, scale
 
 _KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
 _MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
@@ -88,6 +88,13 @@ def scale_(sizes: tuple[int, ...]) -> None:
     """Start, memory, plan, poll and REST of a master with so many synthetic kernels, four modules each."""
     with place.place("*") as made:
         scale.measure(made, sizes)
+
+
+@bench.command(name="crawler-cases")
+@click.option("--markdown", "as_markdown", is_flag=True, help="As docs/kernel-crawler.md has it.")
+def crawler_cases(as_markdown: bool) -> None:
+    """kernel-crawler's published weaknesses: case, its answer, ours. Needs what scripts/test installs."""
+    crawlercases.measure(as_markdown=as_markdown)
 
 
 _REPEAT = click.option("--repeat", default=3, show_default=True, help="How often; the median counts.")

@@ -54,7 +54,8 @@ def _at(place: Place, size: int) -> dict[str, str]:
     _cpu(found, "plan, CPU s", farm.planner.plan)
     new = _kernel(size)
     _cpu(found, "a poll that finds one new kernel, CPU s", lambda: _poll(farm, new))
-    farm.store.put_kernels(_REPOSITORY, (), [str(new)])
+    # nothing is built for what is gone
+    farm.store.put_kernels(_REPOSITORY, [replace(new, gone=time.time())])
     with _running(here, farm, found, size * _MODULES) as (url, pid):
         _wall(found, "GET /api/v2/builders, s", lambda: _get(url, "builders"))
         _wall(found, "builders page's requests, s", lambda: [_get(url, path) for path in _PAGE])

@@ -125,6 +125,19 @@ def test_versions_leave_the_index_and_later_the_bucket(run: Run, settings: Setti
         assert {entry.manifest, *(file.key for file in entry.files)} <= left
 
 
+def test_what_is_of_a_kernel_that_is_gone_stays(run: Run, settings: Settings) -> None:
+    """Its modules and index, and its header bundle, of which its modules of the next version are built."""
+    store = Store(settings.database_url)
+    before = waste(run)
+    store.put_kernels("trixie main", [replace(built().kernel, gone=time.time() - 400 * DAY)])
+    assert waste(run, "--remove") == before
+    left = listed(settings)
+    assert headers_key(USED) in left and headers_key(UNUSED) not in left
+    with open_bucket(settings) as bucket:
+        assert version_index(bucket, "hello", "3.0").kernels
+    assert {key.split("/")[2] for key in left if key.startswith("modules/")} == {"1.0", "2.0", "3.0"}
+
+
 def test_what_was_written_of_late_stays(run: Run, settings: Settings) -> None:
     age(settings, 6)
     assert waste(run, "--remove") == []

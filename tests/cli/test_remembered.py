@@ -1,12 +1,17 @@
 """Commands on what a farm remembers; none of them may ask the network for anything."""
 
+import getpass
 import json
+import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from kmodci.acceptance import Acceptances
+from kmodci.doubt import Doubt, Doubted
 from kmodci.images import recipe
 from kmodci.kernellist import kernel_list
 from kmodci.matrix import keys, select
@@ -94,6 +99,152 @@ def test_a_repository_that_could_not_be_read_is_told_with_its_last_good_kernels(
     assert (status, err) == (0, "6 kernels\ncould not read sid main: timed out\n")
 
 
+GONE = "debian-bookworm-amd64/6.1.0-56-amd64"
+SINCE = 1_795_475_700.0
+"""2026-11-23 23:15 UTC"""
+
+
+@pytest.fixture
+def gone(farm: Store) -> None:
+    """The kernel that is built is dropped by its repository, and so is one that nothing is built for."""
+    for name in (GONE, "debian-bookworm-amd64/6.1.0-55-amd64"):
+        for repository, kernels in farm.listed().items():
+            farm.put_kernels(repository, [replace(kernel, gone=SINCE) for kernel in kernels if str(kernel) == name])
+
+
+@pytest.mark.usefixtures("gone")
+def test_kernels_that_are_gone_are_shown_with_the_date(run: Run) -> None:
+    status, out, err = run("kernels", "debian-bookworm-amd64/*")
+    lines = out.splitlines()
+    assert (status, err.splitlines()[0]) == (0, "36 kernels, 2 of them gone")
+    assert lines[0].endswith("repository               gone since")
+    assert [line.split()[1] for line in lines if line.endswith("2026-11-23")] == ["6.1.0-56-amd64", "6.1.0-55-amd64"]
+    found = json.loads(run("kernels", "debian-bookworm-amd64/6.1.0-5[56]-amd64", "--json")[1])["kernels"]
+    assert [kernel["gone"] for kernel in found] == [SINCE, SINCE]
+    assert "gone" not in run("kernels", "debian-trixie-amd64/*")[1]
+    listed = json.loads(run("kernels", "debian-trixie-*", "--json")[1])["kernels"]
+    assert {kernel["gone"] for kernel in listed} == {None}
+
+
+@pytest.mark.usefixtures("gone")
+def test_a_kernel_that_is_gone_is_built_or_unavailable(run: Run, farm: Store) -> None:
+    built = json.loads(run("explain", BUILT, "--json")[1])
+    since = "gone from bookworm-security main since 2026-11-23"
+    assert (built["status"], built["kernel"]) == ("built", f"6.1.192-2, flavour amd64, {since}")
+    lost = BUILT.replace("-56-", "-55-")
+    why = json.loads(run("explain", lost, "--json")[1])
+    assert why["status"] == "unavailable"
+    assert why["why"].startswith(
+        "gone from bookworm-security main since 2026-11-23, with no bundle of its headers made"
+    )
+    assert lost not in run("plan")[1]
+    out = run("coverage", "v4l2loopback/debian-bookworm-amd64/*")[1]
+    assert out.splitlines()[0].endswith("%  of gone kernels")
+    assert out.splitlines()[-2].split() == ["all", "1", "1", "34", "2.7", "2"]
+    assert out.splitlines()[-1].startswith("1 unavailable: gone from bookworm-security main since 2026-11-23 (as")
+    found = json.loads(run("coverage", "--json")[1])
+    assert (found["all"]["gone"], found["all"]["unavailable"]) == (4, 3)
+    # as long as there is a bundle of its headers, it is built like any other
+    farm.put_meta(bundle_note(farm.kernels()[lost.partition("/")[2]].headers_digest), "ab" * 32)
+    assert lost in run("plan")[1]
+    assert json.loads(run("explain", lost, "--json")[1])["status"] == "pending"
+
+
+EMPTY = "it lists no kernel, and had 24"
+
+
+@pytest.fixture
+def sources(farm: Store) -> Doubt:
+    """One repository is as it should be, one is in doubt, one could not be read, the others were never looked at."""
+    now = time.time()
+    good = {"last_ok": now - 200, "last_try": now - 200, "dated": SINCE}
+    doubt = Doubt(digest="d", what=EMPTY, since=now - 90, looks=2, last=now)
+    farm.put_repository(RepositoryState(name="sid main", **good, problems=("linux-headers-x: odd", "y: odder")))
+    error = Doubted("forky main", doubt)
+    farm.put_repository(RepositoryState(name="forky main", **good, error=error.brief, hint=error.hint, doubt=doubt))
+    farm.put_repository(RepositoryState(name="trixie main", **good, error="http://m/: 503", hint="reachable?"))
+    farm.put_repository(RepositoryState(name="left main", error="nobody follows it any more"))
+    return doubt
+
+
+def test_sources(run: Run, sources: Doubt) -> None:
+    status, out, err = run("kernels", "--sources")
+    lines = out.splitlines()
+    assert (status, err) == (0, "11 sources: 1 doubted, 1 failing, 8 unread, 1 good\n")
+    table = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[:12]]
+    assert table[:3] == [
+        ["source", "state", "kernels", "gone", "problems", "last good look", "last try", "published"],
+        ["forky main", "doubted", "7", "3m ago", "3m ago", "2026-11-23 23:15 UTC"],
+        ["trixie main", "failing", "14", "3m ago", "3m ago", "2026-11-23 23:15 UTC"],
+    ]
+    assert ["sid main", "good", "7", "2", "3m ago", "3m ago", "2026-11-23 23:15 UTC"] in table
+    assert ["bookworm main", "unread", "12", "never", "never"] in table
+    assert lines[12:] == [
+        f"forky main: {EMPTY}; what was known of it stays",
+        f"  hint: {Doubted('forky main', sources).hint}",
+        f"  in doubt since {datetime.fromtimestamp(sources.since, UTC):%Y-%m-%d %H:%M} UTC",
+        "trixie main: http://m/: 503",
+        "  hint: reachable?",
+    ]
+    assert run("kernels", "--sources", "--problems")[1].splitlines()[-2:] == [
+        "sid main: problem: linux-headers-x: odd",
+        "sid main: problem: y: odder",
+    ]
+    assert "left main" not in run("kernels")[2]
+    assert run("kernels", "--sources", "sid")[0] == 2
+
+
+@pytest.mark.usefixtures("sources")
+def test_sources_as_json(run: Run) -> None:
+    found = {each["name"]: each for each in json.loads(run("kernels", "--sources", "--json")[1])["sources"]}
+    assert found["sid main"]["problems"] == ["linux-headers-x: odd", "y: odder"]
+    assert found["sid main"]["modules"] == ["v4l2loopback 0.15.4-2", "scap"]
+    assert {each["kind"] for each in found.values()} == {"repository"}
+    assert (found["trixie main"]["error"], found["trixie main"]["hint"]) == ("http://m/: 503", "reachable?")
+    assert 200 <= found["trixie main"]["age_seconds"] < 300
+    assert found["bookworm main"]["last_ok"] is None
+    doubt = found["forky main"]["doubt"]
+    assert (doubt["what"], doubt["looks"], doubt["looks_needed"], doubt["accepted_by"]) == (EMPTY, 2, 3, "")
+
+
+def test_what_is_out_of_scope_or_not_followed_any_more_is_said(run: Run, config: Path) -> None:
+    scoped = run("kernels", "--sources", "--scope", "first-look")[1]
+    assert "bookworm main: not looked at: the scope does not need it" in scoped
+    assert "trixie main: not" not in scoped
+    targets = config / "targets.yml"
+    text = targets.read_text()
+    begin, end = (
+        text.index("  - distro: debian\n    series: bullseye"),
+        text.index("  - distro: debian\n    series: bookworm"),
+    )
+    rest = text[:begin] + text[end:]
+    targets.write_text(re.sub(r"  gcc-\d+: {distro: debian, series: bullseye}\n", "", rest))
+    out = run("kernels", "--sources")[1]
+    assert "bullseye main: not looked at: targets.yml does not follow it any more" in out
+
+
+def test_accept(run: Run, sources: Doubt, config: Path) -> None:
+    status, out, err = run("accept", "forky main")
+    assert (status, err) == (0, "")
+    assert out == f"forky main: {EMPTY}: accepted; the farm's next look takes it so\n"
+    accepted = Acceptances(config.parent / "state" / "accepted").find("forky main", sources)
+    assert accepted and accepted.by == getpass.getuser()
+    assert f"  accepted by {accepted.by}: taken at its word at the next look" in run("kernels", "--sources")[1]
+    found = json.loads(run("accept", "forky main", "--json")[1])
+    assert found == {"source": "forky main", "accepted": EMPTY, "by": accepted.by}
+
+
+@pytest.mark.usefixtures("sources")
+def test_what_cannot_be_accepted(run: Run, config: Path) -> None:
+    status, out, err = run("accept", "trixie main")
+    assert (status, out) == (1, "")
+    assert "nothing of trixie main is in doubt" in err
+    status, out, err = run("accept", "forky man")
+    assert (status, out) == (2, "")
+    assert "no repository 'forky man' (did you mean 'forky main'?)" in err
+    assert not (config.parent / "state" / "accepted").exists()
+
+
 def test_plan(run: Run) -> None:
     status, out, err = run("plan", "v4l2loopback/debian-bookworm-amd64/*")
     assert status == 0
@@ -126,7 +277,15 @@ def test_coverage(run: Run) -> None:
     assert lines[-2].split() == ["all", "1", "1", "67", "1.4"]
     assert lines[-1] == f"1 failed: no such field (as {FAILED})"
     found = json.loads(run("coverage", "--json")[1])
-    assert found["all"] == {"built": 1, "failed": 1, "unavailable": 0, "skipped": 0, "pending": 496, "percent": 0.2}
+    assert found["all"] == {
+        "built": 1,
+        "failed": 1,
+        "unavailable": 0,
+        "skipped": 0,
+        "pending": 496,
+        "percent": 0.2,
+        "gone": 0,
+    }
     assert found["causes"][0]["builds"] == [FAILED]
 
 

@@ -2,25 +2,20 @@
 
 import json
 import math
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from benchmarks.aptrepo import AptRepo
 from kmodci.keys import run_key
 from kmodci.runs import Ending, Run
 from support.farm import LiveFarm, gated, live_farm, source
+from support.webpages import FORM, Links, ask, page, told
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(300)]
-
-FORM = "application/x-www-form-urlencoded"
 
 
 @contextmanager
@@ -41,48 +36,6 @@ def farm(folder: Path, repo: AptRepo, publish: Callable[..., None]) -> Iterator[
     publish(repo, "old", "old-cloud")
     with started(folder, repo) as made:
         yield made
-
-
-class Links(HTMLParser):
-    """Where a page leads to."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found |= {value for name, value in attrs if name == "href" and value}
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: object, **kwargs: object) -> None:
-        return None
-
-
-def ask(
-    farm: LiveFarm, path: str, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
-) -> tuple[int, Mapping[str, str], str]:
-    """Status, headers and body of one answer."""
-    request = urllib.request.Request(
-        f"{farm.url}/{path}", data=urlencode(form).encode() if form is not None else None, headers=dict(headers or {})
-    )
-    try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=30) as answer:
-            return answer.status, answer.headers, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read().decode()
-
-
-def page(farm: LiveFarm, path: str) -> str:
-    status, _, body = ask(farm, path)
-    assert status == 200, body
-    return body
-
-
-def told(farm: LiveFarm, path: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(page(farm, f"{path}.json"))
-    return found
 
 
 def press(farm: LiveFarm, run: Run, running: str, *, origin: str | None = None) -> int:
@@ -167,8 +120,10 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
 
 def test_the_menu_of_buildbot_leads_there(farm: LiveFarm) -> None:
     config = json.loads(page(farm, "config"))
-    [entry] = config["plugins"]["kmodci"]
-    assert entry["page"] == "kmodci/runs" and "<h1>Runs</h1>" in page(farm, entry["page"])
+    pages = {entry["page"]: entry["caption"] for entry in config["plugins"]["kmodci"]}
+    assert pages == {"kmodci/runs": "Runs", "kmodci/sources": "Sources"}
+    for path, caption in pages.items():
+        assert f"<h1>{caption}</h1>" in page(farm, path)
     assert "buildbotSetupPlugin" in page(farm, "plugins/kmodci/scripts.js")
     for name in ("styles.css", "pages.css"):
         assert "{" in page(farm, f"plugins/kmodci/{name}")

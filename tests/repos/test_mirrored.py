@@ -122,6 +122,11 @@ class TestList:
         read = [path for path in mirrored.repo.requests if "repomd" in path]
         assert read == ["/one/x86_64/repodata/repomd.xml", "/two/x86_64/repodata/repomd.xml"]
 
+    def test_the_mirror_that_answered_is_told(self, mirrored: Mirrored) -> None:
+        mirrored.mirror("one")
+        mirrored.plain("none", "one")
+        assert mirrored.look().base == f"{mirrored.repo.url}/one/x86_64"
+
     def test_what_is_beside_the_index_is_found_as_well(self, mirrored: Mirrored, package: Path) -> None:
         """As Amazon's packages are, which several repositories share."""
         mirrored.repo.publish("--location-prefix", "../../blobstore/ab")

@@ -15,7 +15,10 @@ STATIC = f"plugins/{PLUGIN}/"
 """where the plugin's files are served, below the address of the web interface"""
 
 # What the interface is told, and the plugin's script reads: it is public.
-MENU = [{"name": "runs", "caption": "Runs", "page": "kmodci/runs", "order": 5}]
+MENU = [
+    {"name": "runs", "caption": "Runs", "page": "kmodci/runs", "order": 5},
+    {"name": "sources", "caption": "Sources", "page": "kmodci/sources", "order": 6},
+]
 
 
 class Menu(Application):

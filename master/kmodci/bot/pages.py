@@ -21,7 +21,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from ..errors import KmodciError, NotFound
-from ..quantities import duration_text
+from ..quantities import age_text, duration_text
 from ..release import BadName
 from .menu import STATIC
 
@@ -145,6 +145,8 @@ def _templates() -> jinja2.Environment:
     found.filters["duration"] = duration_text
     found.filters["roughly"] = _roughly
     found.filters["clock"] = _clock
+    found.filters["day"] = _day
+    found.filters["ago"] = _ago
     return found
 
 
@@ -156,3 +158,13 @@ def _roughly(seconds: float) -> str:
 def _clock(when: float) -> str:
     """when: seconds since the epoch."""
     return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _day(when: float) -> str:
+    """when: seconds since the epoch."""
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d}"
+
+
+def _ago(when: float, now: float) -> str:
+    """when, now: seconds since the epoch; 0 is never."""
+    return f"{age_text(now - when)} ago" if when else "never"

@@ -40,7 +40,8 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         self.farm = farm
         await super().reconfigService(name=self.name, **self._times(farm))
         if self.doPoll.running:
-            # what is looked for may be new: not in five minutes, but now
+            # what is looked for may be new, or mended: not in five minutes, nor after a pause, but now
+            self._not_before = 0.0
             self.force()
 
     def _times(self, farm: Farm) -> dict[str, object]:
@@ -51,18 +52,26 @@ class FarmPoller(ReconfigurablePollingChangeSource):
 
     @async_to_deferred
     async def poll(self) -> None:
-        if time.monotonic() < self._not_before:
+        if time.monotonic() < self._not_before and not await self._is_accepted():
             return
         try:
             await self.look()
-            self._faults = 0
+            self._faults, self._not_before = 0, 0.0
         except KmodciError as error:
             self._faults += 1
             # a poll comes a little early or late, and the first one after a fault shall not be missed for that
             pause = min(self.farm.settings.poll.interval * (2 ** (self._faults - 1) - 0.5), _LONGEST_PAUSE)
             self._not_before = time.monotonic() + pause
             log.msg(f"{self.name}: {error}")
-            await threads.deferToThread(self.farm.watch.note_fault, self.name, str(error))
+            await threads.deferToThread(self.farm.watch.note_fault, self.name, error)
+
+    async def _is_accepted(self) -> bool:
+        """A person need not wait for a pause to end."""
+        try:
+            return bool(await threads.deferToThread(self.farm.watch.is_accepted, self.name))
+        except KmodciError as error:
+            log.msg(f"{self.name}: {error}")
+            return False
 
     async def look(self) -> None:
         """One look at the source. Raises KmodciError."""
@@ -88,8 +97,12 @@ class RepositoryPoller(FarmPoller):
         found = await threads.deferToThread(self.farm.watch.look, self.name)
         if not found.changed:
             return
+        if found.believed:
+            log.msg(f"{self.name} is taken at its word: {found.believed}")
         await self._tell_kernels(found.new, "kernel")
         await self._tell_kernels(found.updated, "kernel updated")
+        await self._tell_kernels(found.gone, "kernel gone")
+        await self._tell_kernels(found.back, "kernel back")
         for module in found.modules:
             await self.tell(f"module {module.module} {module.version}", [module.origin], module.version, self.name)
         await threads.deferToThread(self.farm.watch.remember, found)

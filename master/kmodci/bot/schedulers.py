@@ -168,6 +168,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     def _catch_up(self) -> None:
         """In a thread, at a start."""
         catch_up(self.farm.bucket, self.farm.store, self.farm.publisher)
+        if gone := self.farm.watch.drop_unfollowed():
+            log.msg(f"{len(gone)} kernels are not followed any more by targets.yml, and stay as gone")
         self.farm.planner.forget_faults()
 
     def _make_plan(self) -> Plan:

@@ -7,6 +7,7 @@ from twisted.internet import defer
 from ..farm import Farm
 from .pages import Page
 from .runpages import Runs
+from .sourcepages import Sources
 
 _PATH = "kmodci"
 
@@ -21,9 +22,9 @@ class Site(BuildbotService):
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         pages = Page(self.master)
-        runs = Runs(self.master, farm)
-        for name in ("runs", "runs.json"):
-            pages.putChild(name.encode(), runs)
+        for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
+            pages.putChild(name.encode(), page)
+            pages.putChild(f"{name}.json".encode(), page)
         # the root of the web server, which is not made yet when a master starts
         self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
         return defer.succeed(None)

@@ -16,6 +16,8 @@ from ..matrix import Entry
 
 # The UI counts a builder with this tag as active although no master runs it (ui DataUtils.ts).
 VIRTUAL = "_virtual_"
+# of a kernel that no repository lists any more
+GONE = "gone"
 
 
 def tags(entry: Entry) -> list[str]:
@@ -29,7 +31,7 @@ def tags(entry: Entry) -> list[str]:
         entry.kernel.flavour,
         entry.kernel.toolchain,
     ]
-    return [*dict.fromkeys(words), VIRTUAL]
+    return [*dict.fromkeys(words), *([GONE] if entry.kernel.gone else []), VIRTUAL]
 
 
 def properties(entry: Entry) -> dict[str, object]:
@@ -44,7 +46,8 @@ def properties(entry: Entry) -> dict[str, object]:
 def description(entry: Entry) -> str:
     """One line for the builder's page."""
     kernel = entry.kernel
-    return f"{entry.build_id.module} for {kernel.release} ({kernel.version}), {kernel.target}, {kernel.toolchain}"
+    line = f"{entry.build_id.module} for {kernel.release} ({kernel.version}), {kernel.target}, {kernel.toolchain}"
+    return f"{line}, {kernel.absence}" if kernel.gone else line
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,14 @@ def coverage(
     found, why = count(builds), causes(builds)
     if as_json:
         rows = [
-            {"module": row.module, "target": row.target, "flavour": row.flavour, **_plain(row.tally)}
+            {"module": row.module, "target": row.target, "flavour": row.flavour, **_plain(row.tally), "gone": row.gone}
             for row in found.rows
         ]
         reasons = [
             {"status": each.status, "cause": each.cause, "kernels": each.kernels, "builds": each.builds} for each in why
         ]
-        print_json({"rows": rows, "all": _plain(found.tally), "causes": reasons, "faults": dict(view.faults)})
+        whole = {**_plain(found.tally), "gone": found.gone}
+        print_json({"rows": rows, "all": whole, "causes": reasons, "faults": dict(view.faults)})
         end(view)
     print_coverage(found)
     print_causes(why, whole=every_cause)
@@ -57,9 +58,12 @@ def coverage(
 def print_coverage(found: Coverage) -> None:
     """A line for each row, and for all."""
     names = ("module", "target", "flavour") if any(row.flavour for row in found.rows) else ("module", "target")
-    cells = [[*(getattr(row, name) for name in names), *_cells(row.tally)] for row in found.rows]
-    whole = ["all", *("" for _ in names[1:]), *_cells(found.tally)]
-    print_table((*names, *_STATUSES, "%"), [*cells, whole], right=(*_STATUSES, "%"))
+    cells = [[*(getattr(row, name) for name in names), *_cells(row.tally), row.gone or ""] for row in found.rows]
+    whole = ["all", *("" for _ in names[1:]), *_cells(found.tally), found.gone]
+    # builds of kernels that are gone are counted with the others as well
+    width = None if found.gone else -1
+    columns = (*_STATUSES, "%", "of gone kernels")[:width]
+    print_table((*names, *columns), [row[:width] for row in [*cells, whole]], right=columns)
 
 
 def print_causes(why: Sequence[Cause], *, whole: bool = False) -> None:

@@ -59,7 +59,7 @@ def _facts(found: Explanation, bundle: str, logs: int) -> dict[str, object]:
     kernel, module, last = found.kernel, found.module, found.standing.outcome if found.standing else None
     image = found.recipe
     return {
-        "kernel": f"{kernel.version}, flavour {kernel.flavour}, listed by {kernel.repository}",
+        "kernel": f"{kernel.version}, flavour {kernel.flavour}, {kernel.absence or f'listed by {kernel.repository}'}",
         "headers": "\n".join(f"{package.sha256}  {package.url}" for package in kernel.headers),
         "bundle": headers_key(bundle) if bundle else "not made yet",
         "compiler": f"{kernel.toolchain}, says {SAID_BY[kernel.evidence]}",

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from ..acceptance import Acceptances
 from ..coverage import Standing, standings
 from ..errors import KmodciError
 from ..explanation import Known
@@ -20,14 +21,17 @@ from ..fetch import Fetcher
 from ..images import Recipe
 from ..matrix import Entry, Planned, keys, plan, select
 from ..model import BuildId, Hold, Kernel, Outcome
+from ..paths import Paths
 from ..runstore import RunStore
 from ..schema import Scope
 from ..search import find_build, find_module, find_target
 from ..selectors import matches
 from ..settings import Settings, load
+from ..sourceview import SourceView
 from ..store import Store
-from ..watch import Watch, bundle_note
-from ..where import packages, recipes_of, repositories
+from ..survey import survey
+from ..watch import Watch, bundle_note, bundled
+from ..where import followed, packages, recipes_of, repositories
 from .output import note
 
 
@@ -55,6 +59,7 @@ class View:
             self.settings.known_failures,
             toolchains=self.recipes,
             today=datetime.now(UTC).date(),
+            bundled=bundled(self.farm) if self.farm else frozenset(),
         )
 
     def planned(self) -> tuple[Planned, ...]:
@@ -74,6 +79,11 @@ class View:
     def holds(self) -> dict[str, Hold]:
         """By build id."""
         return RunStore(self.farm).holds() if self.farm else {}
+
+    def sources(self) -> tuple[SourceView, ...]:
+        """How the last looks at each source went."""
+        acceptances = Acceptances(Paths(self.settings.state).accepted) if self.farm and not self.looked else None
+        return survey(self.settings, self.scope, self.store, acceptances)
 
     def bundle(self, kernel: Kernel) -> str:
         """SHA256 of a kernel's header bundle; empty if none was made."""
@@ -148,7 +158,9 @@ def _knows(farm: Store, build_id: BuildId) -> bool:
 
 
 def _remembered(settings: Settings, scope: Scope, farm: Store) -> View:
-    faults = {name: state.error for name, state in farm.repository_states().items() if state.error}
+    sources = {*followed(settings), *settings.modules}
+    states = farm.repository_states().items()
+    faults = {name: state.error for name, state in states if state.error and name in sources}
     return View(
         settings=settings,
         scope=scope,
@@ -194,6 +206,7 @@ def _look(settings: Settings, scope: Scope, store: Store) -> dict[str, str]:
             try:
                 watch.remember(watch.look(name))
             except KmodciError as error:
+                watch.note_fault(name, error)
                 faults[name] = error.brief
         for name in settings.modules:
             if name not in elsewhere and matches(name, scope.modules):
@@ -202,5 +215,6 @@ def _look(settings: Settings, scope: Scope, store: Store) -> dict[str, str]:
                     if version := watch.look_at_module(name):
                         watch.remember_module(version)
                 except KmodciError as error:
+                    watch.note_fault(name, error)
                     faults[name] = error.brief
     return faults

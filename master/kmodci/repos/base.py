@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -147,6 +147,8 @@ class Snapshot:
     """beside `listed`: what is resolved among its own, because others of the same names are listed too"""
     problems: tuple[str, ...] = ()
     """what could not be taken, each with the reason, while the rest was right"""
+    base: str = field(default="", compare=False)
+    """the mirror that it was read from, where packages are named by the list that led there (`mirrored`)"""
 
 
 class Index(Protocol):

@@ -112,7 +112,7 @@ class MirroredIndex:
         if snapshot.listed is None:
             return snapshot
         named = [(each, MirroredFile.of(each.url, base, place, self.basearch)) for each in snapshot.listed]
-        return replace(snapshot, listed=tuple(replace(each, url=str(file)) for each, file in named))
+        return replace(snapshot, listed=tuple(replace(each, url=str(file)) for each, file in named), base=base)
 
 
 def _not_older(snapshot: Snapshot, seen: int, base: str) -> Snapshot:

@@ -1,0 +1,117 @@
+"""The pages of the sources: all of them, one for each, and the question before one is taken at its word.
+
+`sources` and `sources/<name>` are for people, `sources.json` and `sources/<name>.json` the same for programs.
+"""
+
+import time
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from buildbot.master import BuildMaster
+from twisted.internet import threads
+from twisted.web import http
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+from ..doubt import LOOKS, Doubt
+from ..errors import NotFound
+from ..farm import Farm
+from ..sourceview import Health, SourceView, plain
+from ..survey import survey
+from .pages import Page, argument
+
+_JSON = ".json"
+
+
+class Sources(Page):
+    """Every repository and module source, and the way to each."""
+
+    def __init__(self, master: BuildMaster, farm: Farm) -> None:
+        super().__init__(master)
+        self._farm = farm
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return OneSource(self.master, self._farm, path.decode(errors="replace")) if path else self
+
+    async def get(self, request: Request) -> bytes:
+        seen, now = await self.look(), time.time()
+        if request.prepath[-1].endswith(_JSON.encode()):
+            return self.json(request, {"sources": [plain(each, now) for each in seen]})
+        return self.html(request, "sources.html.j2", sources=seen, now=now, health=Health, quote=_quoted)
+
+    async def look(self) -> Sequence[SourceView]:
+        """All of them, as they are now."""
+        farm = self._farm
+        return await threads.deferToThread(survey, farm.settings, farm.scope, farm.store, farm.watch.acceptances)
+
+
+class OneSource(Sources):
+    """All that is known of one."""
+
+    def __init__(self, master: BuildMaster, farm: Farm, name: str) -> None:
+        super().__init__(master, farm)
+        self._name = name.removesuffix(_JSON)
+        self._is_json = name.endswith(_JSON)
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        if path == b"accept" and not self._is_json:
+            return AcceptSource(self.master, self._farm, self._name)
+        return Page.getChild(self, path, request)
+
+    async def get(self, request: Request) -> bytes:
+        seen, now = await self.one(), time.time()
+        if self._is_json:
+            return self.json(request, plain(seen, now))
+        return self.html(
+            request, "source.html.j2", seen=seen, now=now, health=Health, looks=LOOKS, name=_quoted(seen.name)
+        )
+
+    async def one(self) -> SourceView:
+        """Raises NotFound."""
+        found = next((each for each in await self.look() if each.name == self._name), None)
+        if found is None:
+            raise NotFound(f"there is no source {self._name[:80]!r}")
+        return found
+
+
+class AcceptSource(OneSource):
+    """Asks whether what a repository says is to be believed, and notes that it is."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return Page.getChild(self, path, request)
+
+    async def get(self, request: Request) -> bytes:
+        seen = await self.one()
+        doubt = seen.state.doubt
+        return self.html(
+            request,
+            "accept.html.j2",
+            seen=seen,
+            said=_said(doubt) if doubt else "",
+            looks=LOOKS,
+            name=_quoted(seen.name),
+        )
+
+    async def post(self, request: Request) -> bytes:
+        await self.assert_allowed(request, "kmodci", "sources", self._name, action="accept")
+        seen = await self.one()
+        doubt, acceptances = seen.state.doubt, self._farm.watch.acceptances
+        if doubt is None or acceptances is None or argument(request, "said") != _said(doubt):
+            self.refuse(http.CONFLICT, f"{seen.name} says something else by now: look at its page again")
+        poller = self.master.change_svc.namedServices.get(seen.name)
+        if poller is None:
+            self.refuse(http.CONFLICT, f"nobody looks at {seen.name}: {seen.idle}")
+        await threads.deferToThread(acceptances.put, seen.name, doubt, by=self.user(request), at=time.time())
+        # its next look is now
+        poller.force()
+        return self.see_other(request, f"kmodci/sources/{_quoted(seen.name)}")
+
+
+def _said(doubt: Doubt) -> str:
+    """Names what somebody was shown, so that nothing else is accepted."""
+    return f"{doubt.digest}-{doubt.since}"
+
+
+def _quoted(name: str) -> str:
+    """As a part of a path."""
+    return quote(name, safe="")
