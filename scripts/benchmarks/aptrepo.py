@@ -20,10 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from .webserver import WebServer
+from .webserver import Served, WebServer
 
 # without the time, so that the same content is the same file (as archives make them)
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -82,7 +80,7 @@ def archive_key() -> Key:
     return Key()
 
 
-class AptRepo:
+class AptRepo(Served):
     """A repository of one suite. `requests` are the paths that were asked for.
 
     Its files are in `folder`/mirror; what is there already is served. codename: the suite's name if not said, which
@@ -108,28 +106,15 @@ class AptRepo:
         self.key = archive_key()
         for component in self.components:
             (self.root / _pool(component)).mkdir(parents=True, exist_ok=True)
-        self._server = WebServer(self.root)
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.__exit__(kind, value, trace)
+        self.server = WebServer(self.root)
 
     @property
     def url(self) -> str:
-        return self._server.url
-
-    @property
-    def server(self) -> WebServer:
-        return self._server
+        return self.server.url
 
     @property
     def requests(self) -> list[str]:
-        return self._server.requests
+        return self.server.requests
 
     @property
     def keyring(self) -> Path:

@@ -16,11 +16,9 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .aptrepo import Key, archive_key
-from .webserver import WebServer
+from .webserver import Served, WebServer
 
 _SPEC = """
 Name: {name}
@@ -53,7 +51,7 @@ PAYLOADS: Mapping[str, str] = {"gz": "w6.gzdio", "xz": "w2.xzdio", "zstd": "w3.z
 """how a package's files may be compressed, as rpm's `_binary_payload` says it"""
 
 
-class RpmRepo:
+class RpmRepo(Served):
     """A repository in a folder (`path`) below the mirror's root. `requests` are the paths that were asked for."""
 
     def __init__(self, folder: Path, *, path: str = "9/BaseOS/x86_64/os", key: Key | None = None) -> None:
@@ -63,15 +61,6 @@ class RpmRepo:
         self.folder = self.root / path
         (self.folder / "Packages").mkdir(parents=True, exist_ok=True)
         self.server = WebServer(self.root)
-
-    def __enter__(self) -> Self:
-        self.server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.server.__exit__(kind, value, trace)
 
     @property
     def url(self) -> str:

@@ -174,3 +174,18 @@ def _drip(handler: Handler) -> None:
             handler.wfile.write(b"x")
     except OSError:
         return
+
+
+class Served:
+    """What is served by a `server` of its own, for as long as it is entered."""
+
+    server: WebServer
+
+    def __enter__(self) -> Self:
+        self.server.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.__exit__(kind, value, trace)

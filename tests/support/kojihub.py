@@ -12,18 +12,17 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from xmlrpc.client import Fault
 from xmlrpc.server import SimpleXMLRPCDispatcher
 
-from benchmarks.webserver import Handler, WebServer
+from benchmarks.webserver import Handler, Served, WebServer
 
 COMPLETE, DELETED, FAILED = 1, 2, 3
 _PATH = "/kojihub"
 
 
-class KojiHub:
+class KojiHub(Served):
     """`calls` are the methods that were called, in order, each with its arguments. `server.folder` has the files."""
 
     def __init__(self, folder: Path, *, package: str = "kernel", checksums: bool = True) -> None:
@@ -45,15 +44,6 @@ class KojiHub:
             "listRPMs": self._list_rpms,
             **({"getRPMChecksums": self._checksums} if checksums else {}),
         }
-
-    def __enter__(self) -> Self:
-        self.server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.server.__exit__(kind, value, trace)
 
     @property
     def url(self) -> str:

@@ -11,17 +11,15 @@ import tempfile
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from benchmarks.aptrepo import Key
-from benchmarks.webserver import WebServer
+from benchmarks.webserver import Served, WebServer
 
 # what bsdtar(1) calls the compressions
 _COMPRESS = {".zst": "--zstd", ".xz": "--xz", ".gz": "--gzip", "": "--format=ustar"}
 
 
-class PacmanRepo:
+class PacmanRepo(Served):
     """One repository, and what the Arch Linux Archive would keep of it. `server.requests` are the paths asked for.
 
     Its files are in `folder`/mirror; what is there already is served.
@@ -34,15 +32,6 @@ class PacmanRepo:
         self.folder = self.root / name / "os" / "x86_64"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.server = WebServer(self.root)
-
-    def __enter__(self) -> Self:
-        self.server.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.server.__exit__(kind, value, trace)
 
     @property
     def url(self) -> str:

@@ -23,7 +23,7 @@ from kmodci.release import check_release
 from kmodci.repos.base import Listed
 from kmodci.repos.pacmanversion import vercmp
 
-from .base import Found, Layout, Place, Tree
+from .base import Found, Layout, Place, Tree, found, without_compiler
 
 # The flavour, and what the patch set that its version ends with is called. (linux-rt has a scheme of its own.)
 _FLAVOURS = {
@@ -57,16 +57,11 @@ class Arch:
 
     def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
         if not place.compiler:
-            return Found(kernels=(), problems=("no package names its compiler: say `compiler: gcc-N` in targets.yml",))
-        kernels: list[Kernel] = []
-        problems: list[str] = []
-        for package in dict.fromkeys(listed):
-            if package.name in _FLAVOURS and package.arch in place.arches:
-                try:
-                    kernels.append(_kernel(package, place))
-                except KmodciError as fault:
-                    problems.append(f"{package.name} {package.version}: {fault.brief}")
-        return Found(kernels=tuple(kernels), problems=tuple(problems))
+            return without_compiler()
+        wanted = (
+            package for package in dict.fromkeys(listed) if package.name in _FLAVOURS and package.arch in place.arches
+        )
+        return found(wanted, lambda each: _kernel(each, place))
 
     def layout(self, kernel: Kernel) -> Layout:
         folder = f"linux-headers-{kernel.release}"

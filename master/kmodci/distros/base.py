@@ -1,9 +1,10 @@
 """What a distribution has to answer. One small file each; `distros.DISTROS` lists them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from kmodci.errors import KmodciError
 from kmodci.model import Kernel
 from kmodci.repos.base import Listed
 
@@ -76,3 +77,23 @@ class Distro(Protocol):
 
     def compare(self, version: str, other: str) -> int:
         """Below, equal to or above zero, as the first package version is older, the same or newer."""
+
+
+def found(packages: Iterable[Listed], kernel: Callable[[Listed], Kernel]) -> Found:
+    """The kernels that these packages are, one each. What cannot be used is a problem, and takes nothing else down.
+
+    kernel: makes one of a package; raises KmodciError.
+    """
+    kernels: list[Kernel] = []
+    problems: list[str] = []
+    for package in packages:
+        try:
+            kernels.append(kernel(package))
+        except KmodciError as fault:
+            problems.append(f"{package.name} {package.version}: {fault.brief}")
+    return Found(kernels=tuple(kernels), problems=tuple(problems))
+
+
+def without_compiler() -> Found:
+    """Where packages do not say with which compiler they were built, and nothing is configured."""
+    return Found(kernels=(), problems=("no package names its compiler: say `compiler: gcc-N` in targets.yml",))

@@ -12,12 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from kmodci.errors import KmodciError
 from kmodci.model import Evidence, Kernel, Target
 from kmodci.release import check_release
 from kmodci.repos.base import Dependency, Listed
 
-from .base import BUILD_ARCH, Found, Layout, Place, Tree
+from .base import BUILD_ARCH, Found, Layout, Place, Tree, found
 from .debs import Unresolved, by_name, compare, dependencies, resolve
 
 _HEADERS = "linux-headers-"
@@ -45,16 +44,10 @@ class Debian:
     def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
         unique = tuple(dict.fromkeys(listed))
         index = by_name(unique)
-        kernels: list[Kernel] = []
-        problems: list[str] = []
-        for package in unique:
-            if package.arch in place.arches and _is_kernel(package):
-                try:
-                    kernels.append(self._kernel(package, index, place))
-                    problems += _mismatches(kernels[-1])
-                except KmodciError as fault:
-                    problems.append(f"{package.name} {package.version}: {fault.brief}")
-        return Found(kernels=tuple(kernels), problems=tuple(problems))
+        wanted = (package for package in unique if package.arch in place.arches and _is_kernel(package))
+        made = found(wanted, lambda each: self._kernel(each, index, place))
+        mismatches = (problem for kernel in made.kernels for problem in _mismatches(kernel))
+        return replace(made, problems=(*made.problems, *mismatches))
 
     def layout(self, kernel: Kernel) -> Layout:
         names = [package.name for package in kernel.headers]

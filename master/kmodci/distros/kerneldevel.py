@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from kmodci.errors import KmodciError
 from kmodci.model import Evidence, Kernel, Target
 from kmodci.release import check_release
 from kmodci.repos.base import MACHINES, Listed
 from kmodci.repos.rpmversion import compare, split
 
-from .base import Found, Layout, Place, Tree
+from .base import Found, Layout, Place, Tree, found, without_compiler
 
 _UNAME = "kernel-devel-uname-r"
 
@@ -30,16 +29,13 @@ class KernelDevel:
 
     def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
         if not place.compiler:
-            return Found(kernels=(), problems=("no package names its compiler: say `compiler: gcc-N` in targets.yml",))
-        kernels: list[Kernel] = []
-        problems: list[str] = []
-        for package in dict.fromkeys(listed):
-            if package.arch in place.arches and self.packages.fullmatch(package.name):
-                try:
-                    kernels.append(self._kernel(package, place))
-                except KmodciError as fault:
-                    problems.append(f"{package.name} {package.version}: {fault.brief}")
-        return Found(kernels=tuple(kernels), problems=tuple(problems))
+            return without_compiler()
+        wanted = (
+            package
+            for package in dict.fromkeys(listed)
+            if package.arch in place.arches and self.packages.fullmatch(package.name)
+        )
+        return found(wanted, lambda each: self._kernel(each, place))
 
     def layout(self, kernel: Kernel) -> Layout:
         folder = f"kernels/{kernel.release}"

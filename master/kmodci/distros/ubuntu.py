@@ -13,12 +13,11 @@ No package names the compiler: the unpacked headers do, and before that the seri
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kmodci.errors import KmodciError
 from kmodci.model import Evidence, Kernel, Target
 from kmodci.release import check_release
 from kmodci.repos.base import Dependency, Listed
 
-from .base import Found, Layout, Place, Tree
+from .base import Found, Layout, Place, Tree, found
 from .debs import Unresolved, by_name, compare, dependencies, resolve
 
 _KERNEL = re.compile(r"linux-headers-(?P<release>[0-9].*)")
@@ -44,15 +43,12 @@ class Ubuntu:
     def kernels(self, listed: Iterable[Listed], place: Place) -> Found:
         unique = tuple(dict.fromkeys(listed))
         index = by_name(unique)
-        kernels: list[Kernel] = []
-        problems: list[str] = []
-        for package in unique:
-            if package.arch in place.arches and _KERNEL.fullmatch(package.name) and not _SHARED.fullmatch(package.name):
-                try:
-                    kernels.append(_kernel(package, index, place))
-                except KmodciError as fault:
-                    problems.append(f"{package.name} {package.version}: {fault.brief}")
-        return Found(kernels=tuple(kernels), problems=tuple(problems))
+        wanted = (
+            package
+            for package in unique
+            if package.arch in place.arches and _KERNEL.fullmatch(package.name) and not _SHARED.fullmatch(package.name)
+        )
+        return found(wanted, lambda each: _kernel(each, index, place))
 
     def layout(self, kernel: Kernel) -> Layout:
         own, shared = (package.name for package in kernel.headers)
