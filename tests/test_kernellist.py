@@ -156,6 +156,11 @@ def test_packages_that_are_named_by_a_list_of_mirrors_are_listed_at_one_of_them(
     assert kernel_list([kernel], "amd64", {"other": "https://x"}) == b"{}\n"
 
 
+def test_what_is_gone_is_not_listed() -> None:
+    kernel = made("5.14.0-427.el9.x86_64", "5.14.0-427.el9", "default", distro="rocky")
+    assert kernel_list([replace(kernel, gone=1.0)], "amd64") == b"{}\n"
+
+
 def test_only_kernels_of_the_architecture_and_each_once() -> None:
     kernel = made("5.14.0-427.el9.x86_64", "5.14.0-427.el9", "default", distro="rocky")
     other = made("5.14.0-427.el9.aarch64", "5.14.0-427.el9", "default", distro="rocky", arch="arm64")

@@ -21,11 +21,12 @@ _NO_BASES: Mapping[str, str] = MappingProxyType({})
 def kernel_list(kernels: Iterable[Kernel], arch: str, bases: Mapping[str, str] = _NO_BASES) -> bytes:
     """The document of one architecture; the same kernels are the same bytes.
 
+    Without those that are gone: who reads the list downloads what it names, and no repository has these any more.
     bases: of each repository that a list of mirrors leads to, a mirror: its packages have no URL of their own.
     """
     found: dict[str, dict[tuple[str, str, str], list[str]]] = {}
     for kernel in kernels:
-        if kernel.target.arch == arch and (headers := _urls(kernel, bases)):
+        if kernel.target.arch == arch and not kernel.gone and (headers := _urls(kernel, bases)):
             name = list_name(kernel.target.distro, kernel.target.series)
             entries = found.setdefault(name, {})
             entry = (_target(kernel, name), kernel.release, kernel_version(kernel))

@@ -4,29 +4,23 @@ All take an empty folder, and say the answer in words.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from kmodci.discovery import Look, Repository, kernels_of, look
+from kmodci.discovery import Repository, kernels_of
 from kmodci.distros import DISTROS, Place
-from kmodci.errors import KmodciError
 from kmodci.fetch import Fetcher
 from kmodci.kernellist import kernel_list
 from kmodci.model import Kernel
 from kmodci.repos.apt import AptIndex
 from kmodci.repos.base import Signed
-from kmodci.repos.crawler import CrawlerIndex
 from kmodci.repos.listed import group_of
 from kmodci.repos.rpm import RpmIndex
-from kmodci.settings import load
-from kmodci.store import Store
-from kmodci.watch import Watch
-from kmodci.where import packages, repositories
 
 from .aptrepo import AptRepo, kernel_packages, make_deb
+from .caserepos import after, apt, debian, fault, listing, looked, releases, told
 from .rpmrepo import RpmRepo, make_kernel_rpm, make_rpm
 from .webserver import status
 
@@ -36,15 +30,15 @@ _ARCHES = ("amd64", "arm64")
 
 
 def unreachable_mirror(folder: Path) -> str:
-    with _debian(folder, "6.1.0-98-amd64", "6.1.0-99-amd64") as repo:
-        return _told(_looked(replace(_apt(repo), mirrors=(_NOWHERE, repo.url))))
+    with debian(folder, "6.1.0-98-amd64", "6.1.0-99-amd64") as repo:
+        return told(looked(replace(apt(repo), mirrors=(_NOWHERE, repo.url))))
 
 
 def no_mirror(folder: Path) -> str:
     def stop(repo: AptRepo) -> None:
         repo.server.misbehave("/dists/bookworm/InRelease", *[status(503)] * 9)
 
-    return _after(folder, stop)
+    return after(folder, stop)
 
 
 def emptied(folder: Path) -> str:
@@ -53,16 +47,16 @@ def emptied(folder: Path) -> str:
             deb.unlink()
         repo.publish()
 
-    return _after(folder, empty)
+    return after(folder, empty)
 
 
 def odd_package(folder: Path) -> str:
-    with _debian(folder, *(f"6.1.0-{number}-amd64" for number in range(91, 97))) as repo:
+    with debian(folder, *(f"6.1.0-{number}-amd64" for number in range(91, 97))) as repo:
         for deb in kernel_packages(folder / "rc", "6.14.0-1-amd64", version="6.14.0~rc1"):
             repo.add(deb)
         odd = repo.packages("amd64").replace("6.1.0-91-amd64", "6.1.0-$(id)-amd64")
         repo.publish(extra={"amd64": odd.partition("\n\n")[0] + "\n\n"})
-        return _told(_looked(_apt(repo)))
+        return told(looked(apt(repo)))
 
 
 def without_sqlite(folder: Path) -> str:
@@ -100,18 +94,10 @@ def suse(folder: Path) -> str:
     return _rpms(folder, "opensuse", make)
 
 
-def debian_release(folder: Path) -> str:
-    with _debian(folder) as repo:
-        for deb in kernel_packages(folder, "6.1.0-56-amd64", version="6.1.192-2"):
-            repo.add(deb)
-        repo.publish()
-        return _releases(_looked(_apt(repo)).kernels)
-
-
 def arch_release(folder: Path) -> str:
     url = "https://archive.example.org/linux-headers-6.12.7.arch1-1-x86_64.pkg.tar.zst"
     place = Place(distro="arch", series="rolling", repository="core", arches=("amd64",), compiler="gcc-16")
-    return _releases(kernels_of(group_of("linux", [(url, "")], ("amd64",)), DISTROS["arch"], place).kernels)
+    return releases(kernels_of(group_of("linux", [(url, "")], ("amd64",)), DISTROS["arch"], place).kernels)
 
 
 def ubuntu_flavours(folder: Path) -> str:
@@ -128,25 +114,23 @@ def ubuntu_flavours(folder: Path) -> str:
             repo.add(make_deb(folder, own, version=version, arch=arch, fields=fields), component)
         repo.publish()
         index = AptIndex(suite="noble", components=repo.components, keyrings=(repo.keyring,))
-        return _releases(_looked(replace(_apt(repo), distro="ubuntu", index=index, compiler="gcc-13")).kernels)
+        return releases(looked(replace(apt(repo), distro="ubuntu", index=index, compiler="gcc-13")).kernels)
+
+
+def debian_release(folder: Path) -> str:
+    return _of_debian(folder, "6.1.0-56-amd64", version="6.1.192-2")
 
 
 def pages_of_16k(folder: Path) -> str:
-    with _debian(folder, "6.12.117-arm64", "6.12.117-arm64-16k") as repo:
-        return _releases(_looked(_apt(repo)).kernels)
+    return _of_debian(folder, "6.12.117-arm64", "6.12.117-arm64-16k")
 
 
 def release_candidate(folder: Path) -> str:
-    with _debian(folder) as repo:
-        for deb in kernel_packages(folder, "7.3-amd64", version="7.3~rc7-1~exp1"):
-            repo.add(deb)
-        repo.publish()
-        return _releases(_looked(_apt(repo)).kernels)
+    return _of_debian(folder, "7.3-amd64", version="7.3~rc7-1~exp1")
 
 
 def real_time(folder: Path) -> str:
-    with _debian(folder, "7.2.13-rt-amd64") as repo:
-        return _releases(_looked(_apt(repo)).kernels)
+    return _of_debian(folder, "7.2.13-rt-amd64")
 
 
 def kbuild_of_two_suites(folder: Path) -> str:
@@ -161,7 +145,7 @@ def kbuild_of_two_suites(folder: Path) -> str:
             for deb in kernel_packages(folder / f"{suite}-debs", release, version=version):
                 repo.add(deb)
             repo.publish()
-            kernels += _looked(_apt(repo)).kernels
+            kernels += looked(apt(repo)).kernels
         own = sum(len({package.version for package in kernel.headers}) == 1 for kernel in kernels)
         urls = [package.url for kernel in kernels for package in kernel.headers]
         there = sum(bool(Fetcher(retries=0).get(url, limit=1 << 20)) for url in urls)
@@ -176,85 +160,55 @@ def own_list(folder: Path) -> str:
         f"{base}/linux-kbuild-6.1_6.1.180-1~deb11u1_amd64.deb",
     ]
     entry = {"kernelrelease": "6.1.176-1-arm64", "kernelversion": "1", "target": "debian", "headers": [*others, *own]}
-    return _told(_looked(_list(folder, [entry], arch)))
+    return told(looked(listing(folder, [entry], arch)))
 
 
 def two_runs(folder: Path) -> str:
-    with _debian(folder, "6.1.0-98-amd64", "6.1.0-99-amd64", "6.1.0-99-rt-amd64") as repo:
-        first = kernel_list(_looked(_apt(repo)).kernels, "amd64")
+    with debian(folder, "6.1.0-98-amd64", "6.1.0-99-amd64", "6.1.0-99-rt-amd64") as repo:
+        first = kernel_list(looked(apt(repo)).kernels, "amd64")
         repo.publish(valid_for=None)
-        second = kernel_list(_looked(_apt(repo)).kernels, "amd64")
+        second = kernel_list(looked(apt(repo)).kernels, "amd64")
     entries = json.loads(first)["debian"]
     turned = [{**entry, "headers": entry["headers"][::-1]} for entry in reversed(entries)]
-    third = kernel_list(_looked(_list(folder, turned, "amd64")).kernels, "amd64")
+    third = kernel_list(looked(listing(folder, turned, "amd64")).kernels, "amd64")
     same = "the same" if first == second == third else "others"
     return f"{len(entries)} entries, {same}, byte for byte; also of a list in another order"
 
 
 def both_architectures(folder: Path) -> str:
-    with _debian(folder, "6.1.0-99-amd64", "6.1.0-99-arm64") as repo:
-        found = [_looked(replace(_apt(repo), arches=(arch,))).kernels for arch in _ARCHES]
-    return "; then ".join(map(_releases, found))
+    with debian(folder, "6.1.0-99-amd64", "6.1.0-99-arm64") as repo:
+        found = [looked(replace(apt(repo), arches=(arch,))).kernels for arch in _ARCHES]
+    return "; then ".join(map(releases, found))
 
 
 def changed_index(folder: Path) -> str:
-    with _debian(folder, "6.1.0-99-amd64") as repo:
+    with debian(folder, "6.1.0-99-amd64") as repo:
         path = repo.dist / "InRelease"
         path.write_bytes(path.read_bytes().replace(b"Label: Test", b"Label: Evil"))
-        said, words = _fault(lambda: _looked(_apt(repo))), "the signature is wrong"
+        said, words = fault(lambda: looked(apt(repo))), "the signature is wrong"
         # around it stand an address and the name of a key
         return f"an error: {words}" if words in said else said or "taken"
 
 
 def without_listings(folder: Path) -> str:
-    with _debian(folder, "6.1.0-99-amd64") as repo:
-        found = _looked(_apt(repo))
+    with debian(folder, "6.1.0-99-amd64") as repo:
+        found = looked(apt(repo))
         asked = sum(path.endswith("/") for path in repo.requests)
-    return f"{_told(found)}; {asked} listings asked for"
+    return f"{told(found)}; {asked} listings asked for"
 
 
 def warm(folder: Path) -> str:
-    with _debian(folder, "6.1.0-99-amd64") as repo:
-        first = _looked(_apt(repo))
+    with debian(folder, "6.1.0-99-amd64") as repo:
+        first = looked(apt(repo))
         cold = len(repo.requests)
         repo.requests.clear()
-        _looked(_apt(repo), first.release_digest)
+        looked(apt(repo), first.release_digest)
         return f"{len(repo.requests)} instead of {cold}, for the signed release file"
 
 
-def _debian(folder: Path, *releases: str) -> AptRepo:
-    """A repository with these kernels."""
-    repo = AptRepo(folder)
-    for release in releases:
-        for deb in kernel_packages(folder / "debs" / release, release):
-            repo.add(deb)
-    repo.publish()
-    return repo
-
-
-def _apt(repo: AptRepo) -> Repository:
-    return Repository(
-        name=f"{repo.suite} main",
-        distro="debian",
-        series=repo.suite,
-        arches=repo.arches,
-        index=AptIndex(suite=repo.suite, keyrings=(repo.keyring,)),
-        mirrors=(repo.url,),
-    )
-
-
-def _list(folder: Path, entries: Sequence[Mapping[str, object]], arch: str) -> Repository:
-    path = folder / "list.json"
-    path.write_text(json.dumps({"debian": entries}))
-    return Repository(
-        name="list",
-        distro="debian",
-        series="bookworm",
-        arches=(arch,),
-        index=CrawlerIndex(distribution="debian"),
-        mirrors=(str(path),),
-        compiler="gcc-12",
-    )
+def _of_debian(folder: Path, *kernels: str, version: str = "6.1.199-1") -> str:
+    with debian(folder, *kernels, version=version) as repo:
+        return releases(looked(apt(repo)).kernels)
 
 
 def _rpms(folder: Path, distro: str, make: Callable[[], list[Path]]) -> str:
@@ -262,7 +216,7 @@ def _rpms(folder: Path, distro: str, make: Callable[[], list[Path]]) -> str:
         for rpm in make():
             repo.add(rpm)
         repo.publish(compression="zstd")
-        found = _looked(
+        found = looked(
             Repository(
                 name="baseos",
                 distro=distro,
@@ -273,69 +227,4 @@ def _rpms(folder: Path, distro: str, make: Callable[[], list[Path]]) -> str:
                 compiler="gcc-11",
             )
         )
-    return _releases(found.kernels)
-
-
-def _looked(repository: Repository, known: str = "") -> Look:
-    return look(repository, Fetcher(timeout=5, retries=0), known_digest=known, now=datetime.now(UTC))
-
-
-def _after(folder: Path, change: Callable[[AptRepo], None]) -> str:
-    """What a farm says and knows when something happened to a repository that had two kernels."""
-    config = folder / "config"
-    config.mkdir()
-    with _debian(folder, "6.1.0-98-amd64", "6.1.0-99-amd64") as repo:
-        files = {
-            "kmodci": {},
-            "known-failures": {"known_failures": []},
-            "modules": {"modules": {"a": {"source": {"path": "a"}, "version": "1"}}},
-            "targets": {
-                "mirrors": {"debian": repo.url},
-                "toolchains": {"gcc-12": {"distro": "debian", "series": "bookworm"}},
-                "targets": [
-                    {
-                        "distro": "debian",
-                        "series": "bookworm",
-                        "arches": ["amd64"],
-                        "repositories": [{"suite": "bookworm", "keyring": str(repo.keyring)}],
-                    }
-                ],
-            },
-        }
-        for name, content in files.items():
-            (config / f"{name}.yml").write_text(json.dumps(content))
-        settings = load(config)
-        scope = settings.find_scope()
-        store = Store("sqlite://")
-        store.create()
-        watch = Watch(
-            settings=settings,
-            store=store,
-            fetcher=Fetcher(retries=0),
-            repositories=repositories(settings, scope),
-            packages=packages(settings, scope),
-        )
-        [name] = watch.repositories
-        watch.remember(watch.look(name))
-        change(repo)
-        said = "an error" if _fault(lambda: watch.look(name)) else "no error"
-        return f"{said}; {len(store.kernels())} kernels are known as before"
-
-
-def _fault(action: Callable[[], object]) -> str:
-    """What went wrong; empty if nothing did."""
-    try:
-        action()
-    except KmodciError as fault:
-        return fault.brief
-    return ""
-
-
-def _told(found: Look) -> str:
-    """`2 kernels`, `7 kernels, 1 problem told`"""
-    problems = f", {len(found.problems)} problem{'s' if len(found.problems) > 1 else ''} told" if found.problems else ""
-    return f"{len(found.kernels)} kernel{'s' if len(found.kernels) != 1 else ''}{problems}"
-
-
-def _releases(kernels: tuple[Kernel, ...]) -> str:
-    return ", ".join(sorted(kernel.release for kernel in kernels)) or "none"
+    return releases(found.kernels)

@@ -89,7 +89,7 @@ def test_kernels_as_a_list_of_kernel_crawlers(run: Run, farm: Store) -> None:
     for arguments in (("--format", "kernel-crawler"), ("--format", "kernel-crawler", "--arch", "amd64", "--json")):
         status, out, err = run("kernels", *arguments)
         assert (status, out) == (2, "")
-        assert "is JSON of one architecture: say --arch, and no --json" in err
+        assert "is JSON of one architecture: say --arch, and nothing else" in err
     assert run("kernels", "--format", "kernelcrawler", "--arch", "amd64")[0] == 2
 
 

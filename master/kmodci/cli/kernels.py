@@ -55,8 +55,8 @@ def kernels(
     kmodci kernels --sources
     kmodci kernels --format kernel-crawler --arch arm64 >aarch64/list.json
     """
-    if form and (as_json or not arch):
-        raise click.UsageError("--format kernel-crawler is JSON of one architecture: say --arch, and no --json")
+    if form and (as_json or sources or problems or not arch):
+        raise click.UsageError("--format kernel-crawler is JSON of one architecture: say --arch, and nothing else")
     if selectors and (sources or problems):
         raise click.UsageError("--sources lists repositories: say it without SELECTOR")
     if sources or problems:
