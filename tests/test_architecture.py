@@ -14,15 +14,15 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests quantities tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "causes contents coverage discovery elf explanation facts fields headers images keys manifest matrix"
-    " modulefile objects overdue publishing retention runrecords runs runview sandbox schema search selectors settings"
-    " targetsfile verify",
-    "adapters": "bootstrap bucket downloads embedded engine fetch folder git mirrors paths runstore sources store"
-    " tables trees workerbundle",
-    "farm": "byhand cleanup farm ledger opening planning products recovery supply watch where",
+    "decisions": "causes contents coverage discovery elf explanation facts fields headers hosttools images keys"
+    " lastwords manifest matrix modulefile objects overdue publishing retention runrecords runs runview sandbox schema"
+    " search selectors settings targetsfile verify",
+    "adapters": "bootstrap bucket downloads embedded engine fetch folder git ingredients mirrors packing paths runstore"
+    " sources store tables trees workerbundle",
+    "farm": "byhand cleanup farm ledger opening planning preparing products recovery supply watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

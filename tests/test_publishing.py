@@ -84,8 +84,15 @@ def test_the_manifest_tells_all(bucket: Bucket) -> None:
     manifest = json.loads(bucket.get(entry_of(made).manifest) or b"")
     assert manifest["build_id"] == "hello/debian-trixie-amd64/6.12.117+deb13-amd64"
     assert manifest["packages"] == [
-        {"name": "linux-headers-6.12.117+deb13-amd64", "version": "1", "arch": "amd64", "sha256": "1" * 64}
+        {
+            "name": "linux-headers-6.12.117+deb13-amd64",
+            "version": "1",
+            "arch": "amd64",
+            "sha256": "1" * 64,
+            "kind": "package",
+        }
     ]
+    assert manifest["symbols_checked"] is True
     assert manifest["headers"] == f"headers/{'3' * 64}.tar.zst"
     assert manifest["files"][0]["vermagic"].startswith("6.12.117+deb13-amd64 ")
     assert (manifest["toolchain"], manifest["image"]) == ("gcc-14", "841663418aaaa680")

@@ -13,10 +13,13 @@ from kmodci.discovery import Repository, look
 from kmodci.engine import Engine
 from kmodci.errors import IndexDamaged, KmodciError
 from kmodci.fetch import Fetcher
+from kmodci.ingredients import Ingredients
 from kmodci.model import Kernel
 from kmodci.paths import Paths
+from kmodci.preparing import Preparing
 from kmodci.repos.base import Signed, Trust
 from kmodci.repos.rpm import RpmIndex
+from kmodci.sandbox import Limits
 from kmodci.store import Store
 from kmodci.supply import Supply
 from support.s3 import bucket, s3
@@ -25,6 +28,7 @@ __all__ = ["bucket", "s3"]
 pytestmark = pytest.mark.slow
 
 NAME = "almalinux-9-amd64 baseos"
+LIMITS = Limits(memory=1 << 30, disk=512 << 20, processes=512, seconds=120, output=1 << 20)
 
 
 @pytest.fixture
@@ -39,15 +43,22 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
     paths.state.mkdir()
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
+    fetcher, engine = Fetcher(retries=0), Engine("unix:///nowhere", farm="test")
     return Supply(
         paths=paths,
         store=store,
         bucket=bucket,
-        fetcher=Fetcher(retries=0),
-        engine=Engine("unix:///nowhere", farm="test"),
+        fetcher=fetcher,
+        engine=engine,
         recipes={},
         suites=lambda recipe: [],
-        trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
+        ingredients=Ingredients(
+            fetcher=fetcher,
+            store=store,
+            tarballs=paths.cache("tarballs"),
+            trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
+        ),
+        preparing=Preparing(engine=engine, paths=paths, bundle=lambda: tmp_path, limits=LIMITS),
         cache_limit=1 << 30,
     )
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from .distros import BUILD_ARCH, DISTROS, Distro, Place, index_place
@@ -41,6 +41,8 @@ class Look:
     kernels: tuple[Kernel, ...] = ()
     packages: tuple[Package, ...] = ()
     """the newest of each package that was asked for by name"""
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    """what was read of the kernels' packages already, by SHA256: configurations"""
     problems: tuple[str, ...] = ()
     dated: datetime
     """when the repository was published, as it says itself"""
@@ -139,6 +141,7 @@ def _look(
         changed=True,
         kernels=found.kernels,
         packages=tuple(_newest(listed, distro, packages)),
+        contents=_contents(listed, found.kernels),
         problems=(*snapshot.problems, *found.problems),
         dated=snapshot.dated,
     )
@@ -150,6 +153,11 @@ def _canonical(listed: Listed, mirror: str, first: str) -> Listed:
     if mirror == first or not listed.url.startswith(base):
         return listed
     return replace(listed, url=f"{first.rstrip('/')}/{listed.url.removeprefix(base)}")
+
+
+def _contents(listed: Iterable[Listed], kernels: Iterable[Kernel]) -> dict[str, bytes]:
+    wanted = {package.sha256 for kernel in kernels for package in kernel.headers}
+    return {each.sha256: each.content for each in listed if each.content is not None and each.sha256 in wanted}
 
 
 def _newest(listed: Iterable[Listed], distro: Distro, names: frozenset[str]) -> Iterator[Package]:

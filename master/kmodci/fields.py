@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ValidationInfo
 
-from .release import check_name
+from .release import check_name, check_release, check_version
 from .selectors import check_selector
 from .yamlfile import Context
 
@@ -25,6 +25,10 @@ def check_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
         # what is fetched from where is public: manifests and pages show it
         raise ValueError("a URL may not hold a password")
     return text.rstrip("/")
+
+
+def _place(text: str, info: ValidationInfo) -> str:
+    return check_url(text) if "://" in text else str(_in_folder(Path(text), info))
 
 
 def fitting(pattern: re.Pattern[str], what: str) -> AfterValidator:
@@ -48,5 +52,10 @@ ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
 """relative to the folder of the file that names it"""
 Url = Annotated[str, AfterValidator(check_url)]
 Name = Annotated[str, AfterValidator(check_name)]
+Sha256 = Annotated[str, fitting(re.compile(r"[0-9a-f]{64}"), "a SHA256 (64 hexadecimal digits)")]
+FilePlace = Annotated[str, AfterValidator(_place)]
+"""a URL, or a path relative to the folder of the file that names it"""
+Release = Annotated[str, AfterValidator(check_release)]
+Version = Annotated[str, AfterValidator(check_version)]
 KernelSelector = Annotated[str, AfterValidator(lambda text: check_selector(text, parts=2))]
 BuildSelector = Annotated[str, AfterValidator(lambda text: check_selector(text, parts=3))]

@@ -8,14 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Discriminator, Tag, model_validator
 
-from .fields import NOT_EMPTY, ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, KernelSelector, Name, Sha256, Url, check_url, fitting
 from .model import check_module_version
 from .release import check_name
 from .schema import OtherLimits
 from .yamlfile import NAMED_BY_KEY, Section
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ARTIFACT = re.compile(r"[A-Za-z0-9_*?\[\]./+-]{1,200}\.ko")
 
 ModuleName = Annotated[str, AfterValidator(lambda text: check_name(text, "module"))]
@@ -46,7 +45,7 @@ class TarballSource(Section):
     """An archive at a URL."""
 
     tarball: Url
-    sha256: Annotated[str, fitting(_SHA256, "a SHA256 (64 hexadecimal digits)")]
+    sha256: Sha256
 
 
 class PathSource(Section):

@@ -27,6 +27,13 @@ KERNELS = sa.Table(
     sa.Column("headers", sa.JSON, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False, server_default="package"),
 )
+# What packages hold that were read with an index, compressed: a kernel's configuration has 300 KB.
+CONTENTS = sa.Table(
+    "kmodci_contents",
+    METADATA,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
 MODULES = sa.Table(
     "kmodci_modules",
     METADATA,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Release, Sha256, Url, Version, check_url, fitting
 from .model import Target
 from .repos.base import MACHINES, Signed
 from .yamlfile import NAMED_BY_KEY, Section, suggestion
@@ -188,8 +188,42 @@ class KojiAt(SignedAt):
         return {f"{each} {self.name}": (each,) for each in targets if not self.arches or each.arch in self.arches}
 
 
+class SourceOf(Section):
+    """A kernel that comes without header packages: its source, its configuration."""
+
+    release: Release
+    version: Version = ""
+    """the vendor's number for it, the greater the newer"""
+    tarball: Url
+    sha256: Sha256
+    config: FilePlace
+    config_sha256: Sha256 = ""
+    symvers: FilePlace = ""
+    """the Module.symvers of the kernel's own build"""
+    symvers_sha256: Sha256 = ""
+
+    @model_validator(mode="after")
+    def _has_hashes(self) -> "SourceOf":
+        for name in ("config", "symvers"):
+            if "://" in getattr(self, name) and not getattr(self, f"{name}_sha256"):
+                raise ValueError(f"{name}: {getattr(self, name)} needs {name}_sha256")
+        return self
+
+
+class SourcesAt(Section):
+    """Kernels that come without header packages, one by one."""
+
+    name: Name
+    """`by-hand`"""
+    sources: Annotated[tuple[SourceOf, ...], NOT_EMPTY]
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for all architectures: `flatcar-stable by-hand`."""
+        return {f"{targets[0].distro}-{targets[0].series} {self.name}": tuple(targets)}
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "sources")
 
 
 def _which_kind(data: object) -> str | None:
@@ -204,7 +238,8 @@ RepositoryAt = Annotated[
     | Annotated[MirrorlistAt, Tag("(mirrorlist)")]
     | Annotated[MetalinkAt, Tag("(metalink)")]
     | Annotated[PacmanAt, Tag("(pacman)")]
-    | Annotated[KojiAt, Tag("(koji)")],
+    | Annotated[KojiAt, Tag("(koji)")]
+    | Annotated[SourcesAt, Tag("(sources)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,

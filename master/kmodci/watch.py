@@ -87,7 +87,10 @@ class Watch:
         name, listed = found.look.repository, self.store.listed()
         stays = {str(kernel) for kernel in (*found.look.kernels, *self._kept(found.look, listed))}
         gone = [str(kernel) for kernel in listed.get(name, ()) if str(kernel) not in stays]
+        # first, because a kernel whose configuration is not there cannot be built
+        self.store.put_contents(found.look.contents)
         self.store.put_kernels(name, found.look.kernels, gone)
+        self.store.forget_contents()
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
@@ -135,6 +138,19 @@ def _merged(listed: Mapping[str, tuple[Kernel, ...]]) -> dict[str, Kernel]:
 BUNDLE_NOTES = "bundle/"
 
 
+def programs_note(kernel: Kernel) -> str:
+    """Where the store notes the programs of the kernel's own folder in that bundle (`HostTools.to_json`)."""
+    return f"programs/{kernel.headers_digest}"
+
+
 def bundle_note(headers_digest: str) -> str:
-    """Where the store notes the SHA256 of the bundle that was made of these header packages."""
+    """Where the store notes the SHA256 of the bundle that was made of these header packages.
+
+    With the image that its programs run in after a `/`, where those of the packages do not.
+    """
     return f"{BUNDLE_NOTES}{headers_digest}"
+
+
+def digest_of_note(note: str) -> str:
+    """The other way round."""
+    return note.removeprefix(BUNDLE_NOTES).partition("/")[0]

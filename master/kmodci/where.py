@@ -24,6 +24,8 @@ from .repos.pacman import PacmanIndex
 from .repos.pacmanarchive import PacmanArchive
 from .repos.remembered import Remembered
 from .repos.rpm import RpmIndex
+from .repos.sources import SourceKernel, SourcesIndex
+from .sandbox import Limits
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
@@ -39,6 +41,7 @@ from .targetsfile import (
     RpmAt,
     RpmFolder,
     SignedAt,
+    SourcesAt,
 )
 
 
@@ -130,6 +133,18 @@ def recipes_of(settings: Settings) -> dict[str, Recipe]:
         for name, toolchain in settings.toolchains.items()
         if toolchain.enabled
     }
+
+
+def limits_of(settings: Settings, module: str = "") -> Limits:
+    """What a build of this module may use, or what any may."""
+    limits = settings.limits_of(module)
+    return Limits(
+        memory=limits.memory,
+        disk=limits.disk,
+        processes=limits.processes,
+        seconds=int(limits.time),
+        output=limits.output,
+    )
 
 
 def bucket_of(settings: Settings) -> Bucket:
@@ -227,6 +242,11 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
                 remembered=_remembered(settings),
             )
             return koji, (repository.files,)
+        case SourcesAt():
+            # all that there is to read is said in it
+            return SourcesIndex(kernels=tuple(SourceKernel(**dict(each)) for each in repository.sources)), (
+                "targets.yml",
+            )
 
 
 def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:

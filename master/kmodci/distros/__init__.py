@@ -12,6 +12,7 @@ from .oracle import Oracle
 from .photon import Photon
 from .redhat import Redhat
 from .suse import Suse
+from .vanilla import Vanilla
 
 DISTROS: Mapping[str, Distro] = {
     "almalinux": Redhat(),
@@ -26,6 +27,12 @@ DISTROS: Mapping[str, Distro] = {
     "rhel": Redhat(),
     "rocky": Redhat(),
     "sles": Suse(),
+    # variants and versions of these differ in their configuration, under the same release
+    "bottlerocket": Vanilla(by_series=True),
+    "minikube": Vanilla(by_series=True),
+    "vanilla": Vanilla(by_series=True),
+    "flatcar": Vanilla(by_series=False),
+    "talos": Vanilla(by_series=False),
 }
 
 
