@@ -99,7 +99,7 @@ def test_a_package_that_the_vendor_did_not_sign(supply: Supply, repo: RpmRepo, t
     with pytest.raises(IndexDamaged, match=r"kernel-devel 5\.14\.0-503\.el9: .*(not signed|in none of the keyrings)"):
         supply.bundle(kernel)
     assert list(supply.paths.cache("headers").iterdir()) == []
-    supply.trust = {NAME: Trust(signed=Signed.NO)}
+    supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=Signed.NO)})
     assert supply.bundle(kernel).path.exists()
 
 
