@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -65,6 +65,8 @@ class Look:
     kernels: tuple[Kernel, ...] = ()
     packages: tuple[Package, ...] = ()
     """the newest of each package that was asked for by name"""
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    """what was read of the kernels' packages already, by SHA256: configurations"""
     problems: tuple[str, ...] = ()
     dated: datetime
     """when the repository was published, as it says itself"""
@@ -138,7 +140,7 @@ def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
     """One kernel per distribution, architecture and release, out of several repositories' kernels.
 
     (And per series, where a distribution has different kernels of one release in its series.)
-    What is listed wins over what is gone; then what an index vouches for over what none does; then the newest package
+    What an index vouches for wins over what none does; then what is listed over what is gone; then the newest package
     version; then what went last; of equal ones that of the repository that comes first.
     """
     best: dict[tuple[str, str], Kernel] = {}
@@ -152,10 +154,10 @@ def merge(repositories: Iterable[Iterable[Kernel]]) -> tuple[Kernel, ...]:
 
 
 def _wins(kernel: Kernel, known: Kernel) -> bool:
-    if bool(kernel.gone) != bool(known.gone):
-        return not kernel.gone
     if _is_vouched_for(kernel) != _is_vouched_for(known):
         return _is_vouched_for(kernel)
+    if bool(kernel.gone) != bool(known.gone):
+        return not kernel.gone
     order = DISTROS[kernel.target.distro].compare(kernel.version, known.version)
     return order > 0 or (order == 0 and kernel.gone > known.gone)
 
@@ -238,6 +240,7 @@ def _look(
         # a list may have a kernel twice, at two versions
         kernels=merge([kernels]),
         packages=tuple(_newest(listed, distro, packages)),
+        contents=_contents(listed, kernels),
         problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
         base=snapshot.base,
@@ -271,6 +274,11 @@ def _canonical(listed: Listed, mirror: str, first: str) -> Listed:
     if mirror == first or not listed.url.startswith(base):
         return listed
     return replace(listed, url=f"{first.rstrip('/')}/{listed.url.removeprefix(base)}")
+
+
+def _contents(listed: Iterable[Listed], kernels: Iterable[Kernel]) -> dict[str, bytes]:
+    wanted = {package.sha256 for kernel in kernels for package in kernel.headers}
+    return {each.sha256: each.content for each in listed if each.content is not None and each.sha256 in wanted}
 
 
 def _newest(listed: Iterable[Listed], distro: Distro, names: frozenset[str]) -> Iterator[Package]:
