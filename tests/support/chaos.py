@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from kmodci.bucket import Bucket
 from kmodci.errors import KmodciError
+from kmodci.keys import KERNEL_LISTS
 from kmodci.manifest import IndexEntry, VersionIndex
 from kmodci.model import Status
 from support.farm import LiveFarm
@@ -51,7 +52,9 @@ def faults_of_bucket(bucket: Bucket) -> list[str]:
     """Where what the index says is not so, and what is there that no index and no manifest names."""
     objects = {found.key: found.size for found in bucket.list()}
     entries = entries_of(bucket)
-    faults, named = [], set(entries) | set(indices_of(bucket))
+    # the lists of kernels are of no build
+    lists = {key for key in objects if key.startswith(KERNEL_LISTS)}
+    faults, named = [], set(entries) | set(indices_of(bucket)) | lists
     for key, entry in entries.items():
         named |= {entry.manifest, entry.manifest.replace("manifest.json", "build.log.zst")}
         if entry.manifest not in objects:
