@@ -91,8 +91,10 @@ def test_the_manifest_tells_all(bucket: Bucket) -> None:
             "arch": "amd64",
             "sha256": "1" * 64,
             "url": "http://x",
+            "kind": "package",
         }
     ]
+    assert manifest["symbols_checked"] is True
     assert manifest["headers"] == f"headers/{'3' * 64}.tar.zst"
     assert manifest["files"][0]["vermagic"].startswith("6.12.117+deb13-amd64 ")
     assert (manifest["toolchain"], manifest["image"]) == ("gcc-14", "841663418aaaa680")

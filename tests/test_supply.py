@@ -15,11 +15,14 @@ from kmodci.engine import Engine
 from kmodci.errors import Gone, IndexDamaged, KmodciError
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
+from kmodci.ingredients import Ingredients
 from kmodci.model import Kernel
 from kmodci.paths import Paths
+from kmodci.preparing import Preparing
 from kmodci.repos.base import Signed, Trust
 from kmodci.repos.pacman import PacmanIndex
 from kmodci.repos.rpm import RpmIndex
+from kmodci.sandbox import Limits
 from kmodci.store import Store
 from kmodci.supply import Bundle, Supply
 from support.pacmanrepo import PacmanRepo, headers_package
@@ -29,6 +32,7 @@ __all__ = ["bucket", "s3"]
 pytestmark = pytest.mark.slow
 
 NAME = "almalinux-9-amd64 baseos"
+LIMITS = Limits(memory=1 << 30, disk=512 << 20, processes=512, seconds=120, output=1 << 20)
 
 
 @pytest.fixture
@@ -43,15 +47,22 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
     paths.state.mkdir()
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
+    downloads, engine = Downloads(Fetcher(retries=0), FallOver()), Engine("unix:///nowhere", farm="test")
     return Supply(
         paths=paths,
         store=store,
         bucket=bucket,
-        downloads=Downloads(Fetcher(retries=0), FallOver()),
-        engine=Engine("unix:///nowhere", farm="test"),
+        downloads=downloads,
+        engine=engine,
         recipes={},
         suites=lambda recipe: [],
-        trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
+        ingredients=Ingredients(
+            downloads=downloads,
+            store=store,
+            tarballs=paths.cache("tarballs"),
+            trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
+        ),
+        preparing=Preparing(engine=engine, paths=paths, bundle=lambda: tmp_path, limits=LIMITS),
         cache_limit=1 << 30,
     )
 
@@ -92,7 +103,7 @@ def test_a_package_that_the_vendor_did_not_sign(supply: Supply, repo: RpmRepo, t
     with pytest.raises(IndexDamaged, match=r"kernel-devel 5\.14\.0-503\.el9: .*(not signed|in none of the keyrings)"):
         supply.bundle(kernel)
     assert list(supply.paths.cache("headers").iterdir()) == []
-    supply.trust = {NAME: Trust(signed=Signed.NO)}
+    supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=Signed.NO)})
     assert supply.bundle(kernel).path.exists()
 
 
@@ -108,15 +119,15 @@ class TestWithoutChecksums:
     @pytest.fixture
     def kernel(self, supply: Supply, repo: RpmRepo, tmp_path: Path) -> Kernel:
         kernel = listed(repo, make_kernel_rpm(tmp_path, "5.14.0", "503.el9"))
-        supply.trust = {NAME: Trust(signed=Signed.NO)}
+        supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=Signed.NO)})
         return replace(kernel, headers=(replace(kernel.headers[0], sha256="", size=0),))
 
     def test_they_are_used_only_where_that_is_configured(self, supply: Supply, kernel: Kernel) -> None:
         for signed in (Signed.INDEX, Signed.PACKAGES):
-            supply.trust = {NAME: Trust(signed=signed)}
+            supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=signed)})
             with pytest.raises(KmodciError):
                 supply.bundle(kernel)
-        supply.trust = {NAME: Trust(signed=Signed.NO)}
+        supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=Signed.NO)})
         assert supply.bundle(kernel).path.exists()
 
     def test_what_was_there_first_is_what_has_to_be_there(
@@ -155,7 +166,9 @@ class TestPacman:
 
     @pytest.fixture
     def arch(self, tmp_path: Path, supply: Supply) -> Iterator[PacmanRepo]:
-        supply.trust = {self.NAME: Trust(signed=Signed.PACKAGES, keyrings=(archive_key().keyring,))}
+        supply.ingredients = replace(
+            supply.ingredients, trust={self.NAME: Trust(signed=Signed.PACKAGES, keyrings=(archive_key().keyring,))}
+        )
         with PacmanRepo(tmp_path / "arch", key=archive_key()) as made:
             made.add(headers_package(tmp_path, "linux-headers", "6.12.7.arch1-1", "6.12.7-arch1-1"))
             yield made

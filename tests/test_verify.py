@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import zstandard
 from kmodci.errors import VerifyError
-from kmodci.headers import parse_config, parse_symvers
+from kmodci.headers import parse_symvers
+from kmodci.kernelconfig import parse_config
 from kmodci.verify import ModuleFacts, compress, verify
 
 DATA = Path(__file__).parent / "data" / "modules"

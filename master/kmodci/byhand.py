@@ -10,6 +10,7 @@ from pathlib import Path
 from .engine import Engine
 from .errors import BuildImpossible, VerifyError
 from .facts import Facts, read_facts
+from .lastwords import LastWords
 from .manifest import Artifact
 from .paths import Paths
 from .products import Job, judge
@@ -17,7 +18,6 @@ from .sandbox import BUNDLE_MOUNT, Limits, host_config, volumes
 from .supply import Bundle, Supply
 
 _OUTPUT_LIMIT = 512 << 20
-_LINE_LIMIT = 2000
 # 128 + SIGKILL
 _KILLED = 137
 # what the build says goes to one stream, what it made comes back on the other: its tmpfs ends with it
@@ -78,7 +78,7 @@ def build_by_hand(
 
 def _run(job: Job, *, engine: Engine, mounts: list[str], limits: Limits, output: Callable[[bytes], None]) -> io.BytesIO:
     """The container. Returns the archive of what it wrote."""
-    made, words = io.BytesIO(), _Words(output)
+    made, words = io.BytesIO(), LastWords(output)
 
     def keep(data: bytes) -> None:
         if made.tell() + len(data) > _OUTPUT_LIMIT:
@@ -103,25 +103,8 @@ def _run(job: Job, *, engine: Engine, mounts: list[str], limits: Limits, output:
     elif status == _KILLED:
         cause = f"killed, as a rule for memory: the limit is {limits.memory >> 20} MiB"
     else:
-        cause = words.cause or f"ended with status {status} and no error line"
+        cause = words.line or f"ended with status {status} and no error line"
     raise BuildImpossible(f"{job.entry.build_id}: {cause}")
-
-
-class _Words:
-    """Passes on what the build says, and keeps what `build-module` says at its end (`error: ...`, `excluded: ...`)."""
-
-    def __init__(self, output: Callable[[bytes], None]) -> None:
-        self._output = output
-        self._rest = b""
-        self.cause = ""
-
-    def hear(self, data: bytes) -> None:
-        self._output(data)
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[-_LINE_LIMIT:]
-        for line in lines:
-            if line.startswith((b"error: ", b"excluded: ")):
-                self.cause = line[:_LINE_LIMIT].decode(errors="replace")
 
 
 def _files(archive: io.BytesIO) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from .bucket import Bucket
 from .contents import Contents, Needed, Retired
 from .errors import EngineError, StoreError
 from .farm import Farm
-from .images import tag_of_key
+from .images import Recipe, for_preparing, tag_of_key
 from .keys import MANIFEST, RETIRED, build_of_key, run_of_key, sha256_of_headers
 from .manifest import Manifest
 from .model import BuildId, Status, Target
@@ -26,7 +26,7 @@ from .quantities import duration_text, size_text
 from .release import BadName
 from .retention import Removal, Sweep, sweep
 from .supply import CACHES
-from .watch import BUNDLE_NOTES, bundle_note
+from .watch import BUNDLE_NOTES, digest_of_note
 
 _READERS = 8
 
@@ -130,14 +130,18 @@ class Cleanup:
         kernels = {kernel.headers_digest for listed in store.listed().values() for kernel in listed}
         return Needed(
             versions={name: found.version for name, found in store.module_versions().items()},
-            bundles=frozenset(notes[note] for digest in kernels if (note := bundle_note(digest)) in notes),
-            images=frozenset(recipe.key for recipe in self.farm.recipes.values()),
+            bundles=frozenset(sha256 for note, sha256 in notes.items() if digest_of_note(note) in kernels),
+            images=frozenset(recipe.key for recipe in self._recipes()),
             runs=frozenset(run.id for run in self.farm.runs.runs(is_open=True)),
         )
 
+    def _recipes(self) -> Iterator[Recipe]:
+        for recipe in self.farm.recipes.values():
+            yield from (recipe, for_preparing(recipe))
+
     def _images(self, found: Contents, sizes: Mapping[str, int], now: float) -> Iterator[Removal]:
         """Of the engine. One that the bucket has too is ours, and can be loaded again; others may be anybody's."""
-        today = {recipe.tag for recipe in self.farm.recipes.values()}
+        today = {recipe.tag for recipe in self._recipes()}
         before = now - self.farm.settings.retention.grace
         ours = ((tag_of_key(each.key), each.modified) for each in found.objects if each.modified <= before)
         old = tuple(

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Protocol
 
 from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
@@ -65,6 +66,8 @@ class Look:
     kernels: tuple[Kernel, ...] = ()
     packages: tuple[Package, ...] = ()
     """the newest of each package that was asked for by name"""
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    """what was read of the kernels' packages already, by SHA256: configurations"""
     problems: tuple[str, ...] = ()
     dated: datetime
     """when the repository was published, as it says itself"""
@@ -231,13 +234,15 @@ def _look(
     place = _place(repository)
     found = [distro.kernels(listed, place), *(kernels_of(group, distro, place) for group in snapshot.groups)]
     kernels = (kernel for each in found for kernel in each.kernels if matches(kernel.release, repository.releases))
+    # a list may have a kernel twice, at two versions
+    merged = merge([kernels])
     return Look(
         repository=repository.name,
         release_digest=digest,
         changed=True,
-        # a list may have a kernel twice, at two versions
-        kernels=merge([kernels]),
+        kernels=merged,
         packages=tuple(_newest(listed, distro, packages)),
+        contents=_contents(chain(listed, *(group.packages for group in snapshot.groups)), merged),
         problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
         base=snapshot.base,
@@ -271,6 +276,11 @@ def _canonical(listed: Listed, mirror: str, first: str) -> Listed:
     if mirror == first or not listed.url.startswith(base):
         return listed
     return replace(listed, url=f"{first.rstrip('/')}/{listed.url.removeprefix(base)}")
+
+
+def _contents(listed: Iterable[Listed], kernels: Iterable[Kernel]) -> dict[str, bytes]:
+    wanted = {package.sha256 for kernel in kernels for package in kernel.headers}
+    return {each.sha256: each.content for each in listed if each.content is not None and each.sha256 in wanted}
 
 
 def _newest(listed: Iterable[Listed], distro: Distro, names: frozenset[str]) -> Iterator[Package]:

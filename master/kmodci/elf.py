@@ -22,6 +22,21 @@ _MAX_SYMBOLS = 500_000
 # struct modversion_info (include/linux/module.h): unsigned long crc; char name[64 - sizeof(unsigned long)]
 _VERSION = struct.Struct("<Q56s")
 _EXPORT = "__ksymtab_"
+# pyelftools checks little: bad offsets, indices and types in a file show as nearly any of Python's own errors
+DAMAGE = (
+    ELFError,
+    ConstructError,
+    struct.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    MemoryError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +72,7 @@ def parse(ko: bytes) -> KernelModule:
         return _parse(ELFFile(BytesIO(ko)))
     except VerifyError:
         raise
-    # pyelftools checks little: bad offsets, indices and types in a file show as nearly any of Python's own errors
-    except (
-        ELFError,
-        ConstructError,
-        struct.error,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        AssertionError,
-        RecursionError,
-        MemoryError,
-        OSError,
-    ) as damage:
+    except DAMAGE as damage:
         raise VerifyError([f"damaged ELF file: {type(damage).__name__}: {damage}"]) from damage
 
 

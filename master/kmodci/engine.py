@@ -18,6 +18,9 @@ from .sandbox import LABEL, USER
 
 # seconds without a byte from the engine
 _PATIENCE = 120
+# containers that this process runs to their end, whatever of a farm is opened anew meanwhile
+_running: set[str] = set()
+_starting = threading.Lock()
 _FAULTS = (DockerException, requests.exceptions.RequestException)
 
 
@@ -115,14 +118,16 @@ class Engine:
             raise EngineError(f"Docker engine {self.docker_host}: load image {tag}: {str(answer)[:300]}")
 
     def sweep(self, *, keep: Callable[[str], bool] = lambda _: False) -> int:
-        """Removes this farm's containers. Returns how many went.
+        """Removes this farm's containers, but for those that `run` of this process waits for. Returns how many went.
 
         keep: asked for the name of each container that there was, after all of them were looked up.
         """
         gone = 0
         with self._ask("remove old containers") as client:
-            for container in client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}):
-                if any(keep(name.lstrip("/")) for name in container["Names"] or []):
+            with _starting:
+                found = client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"})
+            for container in found:
+                if container["Id"] in _running or any(keep(name.lstrip("/")) for name in container["Names"] or []):
                     continue
                 with contextlib.suppress(NotFound):
                     client.remove_container(container["Id"], v=True, force=True)
@@ -156,13 +161,15 @@ class Engine:
         late = threading.Event()
         # a build may be silent for as long as it may run
         with self._ask(f"run {image}", timeout=seconds + _PATIENCE) as client:
-            container = client.create_container(
-                image,
-                list(command),
-                environment=environment,
-                volumes=[volume.split(":")[1] for volume in volumes],
-                host_config=client.create_host_config(binds=volumes, **host_config),
-            )["Id"]
+            with _starting:
+                container = client.create_container(
+                    image,
+                    list(command),
+                    environment=environment,
+                    volumes=[volume.split(":")[1] for volume in volumes],
+                    host_config=client.create_host_config(binds=volumes, **host_config),
+                )["Id"]
+                _running.add(container)
             timer = threading.Timer(seconds, self._end_late, (container, late))
             try:
                 output = client.attach(container, stream=True, demux=True)
@@ -178,6 +185,7 @@ class Engine:
                 return None if late.is_set() else status
             finally:
                 timer.cancel()
+                _running.discard(container)
                 with contextlib.suppress(APIError):
                     client.remove_container(container, v=True, force=True)
 

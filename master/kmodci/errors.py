@@ -10,6 +10,7 @@ KmodciError
   +- StoreError          database or bucket
   +- EngineError         the Docker engine, or an image on it
   +- BuildImpossible     this build cannot be tried, and why
+  |    +- HeadersUnusable  ... because what its kernel is made of will not do, however often it is tried
   +- VerifyError         what was built must not be published, with the list of reasons
   +- NotFound            a name the user gave does not exist, with the nearest that do
 """
@@ -75,6 +76,10 @@ class EngineError(KmodciError):
 
 class BuildImpossible(KmodciError):
     """This build cannot be tried."""
+
+
+class HeadersUnusable(BuildImpossible):
+    """What a kernel's headers are to be made of is not what it should be, or gives none; nor would it the next time."""
 
 
 class VerifyError(KmodciError):

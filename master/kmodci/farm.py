@@ -29,7 +29,7 @@ from .sources import GitSource, resolve
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import source_of
+from .where import limits_of, source_of
 from .workerbundle import make_bundle
 
 # seconds until a build that the farm failed is tried again: the first time, and at most
@@ -87,14 +87,7 @@ class Farm:
 
     def limits(self, module: str = "") -> sandbox.Limits:
         """What a build of this module may use, or what any may."""
-        limits = self.settings.limits_of(module)
-        return sandbox.Limits(
-            memory=limits.memory,
-            disk=limits.disk,
-            processes=limits.processes,
-            seconds=int(limits.time),
-            output=limits.output,
-        )
+        return limits_of(self.settings, module)
 
     def conclude(
         self,

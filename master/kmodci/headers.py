@@ -1,7 +1,8 @@
 """Header bundles: what a build needs of one kernel's header packages, in one archive named by its content.
 
 A bundle unpacks into /usr/src, by whose paths headers name each other, and nowhere else; what of a package goes
-where, its distribution says (`distros.Layout`). The kernel's `.config` and `Module.symvers` come first.
+where, its distribution says (`distros.Layout`). The kernel's `.config` and `Module.symvers` come first; of a kernel
+from source (`preparing`) there may be no `Module.symvers`.
 
 As a program it makes one bundle away from its caller's interpreter, because that costs seconds of CPU:
 `python -m kmodci.headers` reads a request from standard input and answers with the facts, both JSON.
@@ -11,23 +12,30 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .distros import Layout, Tree
 from .errors import IndexDamaged, KmodciError
-from .model import Package
+from .hosttools import HostTools, program
+from .kernelconfig import parse_config
+from .model import Package, PackageKind
 from .release import check_release
 from .repos.packages import package_members
 from .tarzst import Kind, Member, frame, read, replacing, write
+from .unpack import DAMAGE, decompressed, limited, members
 
 _FIRST = (".config", "Module.symvers")
 # where a configured tree says what `uname -r` will be (the kernel's Makefile, "uts_len")
 _UTSRELEASE = "include/generated/utsrelease.h"
+UNUSABLE = 3
+"""how it ends as a program if the packages will not do; otherwise, and not with 0, it was not for them"""
+# those of distributions have 2 MB
+_SYMVERS_LIMIT = 64 << 20
 # changes whenever what is kept of a package changes, so that no piece made by older code is used again
 _PIECE = "2"
-_VERSION_TEXT = re.compile(r"\b(gcc|clang)\b.*?\s([0-9]{1,2})\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,7 @@ class BundleFacts:
     sha256: str
     size: int
     """bytes"""
+    tools: HostTools
 
 
 def make_bundle(
@@ -49,24 +58,35 @@ def make_bundle(
 ) -> BundleFacts:
     """The header packages, already downloaded, as one bundle at target. The kernel's own package is first.
 
+    Of a kernel from source, that is the tree that was made of it, and then its Module.symvers, if there is one.
+
     pieces: a folder to keep each package's part in; kernels share `-common` and `linux-kbuild`, and a
     part that is there already is not made again. Raises IndexDamaged, also for headers of another kernel release.
     """
     (own_package, own_path), *others = packages
     own = _kept(own_package, own_path, layout, 0)
-    _check_own(own, layout, f"{own_package.name} {own_package.version}", check_release(release))
+    if own_package.kind is PackageKind.SOURCE:
+        own = [*(_symvers(path, layout) for _, path in others), *own]
+        others = []
+    _check_own(own, layout, own_package, check_release(release))
     inner = re.compile(rf"{re.escape(layout.own)}/arch/([^/]+)(?:/|$)")
     # links lead to those that the kernel's is not (Ubuntu's headers have one for each architecture there is)
     real = (member.name for member in own if member.kind is not Kind.LINK)
     arches = frozenset(found[1] for name in real if (found := inner.match(name)))
     rest = (_piece(each, path, layout, number, arches, pieces) for number, (each, path) in enumerate(others, 1))
     facts = write(target, [frame(own), *rest])
-    return BundleFacts(sha256=facts.sha256, size=facts.size)
+    folder = f"{layout.own}/"
+    names = {member.name.removeprefix(folder): member for member in own if member.name.startswith(folder)}
+    programs = (program(name, member.data) for name, member in names.items() if member.executable)
+    tools = HostTools(programs=tuple(filter(None, programs)), has_vmlinux="vmlinux" in names)
+    return BundleFacts(sha256=facts.sha256, size=facts.size, tools=tools)
 
 
-def _check_own(own: Sequence[Member], layout: Layout, what: str, release: str) -> None:
+def _check_own(own: Sequence[Member], layout: Layout, package: Package, release: str) -> None:
+    what = f"{package.name} {package.version}"
     names = {member.name: member for member in own}
-    if not all(f"{layout.own}/{name}" in names for name in _FIRST):
+    wanted = _FIRST[:1] if package.kind is PackageKind.SOURCE else _FIRST
+    if not all(f"{layout.own}/{name}" in names for name in wanted):
         raise IndexDamaged(
             f"{what}: no kernel's headers in it",
             hint="the first package must be the kernel's own; it holds .config and Module.symvers",
@@ -77,30 +97,19 @@ def _check_own(own: Sequence[Member], layout: Layout, what: str, release: str) -
         raise IndexDamaged(f"{what}: its headers are of another kernel than {release}: {text}")
 
 
-def kernel_facts(bundle: Path, layout: Layout) -> tuple[dict[str, int], dict[str, str]]:
+def kernel_facts(
+    bundle: Path, layout: Layout, *, has_symvers: bool = True
+) -> tuple[dict[str, int] | None, dict[str, str]]:
     """Of the kernel that the bundle is for: exported symbol -> CRC, and the options that are set.
 
     The CRC is 0 where the kernel was built without CONFIG_MODVERSIONS (Documentation/kbuild/modules.rst); options are
     without quotes (`CONFIG_MODULES` -> `y`). Both come first in a bundle, so little of it is read. Raises IndexDamaged.
+    has_symvers: `Kernel.has_symvers`; without, what it exports is not known, and None.
     """
-    found = read(bundle, [f"{layout.own}/{name}" for name in _FIRST])
-    config, symvers = (found[f"{layout.own}/{name}"].decode("utf-8", "replace") for name in _FIRST)
-    return parse_symvers(symvers), parse_config(config)
-
-
-def compiler_of(config: Mapping[str, str]) -> str:
-    """The toolchain that a kernel's configuration names (`gcc-12`); empty where it names none that can be read.
-
-    CONFIG_CC_VERSION_TEXT is the first line of `$(CC) --version` (init/Kconfig, since 5.8); CONFIG_GCC_VERSION and
-    CONFIG_CLANG_VERSION are numbers like 120200 (since 4.18). What vendors call their compiler differs
-    (`gcc (Ubuntu 13.3.0-6ubuntu2) 13.3.0`, `x86_64-linux-gnu-gcc-12 (...)`); the numbers do not.
-    """
-    for kind in ("gcc", "clang"):
-        number = config.get(f"CONFIG_{kind.upper()}_VERSION", "0")
-        if number.isdecimal() and int(number[:9]) >= 10_000:
-            return f"{kind}-{int(number[:9]) // 10_000}"
-    found = _VERSION_TEXT.search(config.get("CONFIG_CC_VERSION_TEXT", ""))
-    return f"{found[1]}-{found[2]}" if found else ""
+    names = [f"{layout.own}/{name}" for name in (_FIRST if has_symvers else _FIRST[:1])]
+    found = read(bundle, names)
+    config, *symvers = (found[name].decode("utf-8", "replace") for name in names)
+    return (parse_symvers(symvers[0]) if symvers else None), parse_config(config)
 
 
 def parse_symvers(text: str) -> dict[str, int]:
@@ -109,12 +118,6 @@ def parse_symvers(text: str) -> dict[str, int]:
         return {fields[1]: int(fields[0], 16) for line in text.splitlines() if (fields := line.split("\t"))}
     except (IndexError, ValueError) as damage:
         raise IndexDamaged(f"not a Module.symvers: {damage}") from damage
-
-
-def parse_config(text: str) -> dict[str, str]:
-    """A kernel's .config."""
-    pairs = (line.partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
-    return {name: value.strip('"') for name, sign, value in pairs if sign}
 
 
 def _piece(
@@ -145,12 +148,32 @@ def _kept(
     # (scripts/Makefile.modfinal), which no module needs; with it, kbuild wants a pahole that is as new as the kernel's
     # compiler, or fails (https://github.com/falcosecurity/driverkit/pull/233).
     itself = f"{layout.own}/vmlinux"
-    found = [
-        member
-        for member in package_members(package, path.read_bytes(), place=_placer(layout))
-        if member.name != itself and _is_read(member, other, arches)
-    ]
+    place = _placer(layout)
+    made = package.kind is PackageKind.SOURCE
+    parts = _tree_members(path, place) if made else package_members(package, path.read_bytes(), place=place)
+    found = [member for member in parts if member.name != itself and _is_read(member, other, arches)]
     return sorted(found, key=lambda member: (member.name not in first, member.name))
+
+
+def _tree_members(path: Path, place: Callable[[str], str]) -> Iterator[Member]:
+    """Of what was made of a kernel's source: a tar out of a container, believed as little as any other."""
+    what = "what was made of the source"
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            yield from members(tar, what=what, place=place)
+    except DAMAGE as damage:
+        raise IndexDamaged(f"{what}: damaged archive: {damage}") from damage
+
+
+def _symvers(path: Path, layout: Layout) -> Member:
+    """As its kernel's vendor published it: plain, or compressed. Raises IndexDamaged."""
+    what = "Module.symvers"
+    try:
+        data = limited(decompressed(path.read_bytes()), _SYMVERS_LIMIT, what).read()
+    except DAMAGE as damage:
+        raise IndexDamaged(f"{what}: damaged: {damage}") from damage
+    parse_symvers(data.decode("utf-8", "replace"))
+    return Member(name=f"{layout.own}/{_FIRST[1]}", data=data)
 
 
 def _placer(layout: Layout) -> Callable[[str], str]:
@@ -203,7 +226,7 @@ def request(
 
 
 def main() -> int:
-    """One request from standard input: answers on standard output; on an error, on standard error, with 1."""
+    """One request from standard input: answers on standard output; what is wrong with it on standard error."""
     asked: Mapping[str, object] = json.load(sys.stdin)
     match asked:
         case {
@@ -223,9 +246,9 @@ def main() -> int:
         kept = Path(str(pieces)) if pieces else None
         facts = make_bundle(packages, Path(target), layout=layout, release=release, pieces=kept)
     except KmodciError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps(asdict(facts)))
+        sys.stderr.write(f"{error.brief}\n")
+        return UNUSABLE
+    sys.stdout.write(json.dumps({"sha256": facts.sha256, "size": facts.size, "tools": facts.tools.to_json()}))
     return 0
 
 

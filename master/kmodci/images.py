@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from .errors import BuildImpossible
@@ -40,6 +40,10 @@ GLIBC: Mapping[str, tuple[int, int]] = MappingProxyType(
 # libcrypto, which a kernel's own objtool and sign-file need, come with dwarves and kmod.
 _TOOLS = ("bc", "dkms", "dwarves", "kmod", "make", "patch", "xz-utils", "zstd")
 
+# What a kernel's own programs are compiled with besides (Documentation/process/changes.rst): kconfig and genksyms have
+# parsers, objtool reads ELF files, sign-file signs.
+_FOR_HOST_TOOLS = ("bison", "flex", "libelf-dev", "libssl-dev")
+
 # A third of the size, and never read by a build: link-time optimisation (no kernel of a distribution
 # uses GCC's), and the libraries of sanitizers (a kernel brings its own).
 _EXCLUDED = (
@@ -53,7 +57,7 @@ _EXCLUDED = (
     *(f"/usr/lib/gcc*/lib{name}san_preinit.o" for name in ("a", "hwa", "l", "t")),
 )
 
-_KEY = re.compile(r"images/(toolchain-gcc-[0-9]+)-([0-9a-f]{16})\.tar\.zst")
+_KEY = re.compile(r"images/(toolchain-gcc-[0-9]+(?:-prepare)?)-([0-9a-f]{16})\.tar\.zst")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,17 @@ def tag_of_key(key: str) -> str | None:
     """The tag of the image that the bucket keeps under this key (`Recipe.key`); None if it is no image's."""
     found = _KEY.fullmatch(key)
     return f"kmodci/{found[1]}:{found[2]}" if found else None
+
+
+def for_preparing(made: Recipe) -> Recipe:
+    """The image of the same compiler in which `prepare-headers` runs.
+
+    One of its own, made when the first kernel needs it: what is added to the other has all of its modules built again.
+    """
+    packages = tuple(sorted((*made.packages, *_FOR_HOST_TOOLS)))
+    # to link statically with
+    excluded = (*made.excluded, *(f"/usr/lib/*-linux-gnu/lib{name}.a" for name in ("crypto", "ssl")))
+    return replace(made, name=f"{made.name}-prepare", packages=packages, excluded=excluded)
 
 
 def nearest(compiler: str, toolchains: Iterable[str]) -> str:

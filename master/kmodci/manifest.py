@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .errors import VerifyError
 from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key
-from .model import Evidence, Kernel, ModuleVersion, Target
+from .model import Evidence, Kernel, ModuleVersion, PackageKind, Target
 from .verify import ModuleFacts
 
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,64}\.ko(\.(xz|zst|gz))?")
@@ -38,7 +38,7 @@ class PublishedFile(Record):
 
 
 class HeaderPackage(Record):
-    """A header package that the build used."""
+    """A header package that the build used, or what stood for one."""
 
     name: str
     version: str
@@ -46,6 +46,7 @@ class HeaderPackage(Record):
     sha256: str
     """empty where nothing but its place names it"""
     url: str = ""
+    kind: PackageKind = PackageKind.PACKAGE
 
     @property
     def identity(self) -> str:
@@ -73,6 +74,8 @@ class Manifest(Record):
     packages: tuple[HeaderPackage, ...]
     headers: str
     """the header bundle's key"""
+    symbols_checked: bool = True
+    """whether all symbols that the modules need are known to be the kernel's: not without its Module.symvers"""
     toolchain: str
     """that it was built with"""
     kernel_toolchain: str = ""
@@ -179,11 +182,17 @@ def manifest_of(built: Built) -> Manifest:
         flavour=kernel.flavour,
         packages=tuple(
             HeaderPackage(
-                name=package.name, version=package.version, arch=package.arch, sha256=package.sha256, url=package.url
+                name=package.name,
+                version=package.version,
+                arch=package.arch,
+                sha256=package.sha256,
+                url=package.url,
+                kind=package.kind,
             )
             for package in kernel.headers
         ),
         headers=headers_key(built.headers_sha256),
+        symbols_checked=kernel.has_symvers,
         toolchain=built.toolchain,
         kernel_toolchain=kernel.toolchain,
         evidence=kernel.evidence,

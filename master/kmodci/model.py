@@ -70,9 +70,22 @@ class BuildId:
         )
 
 
+class PackageKind(StrEnum):
+    """What a file is that a kernel's headers are made of."""
+
+    PACKAGE = "package"
+    """a header package of a distribution"""
+    SOURCE = "source"
+    """a kernel's source, as a tarball"""
+    CONFIG = "config"
+    """the configuration of a kernel that comes as source"""
+    SYMVERS = "symvers"
+    """the Module.symvers of that kernel's own build, which its source cannot be made to give"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package as a signed index lists it, with where it can be fetched."""
+    """A package as a signed index lists it, with where it can be fetched; or what stands for one (see `kind`)."""
 
     name: str
     version: str
@@ -82,6 +95,11 @@ class Package:
     """bytes; 0 where the index does not say"""
     sha256: str
     """hex; empty where the index does not say"""
+    kind: PackageKind = PackageKind.PACKAGE
+
+    def __post_init__(self) -> None:
+        # JSON has its text
+        object.__setattr__(self, "kind", PackageKind(self.kind))
 
     @property
     def identity(self) -> str:
@@ -114,7 +132,8 @@ class Kernel:
     repository: str
     """the repository that listed it first"""
     headers: tuple[Package, ...]
-    """the header package itself first, then what a build needs of its dependencies"""
+    """the header package itself first, then what a build needs of its dependencies; of a kernel that comes without
+    header packages its source, then its configuration, then its Module.symvers, if there is one"""
     evidence: Evidence = Evidence.PACKAGE
     """for the compiler"""
     assumed: str = ""
@@ -130,6 +149,16 @@ class Kernel:
         """`gone from trixie main since 2026-11-24`; empty if it is listed."""
         when = datetime.fromtimestamp(self.gone, UTC)
         return f"gone from {self.repository} since {when:%Y-%m-%d}" if self.gone else ""
+
+    @property
+    def is_source(self) -> bool:
+        """Whether its headers have to be made of its source and configuration."""
+        return self.headers[0].kind is PackageKind.SOURCE
+
+    @property
+    def has_symvers(self) -> bool:
+        """Whether it is known which symbols it exports: header packages have a Module.symvers."""
+        return not self.is_source or any(package.kind is PackageKind.SYMVERS for package in self.headers)
 
     @property
     def headers_digest(self) -> str:

@@ -8,15 +8,18 @@ from .engine import Engine
 from .fallover import FallOver
 from .farm import Farm
 from .fetch import Fetcher
+from .ingredients import Ingredients
 from .paths import Paths
 from .planning import Planner
+from .preparing import Preparing
 from .products import publisher_of
 from .runstore import RunStore
 from .settings import load
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, packages, recipes_of, repositories, suites_of, trusted
+from .where import bucket_of, limits_of, packages, recipes_of, repositories, suites_of, trusted
+from .workerbundle import make_bundle
 
 
 def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
@@ -47,15 +50,21 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         acceptances=Acceptances(paths.accepted),
         fallover=fallover,
     )
+    downloads = Downloads(fetcher, fallover)
     supply = Supply(
         paths=paths,
         store=store,
         bucket=bucket,
-        downloads=Downloads(fetcher, fallover),
+        downloads=downloads,
         engine=engine,
         recipes=recipes,
         suites=lambda made: suites_of(settings, made),
-        trust=trusted(settings),
+        ingredients=Ingredients(
+            downloads=downloads, store=store, tarballs=paths.cache("tarballs"), trust=trusted(settings)
+        ),
+        preparing=Preparing(
+            engine=engine, paths=paths, bundle=lambda: make_bundle(paths.workers), limits=limits_of(settings)
+        ),
         cache_limit=settings.retention.cache,
     )
     runs = RunStore(store)

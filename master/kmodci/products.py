@@ -37,7 +37,7 @@ class Job:
 def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
     """What may be published of a build's files, as it will be stored. Raises VerifyError with every reason why not."""
     kernel = job.entry.kernel
-    symvers, config = kernel_facts(bundle.path, layout_of(kernel))
+    symvers, config = kernel_facts(bundle.path, layout_of(kernel), has_symvers=kernel.has_symvers)
     facts = verify(files, release=kernel.release, arch=kernel.target.arch, symvers=symvers, config=config)
     return tuple(artifact(fact, files[fact.file], config) for fact in facts)
 

@@ -78,6 +78,30 @@ def host_config(limits: Limits) -> dict[str, object]:
     }
 
 
+# the same inputs give the same bytes, so neither time nor place may be one of them
+_SAME = {
+    "SOURCE_DATE_EPOCH": "0",
+    "KBUILD_BUILD_TIMESTAMP": "1970-01-01",
+    "KBUILD_BUILD_USER": "kmodci",
+    "KBUILD_BUILD_HOST": "kmodci",
+}
+
+
+def prepare_environment(
+    *, release: str, arch: str, toolchain: str, jobs: int, limits: Limits, more: Mapping[str, str]
+) -> dict[str, str]:
+    """What `prepare-headers` reads, see its header. more: what only one of its two uses reads."""
+    return {
+        "KMODCI_RELEASE": release,
+        "KMODCI_ARCH": arch,
+        "KMODCI_TOOLCHAIN": toolchain,
+        "KMODCI_MEMORY": str(limits.memory),
+        "KMODCI_JOBS": str(jobs),
+        **_SAME,
+        **more,
+    }
+
+
 def build_environment(
     *,
     release: str,
@@ -100,10 +124,6 @@ def build_environment(
         "KMODCI_MODULE_VERSION": version,
         "KMODCI_MEMORY": str(limits.memory),
         "KMODCI_JOBS": "1",
-        # the same inputs give the same bytes, so time must not be one of them
-        "SOURCE_DATE_EPOCH": "0",
-        "KBUILD_BUILD_TIMESTAMP": "1970-01-01",
-        "KBUILD_BUILD_USER": "kmodci",
-        "KBUILD_BUILD_HOST": "kmodci",
+        **_SAME,
         **recipe,
     }

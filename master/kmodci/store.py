@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import sqlalchemy as sa
+import zstandard
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -19,7 +20,7 @@ from .discovery import merge
 from .doubt import Doubt
 from .errors import StoreError
 from .model import BuildId, Evidence, Kernel, ModuleVersion, Outcome, Package, Status, Target
-from .tables import KERNELS, META, METADATA, MODULES, OUTCOMES, REPOSITORIES
+from .tables import CONTENTS, KERNELS, META, METADATA, MODULES, OUTCOMES, REPOSITORIES
 
 _BUSY_MILLISECONDS = 30_000
 COMPILER_NOTES = "compiler/"
@@ -121,6 +122,30 @@ class Store:
     def put_kernels(self, repository: str, kernels: Iterable[Kernel]) -> None:
         """Adds to, or replaces in, what a repository lists; with `gone`, what it does not list any more."""
         self.replace("write kernels", KERNELS, [_kernel_row(repository, kernel) for kernel in kernels])
+
+    def content(self, sha256: str) -> bytes | None:
+        """What a package holds, if that was kept with the index that lists it."""
+        query = sa.select(CONTENTS).where(CONTENTS.c.sha256 == sha256)
+        found = self.rows("read a content", query)
+        return zstandard.ZstdDecompressor().decompress(found[0]["content"]) if found else None
+
+    def contents(self, kernel: Kernel) -> dict[str, bytes]:
+        """All of a kernel's packages that were kept, by SHA256."""
+        found = {package.sha256: self.content(package.sha256) for package in kernel.headers if package.sha256}
+        return {sha256: content for sha256, content in found.items() if content is not None}
+
+    def put_contents(self, contents: Mapping[str, bytes]) -> None:
+        """By SHA256."""
+        packer = zstandard.ZstdCompressor()
+        rows = [{"sha256": sha256, "content": packer.compress(content)} for sha256, content in contents.items()]
+        self.replace("write contents", CONTENTS, rows)
+
+    def forget_contents(self) -> None:
+        """Of packages that no kernel has any more."""
+        there = {row["sha256"] for row in self.rows("read contents", sa.select(CONTENTS.c.sha256))}
+        if there:
+            used = {package.sha256 for of in self.listed().values() for kernel in of for package in kernel.headers}
+            self.replace("forget contents", CONTENTS, [], away=[{"sha256": each} for each in there - used])
 
     def module_version(self, name: str) -> ModuleVersion | None:
         return self.module_versions().get(name)

@@ -6,8 +6,6 @@ Safe to be called from many threads: the same thing is made once.
 
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,24 +20,26 @@ from .bucket import Bucket
 from .distros import layout_of
 from .downloads import Downloads
 from .engine import Engine
-from .errors import BuildImpossible, EngineError, IndexDamaged, KmodciError
-from .headers import compiler_of, kernel_facts, request
-from .images import Recipe
+from .errors import EngineError, HeadersUnusable, KmodciError
+from .headers import kernel_facts
+from .hosttools import HostTools
+from .images import Recipe, for_preparing, nearest
+from .ingredients import Ingredients
+from .kernelconfig import compiler_of
 from .keys import headers_key
-from .model import Evidence, Kernel, ModuleVersion, Package
+from .matrix import no_toolchain
+from .model import Evidence, Kernel, ModuleVersion, PackageKind
 from .objects import Object
+from .packing import pack_headers
 from .paths import Paths
-from .repos.base import Signed, Trust
-from .repos.packages import check_package
+from .preparing import Preparing
 from .retention import CachedFile, overflow
 from .sources import pack
 from .store import Store
-from .watch import bundle_note
+from .tarzst import extended
+from .watch import bundle_note, programs_note
 
-_BESIDE_LIMIT = 64 * 1024
-SEEN_NOTES = "seen/"
-"""the SHA256 that a package had, by the SHA256 of its URL"""
-CACHES = ("headers", "pieces", "sources")
+CACHES = ("headers", "pieces", "sources", "tarballs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Supply:
     """by toolchain"""
     suites: Callable[[Recipe], list[SuiteSource]]
     """where a recipe's packages come from"""
-    trust: Mapping[str, Trust]
-    """what has to vouch for the packages of a repository, by its name"""
+    ingredients: Ingredients
+    preparing: Preparing
     cache_limit: int
     """bytes, of each cache"""
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
@@ -78,20 +78,25 @@ class Supply:
         """The header bundle of a kernel."""
         digest = kernel.headers_digest
         with self._once(f"headers {digest}"):
-            sha256 = self.store.meta(bundle_note(digest))
-            if sha256:
-                path = self.paths.cache("headers") / f"{sha256}.tar.zst"
-                if path.exists() or self._from_bucket(headers_key(sha256), path, sha256):
-                    os.utime(path)
-                    return self._learned(kernel, Bundle(path, sha256))
-                # or a kernel that is gone would be tried for ever
-                self.store.forget_metas([bundle_note(digest)])
-            return self._learned(kernel, self._make_bundle(kernel))
+            bundle = self._known(bundle_note(digest)) or self._make_bundle(kernel)
+            return self._with_programs(self.store.as_learned(kernel), self._learned(kernel, bundle))
+
+    def _known(self, note: str) -> Bundle | None:
+        if not (sha256 := self.store.meta(note)):
+            return None
+        path = self.paths.cache("headers") / f"{sha256}.tar.zst"
+        if path.exists() or self._from_bucket(headers_key(sha256), path, sha256):
+            os.utime(path)
+            return Bundle(path, sha256)
+        # or a kernel that is gone would be tried for ever
+        self.store.forget_metas([note])
+        return None
 
     def _learned(self, kernel: Kernel, bundle: Bundle) -> Bundle:
         """Notes the compiler that the headers name, where nothing else of the kernel does."""
-        if kernel.evidence is Evidence.SERIES and self.store.as_learned(kernel) == kernel:
-            _, config = kernel_facts(bundle.path, layout_of(kernel))
+        # in what was made of a source is the compiler that it was made with
+        if kernel.evidence is Evidence.SERIES and not kernel.is_source and self.store.as_learned(kernel) == kernel:
+            _, config = kernel_facts(bundle.path, layout_of(kernel), has_symvers=False)
             self.store.note_compiler(kernel, compiler_of(config))
         return bundle
 
@@ -111,72 +116,70 @@ class Supply:
         return bundle, {name: cache / key / name for name, key in wanted.items()}
 
     def _make_bundle(self, kernel: Kernel) -> Bundle:
-        cache = self.paths.cache("headers")
         with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
             folder = Path(name)
-            files = []
-            trust = self._trust(kernel)
-            for number, package in enumerate(kernel.headers):
-                files.append(folder / f"package-{number}")
-                self.downloads.package(package, files[-1])
-                check_package(package, files[-1].read_bytes(), trust, self._beside(package))
-            seen = self._seen(kernel, files) if trust.signed is Signed.NO else {}
+            files, seen = self.ingredients.had(kernel, folder)
+            if kernel.is_source:
+                self.prune("tarballs")
+                files[0] = self._tree(kernel, files, folder / "tree")
+                del files[1]  # the configuration, which is in the tree
+            packages = [package for package in kernel.headers if package.kind is not PackageKind.CONFIG]
             made = folder / "bundle"
-            # a process of its own: seconds of decompression and compression are not for the master's
-            done = subprocess.run(
-                [sys.executable, "-m", "kmodci.headers"],
-                input=request(
-                    list(zip(kernel.headers, files, strict=True)),
-                    made,
-                    layout=layout_of(kernel),
-                    release=kernel.release,
-                    pieces=self.paths.cache("pieces"),
-                ),
-                capture_output=True,
-                text=True,
-                check=False,
+            tools = pack_headers(
+                kernel, list(zip(packages, files, strict=True)), made, pieces=self.paths.cache("pieces")
             )
-            if done.returncode != 0:
-                raise BuildImpossible(f"the header packages of {kernel} cannot be used: {done.stderr.strip()[-500:]}")
-            sha256 = _sha256(made)
-            path = cache / f"{sha256}.tar.zst"
-            made.chmod(0o644)
-            made.replace(path)
+            return self._keep(made, kernel.headers_digest, {**seen, programs_note(kernel): tools.to_json()})
+
+    def _keep(self, made: Path, digest: str, notes: Mapping[str, str]) -> Bundle:
+        """In cache and bucket."""
+        sha256 = _sha256(made)
+        path = self.paths.cache("headers") / f"{sha256}.tar.zst"
+        made.chmod(0o644)
+        made.replace(path)
         self.bucket.put_file(headers_key(sha256), path)
-        # what was downloaded is noted only now: an error page, served once, is not what there was first
-        self.store.put_metas({**seen, bundle_note(kernel.headers_digest): sha256})
+        self.store.put_metas({**notes, bundle_note(digest): sha256})
         self.prune("headers")
         self.prune("pieces")
         return Bundle(path, sha256)
 
-    def _seen(self, kernel: Kernel, files: Sequence[Path]) -> dict[str, str]:
-        """What to note of packages that nothing vouches for: their SHA256s. Raises IndexDamaged for others than before.
+    def _tree(self, kernel: Kernel, files: Sequence[Path], target: Path) -> Path:
+        """The header tree that a kernel's source gives with its configuration."""
+        recipe = self._recipe(kernel)
+        if recipe is None:
+            raise HeadersUnusable(f"no headers for {kernel}: {no_toolchain(kernel)}")
+        self._make_image(recipe)
+        self.preparing.tree(kernel, recipe, source=files[0], config=files[1], target=target)
+        return target
 
-        Who can change what a server has could do so before; but not once there are modules that others use.
-        """
-        notes: dict[str, str] = {}
-        for package, file in zip(kernel.headers, files, strict=True):
-            if not package.sha256:
-                note = f"{SEEN_NOTES}{hashlib.sha256(package.url.encode()).hexdigest()}"
-                known = self.store.meta(note)
-                notes[note] = _sha256(file)
-                if known not in ("", notes[note]):
-                    raise IndexDamaged(
-                        f"{package.url}: SHA256 {notes[note]}, but it was {known} when it was first downloaded",
-                        hint="name the kernel in targets.yml, with the one that you believe (`kernels:`)",
-                    )
-        return notes
+    def _with_programs(self, kernel: Kernel, bundle: Bundle) -> Bundle:
+        """The bundle, or one with programs that run in the kernel's image, where those of its packages do not."""
+        tools = HostTools.from_json(self.store.meta(programs_note(kernel)))
+        recipe = self._recipe(kernel)
+        if recipe is None or tools.run_with(recipe.glibc):
+            return bundle
+        _, config = kernel_facts(bundle.path, layout_of(kernel), has_symvers=False)
+        must, may = tools.to_make_again(recipe.glibc, config)
+        if not must:
+            return bundle
+        if kernel.is_source:
+            return self._make_bundle(kernel)
+        digest = f"{kernel.headers_digest}/{recipe.toolchain}-{recipe.series}"
+        return self._known(bundle_note(digest)) or self._make_again(kernel, recipe, bundle, digest, must, may)
 
-    def _beside(self, package: Package) -> Callable[[str], bytes]:
-        return lambda end: self.downloads.get(f"{package.url}{end}", limit=_BESIDE_LIMIT)
+    def _make_again(
+        self, kernel: Kernel, recipe: Recipe, bundle: Bundle, digest: str, must: Sequence[str], may: Sequence[str]
+    ) -> Bundle:
+        with TemporaryDirectory(prefix="programs-", dir=self.paths.scratch) as name:
+            self._make_image(recipe)
+            scratch = Path(name)
+            made = self.preparing.programs(kernel, recipe, bundle=bundle.path, must=must, may=may, scratch=scratch)
+            extended(bundle.path, scratch / "bundle", made)
+            return self._keep(scratch / "bundle", digest, {})
 
-    def _trust(self, kernel: Kernel) -> Trust:
-        if kernel.repository not in self.trust:
-            raise KmodciError(
-                f"{kernel}: its repository, {kernel.repository}, is not in targets.yml: nothing says whom to believe",
-                hint="write it down there again, `enabled: false` if it is not to be followed any more",
-            )
-        return self.trust[kernel.repository]
+    def _recipe(self, kernel: Kernel) -> Recipe | None:
+        """Of the image in which is prepared what modules for this kernel are built with."""
+        made = self.recipes.get(nearest(kernel.toolchain, self.recipes))
+        return made and for_preparing(made)
 
     def source(self, module: ModuleVersion) -> Path:
         """The module's source as an archive."""
@@ -196,7 +199,7 @@ class Supply:
         False if it has been written again since: somebody needs it.
         """
         with ExitStack() as stack:
-            for digest in sorted(digests):
+            for digest in sorted({digest.partition("/")[0] for digest in digests}):
                 stack.enter_context(self._once(f"headers {digest}"))
             if found not in self.bucket.list(found.key):
                 return False
@@ -218,7 +221,9 @@ class Supply:
 
     def make_image(self, toolchain: str, say: Callable[[str], None]) -> str:
         """Has a toolchain's image on the engine and in the bucket. Returns its tag. say: called with each line."""
-        recipe = self.recipes[toolchain]
+        return self._make_image(self.recipes[toolchain], say)
+
+    def _make_image(self, recipe: Recipe, say: Callable[[str], None] = lambda _: None) -> str:
         with self._once(f"image {recipe.tag}"):
             if recipe.tag in self.engine.tags():
                 say(f"{recipe.tag} is on the engine")
@@ -261,7 +266,9 @@ class Supply:
 
     def surplus(self, kind: str) -> Sequence[CachedFile]:
         """What of a cache is more than its limit. kind: one of CACHES."""
-        files = [(path.name, path.stat()) for path in self.paths.cache(kind).glob("*.zst")]
+        # what is being written ends otherwise
+        whole = (path for path in self.paths.cache(kind).iterdir() if path.suffix in (".zst", ".tar"))
+        files = [(path.name, path.stat()) for path in whole]
         known = (CachedFile(name=name, size=stat.st_size, used=stat.st_mtime) for name, stat in files)
         return overflow(known, self.cache_limit)
 

@@ -33,6 +33,13 @@ KERNELS = sa.Table(
     # when it was first missed; 0 while it is listed
     sa.Column("gone", sa.Float, nullable=False, server_default="0"),
 )
+# What packages hold that were read with an index, compressed: a kernel's configuration has 300 KB.
+CONTENTS = sa.Table(
+    "kmodci_contents",
+    METADATA,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
 MODULES = sa.Table(
     "kmodci_modules",
     METADATA,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from .distros import DISTROS
-from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, ConfigPath, FilePlace, Name, Release, Sha256, Url, Version, check_url, fitting
 from .kernelsat import KernelsAt, of_series
 from .model import Target
 from .repos.base import MACHINES, Signed
@@ -210,8 +210,42 @@ class CrawlerAt(SignedAt):
         return of_series(self.name, targets)
 
 
+class SourceOf(Section):
+    """A kernel that comes without header packages: its source, its configuration."""
+
+    release: Release
+    version: Version = ""
+    """the vendor's number for it, the greater the newer"""
+    tarball: Url
+    sha256: Sha256
+    config: FilePlace
+    config_sha256: Sha256 = ""
+    symvers: FilePlace = ""
+    """the Module.symvers of the kernel's own build"""
+    symvers_sha256: Sha256 = ""
+
+    @model_validator(mode="after")
+    def _has_hashes(self) -> "SourceOf":
+        for name in ("config", "symvers"):
+            if "://" in getattr(self, name) and not getattr(self, f"{name}_sha256"):
+                raise ValueError(f"{name}: {getattr(self, name)} needs {name}_sha256")
+        return self
+
+
+class SourcesAt(Section):
+    """Kernels that come without header packages, one by one."""
+
+    name: Name
+    """`by-hand`"""
+    sources: Annotated[tuple[SourceOf, ...], NOT_EMPTY]
+
+    def named(self, targets: Sequence[Target]) -> dict[str, tuple[Target, ...]]:
+        """As `AptAt.named`, one for all architectures: `flatcar-stable by-hand`."""
+        return {f"{targets[0].distro}-{targets[0].series} {self.name}": tuple(targets)}
+
+
 # what tells one kind of repository from another: the key that only it has
-_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "crawler", "kernels")
+_KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "crawler", "kernels", "sources")
 
 
 def _which_kind(data: object) -> str | None:
@@ -228,7 +262,8 @@ RepositoryAt = Annotated[
     | Annotated[PacmanAt, Tag("(pacman)")]
     | Annotated[KojiAt, Tag("(koji)")]
     | Annotated[CrawlerAt, Tag("(crawler)")]
-    | Annotated[KernelsAt, Tag("(kernels)")],
+    | Annotated[KernelsAt, Tag("(kernels)")]
+    | Annotated[SourcesAt, Tag("(sources)")],
     Discriminator(
         _which_kind,
         custom_error_type=NAMED_BY_KEY,

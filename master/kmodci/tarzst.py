@@ -78,6 +78,17 @@ def write(target: Path, frames: Iterable[bytes]) -> ArchiveFacts:
     return ArchiveFacts(sha256=digest.hexdigest(), size=size)
 
 
+def extended(archive: Path, target: Path, members: Iterable[Member]) -> ArchiveFacts:
+    """An archive with further members, which take the place of those of the same name when it is unpacked.
+
+    Raises IndexDamaged for one that was not written here.
+    """
+    content, mark = archive.read_bytes(), end()
+    if not content.endswith(mark):
+        raise IndexDamaged(f"{archive}: does not end as our archives do", hint="delete it; it is made again")
+    return write(target, [content[: -len(mark)], frame(members)])
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A file that takes target's place when the block ends well, and leaves nothing when it does not."""

@@ -33,7 +33,8 @@ def names(kernel: Kernel, bundle_sha256: str) -> dict[str, str]:
     """The bundle's folders, one per package -> the folder of the cache that each is in."""
     arch = kernel.target.arch
     found: dict[str, str] = {}
-    for number, (package, tree) in enumerate(zip(kernel.headers, layout_of(kernel).trees, strict=True)):
+    # a kernel from source has one folder, whatever that was made of
+    for number, (package, tree) in enumerate(zip(kernel.headers, layout_of(kernel).trees, strict=not kernel.is_source)):
         # a kernel's own folder is of its bundle: it says which compiler
         parts = [_FORMAT, package.identity, tree.folder, arch, bundle_sha256 if number == 0 else ""]
         found[tree.folder] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -36,7 +36,7 @@ class ModuleFacts:
     """modules that must be loaded before"""
     srcversion: str
     undefined: int
-    """symbols that it needs, all found"""
+    """symbols that it needs, all found in what the kernel exports, if that is known"""
     checked: int
     """how many of them by CRC; 0 for a kernel without CONFIG_MODVERSIONS"""
     sha256: str
@@ -50,12 +50,13 @@ def verify(
     *,
     release: str,
     arch: str,
-    symvers: Mapping[str, int],
+    symvers: Mapping[str, int] | None,
     config: Mapping[str, str],
 ) -> tuple[ModuleFacts, ...]:
     """Judges all modules of one build together, for one may use what another exports.
 
-    files: file name -> uncompressed content; symvers, config: the kernel's, from its header bundle.
+    files: file name -> uncompressed content; symvers, config: the kernel's, from its header bundle; symvers is None
+    where nobody has said what the kernel exports: then symbols are not judged.
     Raises VerifyError with every reason found.
     """
     if not files:
@@ -109,8 +110,12 @@ def _shape(file: str, module: KernelModule, release: str, arch: str) -> Iterator
 
 
 def _symbols(
-    module: KernelModule, symvers: Mapping[str, int], config: Mapping[str, str], exported: frozenset[str]
+    module: KernelModule, symvers: Mapping[str, int] | None, config: Mapping[str, str], exported: frozenset[str]
 ) -> Iterator[str]:
+    if symvers is None:
+        if config.get("CONFIG_MODVERSIONS") == "y":
+            yield "the kernel wants the CRCs of its symbols (CONFIG_MODVERSIONS), and nobody has said them"
+        return
     unknown = module.undefined - symvers.keys() - exported
     yield from _some("the kernel does not export", unknown)
     if config.get("CONFIG_MODVERSIONS") != "y":

@@ -132,9 +132,12 @@ class Watch:
 
     def remember(self, found: Found) -> None:
         """After this, the same index is no news."""
+        # first, because a kernel whose configuration is not there cannot be built
+        self.store.put_contents(found.look.contents)
         self.store.put_kernels(found.look.repository, (*found.look.kernels, *found.missed))
         if found.look.base:
             self.store.put_meta(f"{BASE_NOTES}{found.look.repository}", found.look.base)
+        self.store.forget_contents()
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
@@ -206,11 +209,24 @@ BASE_NOTES = "base/"
 BUNDLE_NOTES = "bundle/"
 
 
+def programs_note(kernel: Kernel) -> str:
+    """Where the store notes the programs of the kernel's own folder in that bundle (`HostTools.to_json`)."""
+    return f"programs/{kernel.headers_digest}"
+
+
 def bundle_note(headers_digest: str) -> str:
-    """Where the store notes the SHA256 of the bundle that was made of these header packages."""
+    """Where the store notes the SHA256 of the bundle that was made of these header packages.
+
+    With the image that its programs run in after a `/`, where those of the packages do not.
+    """
     return f"{BUNDLE_NOTES}{headers_digest}"
 
 
 def bundled(store: Store) -> frozenset[str]:
     """The digests of the header packages that a bundle was made of."""
-    return frozenset(note.removeprefix(BUNDLE_NOTES) for note, sha256 in store.metas(BUNDLE_NOTES).items() if sha256)
+    return frozenset(digest_of_note(note) for note, sha256 in store.metas(BUNDLE_NOTES).items() if sha256)
+
+
+def digest_of_note(note: str) -> str:
+    """The other way round."""
+    return note.removeprefix(BUNDLE_NOTES).partition("/")[0]

@@ -30,6 +30,8 @@ from .repos.pacman import PacmanIndex
 from .repos.pacmanarchive import PacmanArchive
 from .repos.remembered import Remembered
 from .repos.rpm import RpmIndex
+from .repos.sources import SourceKernel, SourcesIndex
+from .sandbox import Limits
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
@@ -46,6 +48,7 @@ from .targetsfile import (
     RpmAt,
     RpmFolder,
     SignedAt,
+    SourcesAt,
 )
 
 
@@ -157,6 +160,18 @@ def recipes_of(settings: Settings) -> dict[str, Recipe]:
     }
 
 
+def limits_of(settings: Settings, module: str = "") -> Limits:
+    """What a build of this module may use, or what any may."""
+    limits = settings.limits_of(module)
+    return Limits(
+        memory=limits.memory,
+        disk=limits.disk,
+        processes=limits.processes,
+        seconds=int(limits.time),
+        output=limits.output,
+    )
+
+
 def bucket_of(settings: Settings) -> Bucket:
     """The configured bucket, or the embedded one. Raises StoreError if its credentials cannot be read."""
     if settings.bucket is None:
@@ -262,6 +277,10 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
         case KernelsAt():
             # which says all of it
             return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
+        case SourcesAt():
+            return SourcesIndex(kernels=tuple(SourceKernel(**dict(each)) for each in repository.sources)), (
+                "targets.yml",
+            )
 
 
 def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 Mounted into a container, it runs in any image of the same CPU architecture, even an empty one, and
 leaves the image's own tools alone: its libraries are found by an argument of the loader, which no child
 inherits. Made from the Python that runs this. Besides the worker it holds what else runs in
-containers: `workers/worker.py` and `workers/build-module`, which the checkout keeps beside `master/`.
+containers: what the checkout keeps in `workers/`, beside `master/`.
 """
 
 import compileall
@@ -28,7 +28,15 @@ from packaging.utils import canonicalize_name
 from .errors import EngineError
 
 SCRIPTS = Path(__file__).parents[2] / "workers"
-_SCRIPT_NAMES = ("worker.py", "build-module", "dkms.bash")
+_SCRIPT_NAMES = (
+    "worker.py",
+    "build-module",
+    "dkms.bash",
+    "prepare-headers",
+    "kernel-source.bash",
+    "host-tools.bash",
+    "toolchain.bash",
+)
 
 # Raise it when the same inputs make another bundle.
 _BUNDLE_VERSION = 1

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from kmodci.headers import parse_config, parse_symvers
+from kmodci.headers import parse_symvers
+from kmodci.kernelconfig import parse_config
 from kmodci.manifest import Built
 from kmodci.model import Kernel, ModuleVersion, Package, Target
 from kmodci.publishing import artifact

@@ -13,7 +13,7 @@ from kmodci.engine import Engine
 from kmodci.errors import Gone
 from kmodci.fetch import Fetcher
 from kmodci.headers import make_bundle
-from kmodci.images import recipe
+from kmodci.images import Recipe, for_preparing, recipe
 from kmodci.mirrors import system_keyrings, system_mirrors
 from kmodci.model import Kernel
 from kmodci.repos.apt import AptIndex
@@ -27,9 +27,25 @@ def engine() -> Engine:
 @cache
 def toolchain_image(toolchain: str, series: str) -> str:
     """The image's tag. Made from the mirror, unless the engine has it already: a tag has one content for ever."""
-    wanted = recipe(toolchain, distro="debian", series=series)
+    return made_image(recipe(toolchain, distro="debian", series=series))
+
+
+@cache
+def preparing_recipe(toolchain: str, series: str) -> Recipe:
+    """Of the image in which headers are prepared, which is on the engine then."""
+    wanted = for_preparing(recipe(toolchain, distro="debian", series=series))
+    made_image(wanted)
+    return wanted
+
+
+def made_image(wanted: Recipe) -> str:
     if wanted.tag not in engine().tags():
-        source = SuiteSource(url=system_mirrors()["debian"], suite=series, keyring=system_keyrings("debian")[0])
+        source = SuiteSource(
+            url=system_mirrors()["debian"],
+            suite=wanted.series,
+            keyring=system_keyrings("debian")[0],
+            check_valid_until=False,
+        )
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder) / "root.tar.zst"
             bootstrap(wanted, mirrors=[source], target=archive, log=lambda _: None)

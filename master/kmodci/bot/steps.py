@@ -15,7 +15,7 @@ from buildbot.process.remotetransfer import FileWriter
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
 
-from ..errors import BuildImpossible, EngineError, Gone, KmodciError, VerifyError
+from ..errors import BuildImpossible, EngineError, Gone, HeadersUnusable, KmodciError, VerifyError
 from ..facts import Facts, read_facts
 from ..manifest import entry_of
 from ..model import Status
@@ -96,6 +96,8 @@ class Headers(KernelStep):
             bundle = await self.insist(supply, farm.bucket.ensure, "no headers yet")
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
+        except HeadersUnusable as error:
+            return await self.end(Status.FAILED, error.brief)
         try:
             again = await threads.deferToThread(farm.job_as_learned, job)
         except BuildImpossible as error:
@@ -223,7 +225,8 @@ class Verify(CommandMixin, KernelStep):
                 return await self.end(Status.FAILED, f"not publishable: {error.brief}")
         self.build.artifacts = artifacts
         symbols, crcs = (sum(getattr(a.facts, name) for a in artifacts) for name in ("undefined", "checked"))
-        self.say(f"verified {', '.join(a.name for a in artifacts)}: {symbols} symbols, {crcs} CRCs")
+        checked = f"{symbols} symbols, {crcs} CRCs" if self.job.entry.kernel.has_symvers else "symbols not checked"
+        self.say(f"verified {', '.join(a.name for a in artifacts)}: {checked}")
         return SUCCESS
 
     async def _collect(self, folder: Path) -> Facts:

@@ -52,6 +52,8 @@ def build(build_id: str, output: Path | None, config: Path, fresh: bool, as_json
         raise BuildImpossible(f"the source of {wanted.module} cannot be found: {fault}")
     kernel = view.store.kernels()[f"{wanted.target}/{wanted.release}"]
     job = farm.job_of(entry(wanted, kernel, farm.recipes), module, is_current=False)
+    # what was read with an index that was looked at just now
+    farm.store.put_contents(view.store.contents(kernel))
     result = _build(farm, job)
     folder = output or Path(f"{wanted.module}-{wanted.release}")
     facts = _facts(job, result)
@@ -68,6 +70,7 @@ def build(build_id: str, output: Path | None, config: Path, fresh: bool, as_json
 def _build(farm: Farm, job: Job) -> Result:
     # a name of its own for its containers: a farm that starts or stops meanwhile leaves them alone, we end only them
     engine = replace(farm.engine, farm=f"{farm.engine.farm}-by-hand-{os.getpid()}")
+    farm.supply.preparing = replace(farm.supply.preparing, engine=engine)
     with interruptible(), open_bucket(farm.settings):
         try:
             return build_by_hand(

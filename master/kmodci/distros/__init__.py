@@ -13,6 +13,7 @@ from .photon import Photon
 from .redhat import Redhat
 from .suse import Suse
 from .ubuntu import Ubuntu
+from .vanilla import Vanilla
 
 DISTROS: Mapping[str, Distro] = {
     "almalinux": Redhat(),
@@ -28,6 +29,12 @@ DISTROS: Mapping[str, Distro] = {
     "rocky": Redhat(),
     "sles": Suse(),
     "ubuntu": Ubuntu(),
+    # variants and versions of these differ in their configuration, under the same release
+    "bottlerocket": Vanilla(by_series=True),
+    "minikube": Vanilla(by_series=True),
+    "vanilla": Vanilla(by_series=True),
+    "flatcar": Vanilla(by_series=False),
+    "talos": Vanilla(by_series=False),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from kmodci.model import Package
+from kmodci.model import Package, PackageKind
 
 MACHINES: Mapping[str, str] = MappingProxyType({"amd64": "x86_64", "arm64": "aarch64"})
 """what the kernel (`uname -m`), and most distributions, call the architectures"""
@@ -87,11 +87,20 @@ class Listed:
     """what else it is, as far as that has a version (`kernel-devel-uname-r (= 5.14.0-503.el9.x86_64)`)"""
     source: str = ""
     source_version: str = ""
+    kind: PackageKind = PackageKind.PACKAGE
+    content: bytes | None = None
+    """of what was read with the index, and is not to be downloaded again: a kernel's configuration"""
 
     def package(self) -> Package:
         """What is kept of it with a kernel."""
         return Package(
-            name=self.name, version=self.version, arch=self.arch, url=self.url, size=self.size, sha256=self.sha256
+            name=self.name,
+            version=self.version,
+            arch=self.arch,
+            url=self.url,
+            size=self.size,
+            sha256=self.sha256,
+            kind=self.kind,
         )
 
 
