@@ -11,12 +11,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from .realkernels import RealKernel
+from .kernelsource import KernelSource, put_tool_sources
+from .realkernels import RealKernel, package_file
 
 # links of Debian's from one of its packages to another
 _LINKS = ("scripts", "tools", "certs", "Kbuild")
@@ -36,11 +38,23 @@ def in_memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-def flat_tree(kernel: RealKernel, target: Path, release: str, *, compiler: str = "") -> Path:
+def flat_tree(
+    kernel: RealKernel,
+    target: Path,
+    release: str,
+    *,
+    compiler: str = "",
+    host_tools: str = "",
+    source: KernelSource | None = None,
+) -> Path:
     """The kernel's headers as one self-contained tree at target, whose kernel calls itself by that release.
 
     compiler: what CONFIG_CC_VERSION_TEXT is to say instead of Debian's: `gcc (GCC) 11.5.0 20240719 (Red Hat 11.5.0-5)`.
+    host_tools: the architecture that its programs are for, if not ours: `arm64`, of trixie; then without vmlinux, which
+    only Debian packs. source: of the kernel; its programs' sources are put in, which only Debian leaves out.
     """
+    if host_tools:
+        kernel = foreign(kernel, host_tools)
     with_parts = target.with_name(f"{target.name}.parts")
     own, common, kbuild = extracted(kernel, with_parts)
     shutil.copytree(common, target, symlinks=True, ignore=lambda folder, names: _links(Path(folder), names))
@@ -51,10 +65,21 @@ def flat_tree(kernel: RealKernel, target: Path, release: str, *, compiler: str =
     shutil.copy2(common / "Makefile", target / "Makefile")
     shutil.copytree(kbuild, target, symlinks=True, dirs_exist_ok=True)
     shutil.rmtree(with_parts)
+    if host_tools:
+        (target / "vmlinux").unlink(missing_ok=True)
+    if source:
+        put_tool_sources(source, target)
     rename_kernel(target, release)
     if compiler:
         name_compiler(target, compiler)
     return target
+
+
+def foreign(kernel: RealKernel, arch: str) -> RealKernel:
+    """The kernel, of trixie, with its programs for another architecture: Debian has them for each."""
+    *headers, kbuild = kernel.debs
+    name = kbuild.name.partition("_")[0]
+    return replace(kernel, debs=(*headers, package_file("trixie", name, arch, kernel.version)))
 
 
 def split_trees(kernel: RealKernel, own: Path, sources: Path, release: str, *, compiler: str = "") -> None:

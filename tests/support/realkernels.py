@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from functools import cmp_to_key
 from pathlib import Path
 
-from kmodci.discovery import look
+from kmodci.discovery import Repository, look
 from kmodci.distros import DISTROS
 from kmodci.errors import Gone
 from kmodci.fetch import Fetcher
 from kmodci.model import Kernel, Package
 from kmodci.paths import checkout
+from kmodci.repos.base import Wanted
 from kmodci.schema import Scope
 from kmodci.settings import load
 from kmodci.where import repositories
@@ -29,15 +30,28 @@ class RealKernel:
     debs: tuple[Path, ...]
 
 
-def newest(series: str, *flavours: str) -> dict[str, RealKernel]:
-    """The newest amd64 kernel of each flavour that a stable series has, by flavour."""
-    scope = Scope(kernels=(f"debian-{series}-amd64/*",))
-    repository = repositories(load(checkout() / "config"), scope)[f"{series} main"]
+def newest(series: str, *flavours: str, arch: str = "amd64") -> dict[str, RealKernel]:
+    """The newest kernel of each flavour that a stable series has, by flavour."""
     fetcher = Fetcher()
-    listed = look(repository, fetcher, now=datetime.now(UTC)).kernels
+    listed = look(_repository(series, arch), fetcher, now=datetime.now(UTC)).kernels
     compare = cmp_to_key(DISTROS["debian"].compare)
     ordered = sorted(listed, key=lambda kernel: compare(kernel.version), reverse=True)
     return {flavour: next(_had(ordered, flavour, fetcher)) for flavour in flavours}
+
+
+def package_file(series: str, name: str, arch: str, version: str) -> Path:
+    """Another package of a series, as it was listed with a kernel."""
+    repository, fetcher = _repository(series, arch), Fetcher()
+    wanted = Wanted(names=frozenset({name}), arches=("arm64" if arch == "all" else arch,))
+    listed = repository.index.look(fetcher, repository.mirrors[0], wanted, "", datetime.now(UTC)).listed or ()
+    [found] = {each.package() for each in listed if (each.arch, each.version) == (arch, version)}
+    return _kept(found, fetcher)
+
+
+def _repository(series: str, arch: str) -> Repository:
+    arch = "amd64" if arch == "all" else arch
+    scope = Scope(kernels=(f"debian-{series}-{arch}/*",))
+    return repositories(load(checkout() / "config"), scope)[f"{series} main"]
 
 
 def _had(kernels: Sequence[Kernel], flavour: str, fetcher: Fetcher) -> Iterator[RealKernel]:
