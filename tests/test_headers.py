@@ -1,8 +1,12 @@
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ import zstandard
 from kmodci.distros import Layout, layout_of
 from kmodci.errors import IndexDamaged
 from kmodci.headers import UNUSABLE, BundleFacts, kernel_facts, make_bundle, parse_symvers, request
-from kmodci.model import Kernel, Package, Target
+from kmodci.model import Kernel, Package, PackageKind, Target
 from support.pacmanrepo import headers_package
 
 DATA = Path(__file__).parent / "data" / "headers"
@@ -185,3 +189,132 @@ def test_symvers_and_config_of_a_mirror_gone_mad() -> None:
     with pytest.raises(IndexDamaged):
         parse_symvers("0x12")
     assert parse_symvers("") == {}
+
+
+def source_kernel(*more: PackageKind) -> Kernel:
+    kinds = (PackageKind.SOURCE, PackageKind.CONFIG, *more)
+    parts = [
+        Package(name="linux-6.1.7-y", version="1", arch="amd64", url="http://x", size=0, sha256="", kind=kind)
+        for kind in kinds
+    ]
+    return Kernel(
+        target=Target(distro="vanilla", series="test", arch="amd64"),
+        release="6.1.7-y",
+        version="1",
+        flavour="y",
+        toolchain="gcc-12",
+        repository="by-hand",
+        headers=tuple(parts),
+    )
+
+
+TREE = {
+    ".config": "CONFIG_MODULES=y\n",
+    "Makefile": "",
+    "include/generated/utsrelease.h": '#define UTS_RELEASE "6.1.7-y"\n',
+}
+
+
+def tree(path: Path, files: dict[str, str], *more: tarfile.TarInfo) -> Path:
+    """What a container handed back."""
+    with tarfile.open(path, "w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"linux/{name}")
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+        for info in more:
+            tar.addfile(info)
+    return path
+
+
+def from_tree(path: Path, target: Path, *symvers: Path) -> BundleFacts:
+    kernel = source_kernel(*(PackageKind.SYMVERS for _ in symvers))
+    found = [(kernel.headers[0], path), *((kernel.headers[2], each) for each in symvers)]
+    return make_bundle(found, target, layout=layout_of(kernel), release=kernel.release)
+
+
+def test_what_was_made_of_a_source(tmp_path: Path) -> None:
+    facts = from_tree(tree(tmp_path / "t", TREE), tmp_path / "b")
+    assert facts.tools.programs == ()
+    assert sorted(listing(tmp_path / "b")) == sorted(f"linux-6.1.7-y/{name}" for name in TREE)
+    where = layout_of(source_kernel())
+    assert kernel_facts(tmp_path / "b", where, has_symvers=False) == (None, {"CONFIG_MODULES": "y"})
+    with pytest.raises(IndexDamaged, match=r"has no linux-6\.1\.7-y/Module\.symvers"):
+        kernel_facts(tmp_path / "b", where)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_symvers_of_a_kernel_from_source_is_its_vendors(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """Not what a container says."""
+    (tmp_path / "s").write_bytes(pack(b"0x00000002\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n"))
+    path = tree(tmp_path / "t", {**TREE, "Module.symvers": "0x00000001\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n"})
+    from_tree(path, tmp_path / "b", tmp_path / "s")
+    assert kernel_facts(tmp_path / "b", layout_of(source_kernel()))[0] == {"kfree": 2}
+    assert [name for name in listing(tmp_path / "b") if name.endswith("Module.symvers")] == [
+        "linux-6.1.7-y/Module.symvers"
+    ]
+    (tmp_path / "s").write_bytes(pack(b"<html>"))
+    with pytest.raises(IndexDamaged, match=r"not a Module\.symvers"):
+        from_tree(path, tmp_path / "c", tmp_path / "s")
+
+
+def special(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "why"),
+    [
+        ({}, (), "no kernel's headers in it"),
+        ({**TREE, ".config": None}, (), "no kernel's headers in it"),
+        (
+            {**TREE, "include/generated/utsrelease.h": '#define UTS_RELEASE "6.1.8-y"'},
+            (),
+            "of another kernel than 6.1.7-y",
+        ),
+        (TREE, (special("linux/include/etc", tarfile.SYMTYPE, "/etc"),), "is a link out of the tree"),
+        (TREE, (special("linux/include/up", tarfile.SYMTYPE, "../../../etc"),), "is a link out of the tree"),
+        (TREE, (special("linux/../../etc/passwd", tarfile.REGTYPE),), "could climb out of the tree"),
+        (TREE, (special("/etc/passwd", tarfile.REGTYPE),), "could climb out of the tree"),
+        (TREE, (special("linux/null", tarfile.CHRTYPE),), "is neither file, folder nor link"),
+        (TREE, (special("linux/a\nb", tarfile.REGTYPE),), "has control characters in its name"),
+        (
+            TREE,
+            (special("linux/hard", tarfile.LNKTYPE, "linux/none"),),
+            "is a hard link to 'linux/none', which is not there",
+        ),
+    ],
+)
+def test_a_tree_that_is_not_believed(
+    tmp_path: Path, files: dict[str, str | None], more: tuple[tarfile.TarInfo, ...], why: str
+) -> None:
+    path = tree(tmp_path / "t", {name: text for name, text in files.items() if text is not None}, *more)
+    with pytest.raises(IndexDamaged, match=why):
+        from_tree(path, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_tree_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"make: *** error\n" * 100)
+    with pytest.raises(IndexDamaged, match="what was made of the source: damaged archive"):
+        from_tree(tmp_path / "t", tmp_path / "b")
+
+
+def test_the_programs_of_a_tree_are_told(tmp_path: Path) -> None:
+    fixdep = lzma.decompress((DATA.parent / "hosttools" / "fixdep.arm64.xz").read_bytes())
+    info = special("linux/scripts/basic/fixdep", tarfile.REGTYPE)
+    info.size, info.mode = len(fixdep), 0o755
+    tree(tmp_path / "t", TREE)
+    with tarfile.open(tmp_path / "t", "a") as tar:
+        tar.addfile(info, io.BytesIO(fixdep))
+        info.name, info.mode = "linux/scripts/data", 0o644
+        tar.addfile(info, io.BytesIO(fixdep))
+    [found] = from_tree(tmp_path / "t", tmp_path / "b").tools.programs
+    assert (found.path, found.machine) == ("scripts/basic/fixdep", "EM_AARCH64")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_debians_programs_are_in_a_package_of_their_own(tmp_path: Path, release: str) -> None:
+    assert made(release, tmp_path / "b").tools.to_json() == ""

@@ -8,10 +8,12 @@ from kmodci.errors import NotFound, SettingsError
 from kmodci.images import recipe
 from kmodci.modulefile import DebianSource, GitSource
 from kmodci.repos.apt import AptIndex
+from kmodci.repos.base import Trust
+from kmodci.repos.sources import SourceKernel, SourcesIndex
 from kmodci.schema import Scope
 from kmodci.settings import FILES, load
-from kmodci.targetsfile import AptAt
-from kmodci.where import packages, repositories, suites_of
+from kmodci.targetsfile import AptAt, SourcesAt
+from kmodci.where import packages, repositories, suites_of, trusted
 
 Problems = Callable[..., tuple[str, ...]]
 KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
@@ -454,3 +456,52 @@ def test_a_known_failure_holds_to_the_end_of_its_last_day(tmp_path: Path) -> Non
     first, second = load(tmp_path).known_failures
     assert [first.holds(date(2026, 11, day)) for day in (22, 23, 24)] == [True, True, False]
     assert second.holds(date(2036, 11, 24))
+
+
+SOURCE = f"""{{release: 6.12.59-flatcar, tarball: https://example.org/linux.tar.xz, sha256: {"a" * 64},
+        config: https://example.org/config, config_sha256: {"b" * 64}}}"""
+SOURCES = (
+    RPM_TARGETS
+    + """\
+  - {distro: flatcar, series: stable, arches: [amd64], repositories: [{name: by-hand, sources: [%s]}]}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("6.12.59-flatcar", "6.12.59-$(id)", "release: not a kernel release: '6.12.59-$(id)'"),
+        ("6.12.59-flatcar", "../../x", "release: not a kernel release"),
+        ("a" * 64, "a" * 63, "sha256: not a SHA256"),
+        ("https://example.org/linux", "file:///linux", "tarball: not a URL that can be used here"),
+        (f", config_sha256: {'b' * 64}", "", "config: https://example.org/config needs config_sha256"),
+        (
+            "config_sha256",
+            "symvers: https://example.org/s, config_sha256",
+            "symvers: https://example.org/s needs symvers_sha256",
+        ),
+        ("config: https", "config: ftp", "config: not a URL that can be used here"),
+        ("sources: [", "sources: [], x: [", "sources: should not be empty"),
+        ("name: by-hand", "name: by-hand, suite: sid", "should have exactly one of suite:, rpm:"),
+    ],
+)
+def test_a_mistake_in_a_kernel_from_source(problems: Problems, old: str, new: str, told: str) -> None:
+    text = SOURCES % SOURCE
+    assert old in text
+    assert told in problems(targets=text.replace(old, new), kmodci="")[0]
+
+
+def test_kernels_from_source(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    own = SOURCE.replace("https://example.org/config", "../my/config")
+    (tmp_path / "config/targets.yml").write_text(SOURCES % own)
+    (tmp_path / "config/kmodci.yml").write_text("")
+    (tmp_path / "config/known-failures.yml").write_text("")
+    settings = load(tmp_path / "config")
+    [found] = [each for entry in settings.targets for each in entry.repositories if isinstance(each, SourcesAt)]
+    assert found.named(settings.targets[1].targets).keys() == {"flatcar-stable by-hand"}
+    assert found.sources[0].config == str(tmp_path / "my/config")
+    assert trusted(settings)["flatcar-stable by-hand"] == Trust()
+    repository = repositories(settings, Scope())["flatcar-stable by-hand"]
+    assert repository.index == SourcesIndex(kernels=(SourceKernel(**dict(found.sources[0])),))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kmodci.doubt import Doubt
 from kmodci.errors import StoreError
-from kmodci.model import BuildId, Evidence, ModuleVersion, Outcome, Status
+from kmodci.model import BuildId, Evidence, ModuleVersion, Outcome, PackageKind, Status
 from kmodci.store import RepositoryState, Store
 from support.kernels import by_repository, headers
 
@@ -204,3 +204,35 @@ def test_a_password_is_never_in_a_message() -> None:
         with pytest.raises(StoreError) as caught:
             Store(url).kernels()
         assert "secret" not in str(caught.value)
+
+
+def test_contents_are_kept_as_long_as_a_kernel_has_them(store: Store) -> None:
+    [kernel, *_] = by_repository()["sid main"]
+    config = replace(kernel.headers[0], sha256="c" * 64, kind=PackageKind.CONFIG)
+    kernel = replace(kernel, headers=(replace(kernel.headers[0], kind=PackageKind.SOURCE), config))
+    store.put_contents({"c" * 64: b"CONFIG_X=y\n" * 1000, "d" * 64: b""})
+    store.put_kernels("sid main", [kernel])
+    assert (store.content("c" * 64), store.content("d" * 64), store.content("e" * 64)) == (
+        b"CONFIG_X=y\n" * 1000,
+        b"",
+        None,
+    )
+    store.forget_contents()
+    assert (store.content("c" * 64), store.content("d" * 64)) == (b"CONFIG_X=y\n" * 1000, None)
+    [again] = store.listed()["sid main"]
+    assert store.contents(again) == {"c" * 64: b"CONFIG_X=y\n" * 1000}
+    assert again == kernel
+    store.put_kernels("sid main", [], gone=[str(kernel)])
+    store.forget_contents()
+    assert store.content("c" * 64) is None
+
+
+def test_packages_of_an_earlier_version_are_packages(store: Store) -> None:
+    store.put_kernels("sid main", by_repository()["sid main"])
+    with store.transaction("write") as connection:
+        connection.exec_driver_sql(
+            "UPDATE kmodci_kernels SET headers = replace(headers, ', \"kind\": \"package\"', '')"
+        )
+        [row] = connection.exec_driver_sql("SELECT count(*) FROM kmodci_kernels WHERE headers LIKE '%kind%'").all()
+    assert row == (0,)
+    assert set(store.listed()["sid main"]) == set(by_repository()["sid main"])

@@ -1,5 +1,7 @@
 """Header packages of a real repository on loopback, with a real store and bucket: which may be used, and which not."""
 
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,11 +14,11 @@ from kmodci.bucket import Bucket
 from kmodci.discovery import Repository, look
 from kmodci.downloads import Downloads
 from kmodci.engine import Engine
-from kmodci.errors import Gone, IndexDamaged, KmodciError
+from kmodci.errors import BuildImpossible, Gone, HeadersUnusable, IndexDamaged, KmodciError
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
 from kmodci.ingredients import Ingredients
-from kmodci.model import Kernel
+from kmodci.model import Kernel, Package, PackageKind, Target
 from kmodci.paths import Paths
 from kmodci.preparing import Preparing
 from kmodci.repos.base import Signed, Trust
@@ -214,3 +216,57 @@ class TestPacman:
         package.write_bytes(bytes(package.stat().st_size))
         with pytest.raises(IndexDamaged, match="but the index says"):
             supply.bundle(kernel)
+
+
+SOURCE = Kernel(
+    target=Target(distro="vanilla", series="test", arch="amd64"),
+    release="6.1.7-y",
+    version="1",
+    flavour="y",
+    toolchain="gcc-12",
+    repository=NAME,
+    headers=(
+        Package(name="l", version="1", arch="amd64", url="", size=0, sha256="a" * 64, kind=PackageKind.SOURCE),
+        Package(name="l", version="1", arch="amd64", url="/c", size=9, sha256="b" * 64, kind=PackageKind.CONFIG),
+    ),
+)
+
+
+def from_source(repo: RpmRepo, content: bytes) -> Kernel:
+    """A kernel whose source is this."""
+    (repo.root / "linux.tar.xz").write_bytes(content)
+    source = replace(SOURCE.headers[0], url=f"{repo.url}/linux.tar.xz", sha256=hashlib.sha256(content).hexdigest())
+    return replace(SOURCE, headers=(source, SOURCE.headers[1]))
+
+
+def test_a_source_with_another_hash(supply: Supply, repo: RpmRepo) -> None:
+    kernel = from_source(repo, b"x")
+    (repo.root / "linux.tar.xz").write_bytes(b"y")
+    with pytest.raises(IndexDamaged, match=r"linux\.tar\.xz: SHA256"):
+        supply.bundle(kernel)
+    assert list(supply.paths.cache("tarballs").iterdir()) == []
+
+
+def test_a_source_is_fetched_once_and_no_longer_kept_than_there_is_room(supply: Supply, repo: RpmRepo) -> None:
+    """There is no image for its compiler, so that is all that is done."""
+    kernel = from_source(repo, b"x" * 1000)
+    supply.store.put_contents({"b" * 64: b"CONFIG_X=y"})
+    for _ in range(2):
+        with pytest.raises(HeadersUnusable, match=r"no headers for .*: no toolchain gcc-12 in targets\.yml"):
+            supply.bundle(kernel)
+    assert repo.requests == ["/linux.tar.xz"]
+    [path] = supply.paths.cache("tarballs").iterdir()
+    assert path.read_bytes() == b"x" * 1000
+    os.utime(path, (0, 0))
+    for number in range(8):
+        (path.parent / f"{number}.tar").write_bytes(b"")
+    supply.prune("tarballs")
+    assert path.exists()
+    supply.cache_limit = 999
+    supply.prune("tarballs")
+    assert not path.exists()
+
+
+def test_a_configuration_that_is_not_in_the_database(supply: Supply, repo: RpmRepo) -> None:
+    with pytest.raises(BuildImpossible, match="the configuration that was read at /c is not in the database any more"):
+        supply.bundle(from_source(repo, b"x"))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from kmodci.errors import IndexDamaged
-from kmodci.tarzst import Kind, Member, frame, read, replacing, write
+from kmodci.tarzst import Kind, Member, extended, frame, read, replacing, write
 
 LONG = "a" * 60 + "/" + "b" * 80
 MEMBERS = [
@@ -72,3 +72,23 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_bytes() == b"old"
+
+
+def test_further_members_take_the_place_of_others(tmp_path: Path) -> None:
+    write(tmp_path / "x", [frame(MEMBERS)])
+    facts = extended(
+        tmp_path / "x", tmp_path / "y", [Member(name="folder/run.sh", data=b"#!/bin/bash\n", executable=True)]
+    )
+    assert facts.size == (tmp_path / "y").stat().st_size
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", tmp_path / "y", "-C", tmp_path / "out"], check=True)
+    assert (tmp_path / "out/folder/run.sh").read_bytes() == b"#!/bin/bash\n"
+    assert (tmp_path / "out/empty").exists()
+    assert extended(tmp_path / "x", tmp_path / "z", []) == extended(tmp_path / "x", tmp_path / "z", [])
+
+
+def test_what_is_no_archive_of_ours_is_not_extended(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(frame(MEMBERS))
+    with pytest.raises(IndexDamaged, match="does not end as our archives do"):
+        extended(tmp_path / "x", tmp_path / "y", [])
+    assert not (tmp_path / "y").exists()

@@ -139,3 +139,20 @@ def test_xz_is_what_the_kernel_can_unpack(tmp_path: Path) -> None:
     told = subprocess.run(["xz", "--list", "-vv", tmp_path / "x.xz"], capture_output=True, text=True, check=True).stdout
     assert "CRC32" in told
     assert "--lzma2=dict=1MiB" in told
+
+
+def test_symbols_are_not_judged_where_nobody_said_what_the_kernel_exports() -> None:
+    release = "7.2.13+deb14-amd64"
+    alone = {"hello-world.ko": files(release)["hello-world.ko"]}
+    (facts,) = judge(alone, release, symvers=None)
+    assert facts.undefined > 0
+    assert facts.checked == 0
+    (problem,) = problems(alone, release, symvers={})
+    assert problem.startswith("hello-world.ko: the kernel does not export ")
+
+
+def test_a_kernel_that_wants_crcs_which_nobody_said() -> None:
+    release = "6.12.117+deb13-amd64"
+    found = problems(files(release), release, symvers=None)
+    assert len(found) == 2
+    assert all("wants the CRCs of its symbols" in problem for problem in found)

@@ -27,6 +27,8 @@ prepare_tools() {
 # Into $own; fails where it cannot be made.
 make_program() { # path below the tree
     [[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$ ]] || finish 5 "not a program's name: $1"
+    # what was said of others is no reason
+    : >"$LOG"
     # it may be a link, to a program that stands for several
     rm -f "${own:?}/$1"
     case $1 in

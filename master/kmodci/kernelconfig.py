@@ -24,8 +24,8 @@ def plain_config(content: bytes, what: str) -> bytes:
     try:
         plain = _decompressed(content, what)
         if not _is_config(plain):
-            plain = _decompressed(b64decode(content, validate=False), what)
-    except (*DAMAGE, binascii.Error) as damage:
+            plain = _decompressed(_of_base64(content), what)
+    except DAMAGE as damage:
         raise IndexDamaged(f"{what}: damaged configuration: {damage}") from damage
     if not _is_config(plain):
         raise IndexDamaged(f"{what}: not a kernel's configuration: it begins with {content[:20]!r}")
@@ -62,6 +62,14 @@ def version_of(text: str) -> str:
     """The version of the source that it was made with (`6.12.59`), by its first lines; empty where they do not say."""
     found = _TITLE.search(text[:1000])
     return found[1] if found else ""
+
+
+def _of_base64(content: bytes) -> bytes:
+    """Nothing, if it is none."""
+    try:
+        return b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _decompressed(content: bytes, what: str) -> bytes:

@@ -40,6 +40,8 @@ from .tarzst import extended
 from .watch import bundle_note, programs_note
 
 CACHES = ("headers", "pieces", "sources", "tarballs")
+# files of a cache that builds may be about to use; a source is used once, and lies among the inputs meanwhile
+_SPARE = {"tarballs": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +272,7 @@ class Supply:
         whole = (path for path in self.paths.cache(kind).iterdir() if path.suffix in (".zst", ".tar"))
         files = [(path.name, path.stat()) for path in whole]
         known = (CachedFile(name=name, size=stat.st_size, used=stat.st_mtime) for name, stat in files)
-        return overflow(known, self.cache_limit)
+        return overflow(known, self.cache_limit, spare=_SPARE.get(kind, 64))
 
     def prune(self, kind: str) -> None:
         """Brings a cache back to its limit."""

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., tuple[int, str, str]]
 DAY = 86_400
 VERSIONS = ("1.0", "2.0", "3.0")
-USED, UNUSED = "3" * 64, "5" * 64
+USED, UNUSED, OTHER = "3" * 64, "5" * 64, "7" * 64
 
 
 def module(version: str) -> ModuleVersion:
@@ -56,7 +56,9 @@ def settings(config: Path) -> Settings:
     store.create()
     store.put_kernels("trixie main", [built().kernel])
     store.put_module_version(module("3.0"))
-    store.put_metas({bundle_note(built().kernel.headers_digest): USED, bundle_note("gone"): UNUSED})
+    digest = built().kernel.headers_digest
+    notes = {digest: USED, f"{digest}/gcc-14-trixie": OTHER, "gone": UNUSED, "gone/gcc-14-trixie": UNUSED}
+    store.put_metas({bundle_note(name): sha256 for name, sha256 in notes.items()})
     now = time.time()
     with open_bucket(settings) as bucket:
         publisher = Publisher(bucket)
@@ -109,7 +111,8 @@ def test_versions_leave_the_index_and_later_the_bucket(run: Run, settings: Setti
     assert before - listed(settings) == {found["key"] for each in first for found in each["objects"]}
     store = Store(settings.database_url)
     assert store.outcomes() == {}
-    assert store.metas("bundle/") == {bundle_note(built().kernel.headers_digest): USED}
+    digest = built().kernel.headers_digest
+    assert store.metas("bundle/") == {bundle_note(digest): USED, bundle_note(f"{digest}/gcc-14-trixie"): OTHER}
     assert waste(run, "--remove") == []
     with open_bucket(settings) as bucket:
         retired = json.loads(bucket.get(RETIRED) or b"")

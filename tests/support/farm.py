@@ -168,10 +168,10 @@ class LiveFarm:
 
     # the processes
 
-    def kmodci(self, *arguments: str) -> Command:
-        """Starts a command on this farm's configuration."""
+    def kmodci(self, *arguments: str, config: Path | None = None) -> Command:
+        """Starts a command on this farm's configuration, or another."""
         self._runs += 1
-        command = Command([*arguments, "--config", str(self.config)], self.folder / f"out-{self._runs}")
+        command = Command([*arguments, "--config", str(config or self.config)], self.folder / f"out-{self._runs}")
         self._commands.append(command)
         return command
 

@@ -4,10 +4,12 @@ What differs between distributions is where their packages put the tree, how it 
 kernel; what is in it is the kernel's own. So a Debian kernel's three packages, merged, stand for any of them.
 """
 
+import io
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -105,6 +107,14 @@ def extracted(kernel: RealKernel, folder: Path) -> tuple[Path, Path, Path]:
     [common] = folder.glob("usr/src/linux-headers-*-common*")
     [kbuild] = folder.glob("usr/lib/linux-kbuild-*")
     return folder / f"usr/src/linux-headers-{kernel.release}", common, kbuild
+
+
+def own_files(kernel: RealKernel, *names: str) -> list[bytes]:
+    """Files of the kernel's own headers: .config, Module.symvers."""
+    tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", str(kernel.debs[0])], check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        files = (archive.extractfile(f"./usr/src/linux-headers-{kernel.release}/{name}") for name in names)
+        return [file.read() for file in files if file]
 
 
 def rename_kernel(own: Path, release: str) -> None:

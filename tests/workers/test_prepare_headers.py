@@ -5,6 +5,7 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from kmodci.paths import Paths
 from kmodci.preparing import Preparing
 from kmodci.sandbox import LABEL, Limits
 from support.containers import engine, preparing_recipe
-from support.headertrees import flat_tree, in_memory
+from support.farm import until
+from support.headertrees import flat_tree, in_memory, own_files
 from support.kernelsource import KernelSource, kernel_source
 from support.realkernels import RealKernel, newest
 
@@ -104,14 +106,8 @@ def small(tmp_path: Path, **more: str) -> Path:
 
 def own_config(real: RealKernel, path: Path) -> Path:
     """The configuration of a kernel of Debian, but that modules need no CRCs."""
-    config = subprocess.run(
-        f"dpkg-deb --fsys-tarfile {real.debs[0]} | tar -xO ./usr/src/linux-headers-{real.release}/.config",
-        shell=True,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    path.write_text(re.sub(r"(?m)^CONFIG_(ASM_)?MODVERSIONS=y\n", "", config))
+    [config] = own_files(real, ".config")
+    path.write_bytes(re.sub(rb"(?m)^CONFIG_(ASM_)?MODVERSIONS=y\n", b"", config))
     return path
 
 
@@ -383,3 +379,20 @@ def test_a_program_without_a_source_is_named(
     told = "tools/objtool/objtool cannot run here and cannot be made again: the headers have no tools/objtool/check.c"
     with pytest.raises(HeadersUnusable, match=re.escape(told)):
         preparing.programs(rpm_kernel(), recipe, bundle=archive, must=needed, may=[], scratch=tmp_path)
+
+
+def test_a_container_that_somebody_waits_for_is_not_swept(preparing: Preparing, recipe: Recipe, tmp_path: Path) -> None:
+    """The farm sweeps every minute what no worker owns."""
+    path = tarball(tmp_path / "source", {**SMALL, "Makefile": SMALL["Makefile"].replace("true", "sleep 3")})
+    client = preparing.engine.client()
+
+    def running() -> bool:
+        return bool(client.containers(filters={"label": f"{LABEL}={preparing.engine.farm}"}))
+
+    with ThreadPoolExecutor() as pool:
+        arguments = {"source": path, "config": tmp_path / "config", "target": tmp_path / "tree"}
+        made = pool.submit(preparing.tree, kernel("6.1.7-y"), recipe, **arguments)
+        until(lambda: running() or made.done())
+        assert preparing.engine.sweep() == 0
+        made.result()
+    client.close()
