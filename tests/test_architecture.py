@@ -17,13 +17,13 @@ RANKS = {
     "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "causes contents coverage discovery doubt elf explanation facts fallover fields headers hosttools"
-    " images kernellist kernelsat keys lastwords manifest matrix modulefile objects overdue publishing retention"
-    " runrecords runs runview sandbox schema search selectors settings targetsfile verify",
-    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git ingredients mirrors"
-    " packing paths pools runstore sources store tables trees workerbundle",
-    "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply survey"
-    " watch where",
+    "decisions": "causes contents coverage discovery doubt elf explanation facts fallover fields headers"
+    " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects overdue publishing"
+    " retention runrecords runs runview sandbox schema search selectors settings targetsfile verify",
+    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git ingredients"
+    " mirrors packing paths pools runstore sources store tables trees workerbundle",
+    "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
+    " survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

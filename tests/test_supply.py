@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +49,7 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
     paths.state.mkdir()
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
-    engine, downloads = Engine("unix:///nowhere", farm="test"), Downloads(Fetcher(retries=0), FallOver())
+    downloads, engine = Downloads(Fetcher(retries=0), FallOver()), Engine("unix:///nowhere", farm="test")
     return Supply(
         paths=paths,
         store=store,
@@ -67,10 +67,6 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
         preparing=Preparing(engine=engine, paths=paths, bundle=lambda: tmp_path, limits=LIMITS),
         cache_limit=1 << 30,
     )
-
-
-def believe(supply: Supply, trust: Mapping[str, Trust]) -> None:
-    supply.ingredients = replace(supply.ingredients, trust=trust)
 
 
 def listed(repo: RpmRepo, rpm: Path) -> Kernel:
@@ -125,15 +121,15 @@ class TestWithoutChecksums:
     @pytest.fixture
     def kernel(self, supply: Supply, repo: RpmRepo, tmp_path: Path) -> Kernel:
         kernel = listed(repo, make_kernel_rpm(tmp_path, "5.14.0", "503.el9"))
-        believe(supply, {NAME: Trust(signed=Signed.NO)})
+        supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=Signed.NO)})
         return replace(kernel, headers=(replace(kernel.headers[0], sha256="", size=0),))
 
     def test_they_are_used_only_where_that_is_configured(self, supply: Supply, kernel: Kernel) -> None:
         for signed in (Signed.INDEX, Signed.PACKAGES):
-            believe(supply, {NAME: Trust(signed=signed)})
+            supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=signed)})
             with pytest.raises(KmodciError):
                 supply.bundle(kernel)
-        believe(supply, {NAME: Trust(signed=Signed.NO)})
+        supply.ingredients = replace(supply.ingredients, trust={NAME: Trust(signed=Signed.NO)})
         assert supply.bundle(kernel).path.exists()
 
     def test_what_was_there_first_is_what_has_to_be_there(
@@ -172,7 +168,9 @@ class TestPacman:
 
     @pytest.fixture
     def arch(self, tmp_path: Path, supply: Supply) -> Iterator[PacmanRepo]:
-        believe(supply, {self.NAME: Trust(signed=Signed.PACKAGES, keyrings=(archive_key().keyring,))})
+        supply.ingredients = replace(
+            supply.ingredients, trust={self.NAME: Trust(signed=Signed.PACKAGES, keyrings=(archive_key().keyring,))}
+        )
         with PacmanRepo(tmp_path / "arch", key=archive_key()) as made:
             made.add(headers_package(tmp_path, "linux-headers", "6.12.7.arch1-1", "6.12.7-arch1-1"))
             yield made

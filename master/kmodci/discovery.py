@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Protocol
 
 from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
@@ -233,14 +234,15 @@ def _look(
     place = _place(repository)
     found = [distro.kernels(listed, place), *(kernels_of(group, distro, place) for group in snapshot.groups)]
     kernels = (kernel for each in found for kernel in each.kernels if matches(kernel.release, repository.releases))
+    # a list may have a kernel twice, at two versions
+    merged = merge([kernels])
     return Look(
         repository=repository.name,
         release_digest=digest,
         changed=True,
-        # a list may have a kernel twice, at two versions
-        kernels=merge([kernels]),
+        kernels=merged,
         packages=tuple(_newest(listed, distro, packages)),
-        contents=_contents(listed, kernels),
+        contents=_contents(chain(listed, *(group.packages for group in snapshot.groups)), merged),
         problems=_bounded([*snapshot.problems, *(problem for each in found for problem in each.problems)]),
         dated=snapshot.dated,
         base=snapshot.base,

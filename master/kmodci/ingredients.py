@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ SEEN_NOTES = "seen/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingredients:
-    """Everything raises KmodciError: Gone when a mirror no longer has a package, FetchError when it does not answer."""
+    """Everything raises KmodciError: Gone when no mirror has a package any more, FetchError when none answers."""
 
     downloads: Downloads
     store: Store
@@ -32,38 +32,22 @@ class Ingredients:
     """what has to vouch for the packages of a repository, by its name"""
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
-    def files(self, kernel: Kernel, folder: Path) -> tuple[list[Path], dict[str, str]]:
-        """Where each of a kernel's packages lies now; in that folder, as a rule.
+    def had(self, kernel: Kernel, folder: Path) -> tuple[list[Path], dict[str, str]]:
+        """Where each of a kernel's packages lies now, in that folder, as a rule; and what to note of them once they
+        turned out to be good: an error page, served once, is not what there was first."""
+        trust = self._trust(kernel)
+        files = [self._file(package, folder / f"package-{at}", trust) for at, package in enumerate(kernel.headers)]
+        named = zip(kernel.headers, files, strict=True)
+        unnamed = [(package, file) for package, file in named if not package.sha256 and trust.signed is Signed.NO]
+        return files, dict(self._seen(package, file) for package, file in unnamed)
 
-        And what is to be noted in the store of those that nothing vouches for, once they have been of use.
-        """
+    def _trust(self, kernel: Kernel) -> Trust:
         if kernel.repository not in self.trust:
             raise KmodciError(
                 f"{kernel}: its repository, {kernel.repository}, is not in targets.yml: nothing says whom to believe",
                 hint="write it down there again, `enabled: false` if it is not to be followed any more",
             )
-        trust = self.trust[kernel.repository]
-        files = [self._file(package, folder / f"package-{at}", trust) for at, package in enumerate(kernel.headers)]
-        return files, self._seen(kernel, files) if trust.signed is Signed.NO else {}
-
-    def _seen(self, kernel: Kernel, files: Sequence[Path]) -> dict[str, str]:
-        """SHA256s of packages that nothing vouches for. Raises IndexDamaged for others than before.
-
-        Who can change what a server has could do so before; but not once there are modules that others use.
-        """
-        notes: dict[str, str] = {}
-        for package, file in zip(kernel.headers, files, strict=True):
-            if not package.sha256:
-                note = f"{SEEN_NOTES}{hashlib.sha256(package.url.encode()).hexdigest()}"
-                known = self.store.meta(note)
-                with file.open("rb") as content:
-                    notes[note] = hashlib.file_digest(content, "sha256").hexdigest()
-                if known not in ("", notes[note]):
-                    raise IndexDamaged(
-                        f"{package.url}: SHA256 {notes[note]}, but it was {known} when it was first downloaded",
-                        hint="name the kernel in targets.yml, with the one that you believe (`kernels:`)",
-                    )
-        return notes
+        return self.trust[kernel.repository]
 
     def _file(self, package: Package, path: Path, trust: Trust) -> Path:
         if package.kind is PackageKind.SOURCE:
@@ -89,3 +73,17 @@ class Ingredients:
                 path.chmod(0o644)
             os.utime(path)
         return path
+
+    def _seen(self, package: Package, file: Path) -> tuple[str, str]:
+        """What to note of a package that nothing vouches for: its SHA256. Raises IndexDamaged for another than before.
+
+        Who can change what a server has could do so before; but not once there are modules that others use.
+        """
+        note = f"{SEEN_NOTES}{hashlib.sha256(package.url.encode()).hexdigest()}"
+        sha256, known = hashlib.sha256(file.read_bytes()).hexdigest(), self.store.meta(note)
+        if known not in ("", sha256):
+            raise IndexDamaged(
+                f"{package.url}: SHA256 {sha256}, but it was {known} when it was first downloaded",
+                hint="name the kernel in targets.yml, with the one that you believe (`kernels:`)",
+            )
+        return note, sha256

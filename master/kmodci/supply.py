@@ -84,14 +84,14 @@ class Supply:
             return self._with_programs(self.store.as_learned(kernel), self._learned(kernel, bundle))
 
     def _known(self, note: str) -> Bundle | None:
-        sha256 = self.store.meta(note)
+        if not (sha256 := self.store.meta(note)):
+            return None
         path = self.paths.cache("headers") / f"{sha256}.tar.zst"
-        if sha256 and (path.exists() or self._from_bucket(headers_key(sha256), path, sha256)):
+        if path.exists() or self._from_bucket(headers_key(sha256), path, sha256):
             os.utime(path)
             return Bundle(path, sha256)
-        if sha256:
-            # or a kernel that is gone would be tried for ever
-            self.store.forget_metas([note])
+        # or a kernel that is gone would be tried for ever
+        self.store.forget_metas([note])
         return None
 
     def _learned(self, kernel: Kernel, bundle: Bundle) -> Bundle:
@@ -120,7 +120,7 @@ class Supply:
     def _make_bundle(self, kernel: Kernel) -> Bundle:
         with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
             folder = Path(name)
-            files, seen = self.ingredients.files(kernel, folder)
+            files, seen = self.ingredients.had(kernel, folder)
             if kernel.is_source:
                 self.prune("tarballs")
                 files[0] = self._tree(kernel, files, folder / "tree")
@@ -139,7 +139,6 @@ class Supply:
         made.chmod(0o644)
         made.replace(path)
         self.bucket.put_file(headers_key(sha256), path)
-        # what was downloaded is noted only now: an error page, served once, is not what there was first
         self.store.put_metas({**notes, bundle_note(digest): sha256})
         self.prune("headers")
         self.prune("pieces")

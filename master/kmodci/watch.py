@@ -224,7 +224,7 @@ def bundle_note(headers_digest: str) -> str:
 
 def bundled(store: Store) -> frozenset[str]:
     """The digests of the header packages that a bundle was made of."""
-    return frozenset(note.removeprefix(BUNDLE_NOTES) for note, sha256 in store.metas(BUNDLE_NOTES).items() if sha256)
+    return frozenset(digest_of_note(note) for note, sha256 in store.metas(BUNDLE_NOTES).items() if sha256)
 
 
 def digest_of_note(note: str) -> str:

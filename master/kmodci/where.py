@@ -278,7 +278,6 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
             # which says all of it
             return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
         case SourcesAt():
-            # all that there is to read is said in it
             return SourcesIndex(kernels=tuple(SourceKernel(**dict(each)) for each in repository.sources)), (
                 "targets.yml",
             )

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from kmodci.errors import FetchError, Gone, IndexDamaged, KmodciError
+from kmodci.errors import Gone, IndexDamaged
 from kmodci.kernelconfig import arch_of, parse_config, plain_config
 from kmodci.model import PackageKind
-from kmodci.release import check_release, check_version
+from kmodci.release import BadName, check_release, check_version
 
 from .base import Fetches, Listed, Snapshot, Wanted
 
@@ -48,7 +48,7 @@ class SourcesIndex:
     kernels: tuple[SourceKernel, ...]
 
     def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
-        """See `base.Index`; one kernel whose configuration cannot be had is a problem, and looked at again."""
+        """See `base.Index`; a kernel whose configuration is not what it should be, or gone, is a problem."""
         digest = self._digest()
         if digest == known_digest:
             return Snapshot(digest=digest, dated=now, listed=None)
@@ -57,10 +57,8 @@ class SourcesIndex:
         for kernel in self.kernels:
             try:
                 listed += tuple(source_packages(kernel, _read(fetcher, kernel.config, kernel.config_sha256)))
-            except KmodciError as fault:
+            except (IndexDamaged, BadName, Gone) as fault:
                 problems.append(f"{kernel.release}: {fault.brief}")
-                if isinstance(fault, FetchError) and not isinstance(fault, Gone):
-                    digest = ""
         return Snapshot(digest=digest, dated=now, listed=tuple(listed), problems=tuple(problems))
 
     def _digest(self) -> str:
