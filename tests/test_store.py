@@ -222,7 +222,10 @@ def test_contents_are_kept_as_long_as_a_kernel_has_them(store: Store) -> None:
     [again] = store.listed()["sid main"]
     assert store.contents(again) == {"c" * 64: b"CONFIG_X=y\n" * 1000}
     assert again == kernel
-    store.put_kernels("sid main", [], gone=[str(kernel)])
+    store.put_kernels("sid main", [replace(kernel, gone=1.0)])
+    store.forget_contents()
+    assert store.content("c" * 64) is not None, "a kernel that is gone may still be built"
+    store.put_kernels("sid main", [replace(kernel, headers=kernel.headers[:1])])
     store.forget_contents()
     assert store.content("c" * 64) is None
 
