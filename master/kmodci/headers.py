@@ -78,7 +78,7 @@ def make_bundle(
     folder = f"{layout.own}/"
     names = {member.name.removeprefix(folder): member for member in own if member.name.startswith(folder)}
     programs = (program(name, member.data) for name, member in names.items() if member.executable)
-    tools = HostTools(programs=tuple(filter(None, programs)), has_vmlinux="vmlinux" in names)
+    tools = HostTools(programs=tuple(filter(None, programs)))
     return BundleFacts(sha256=facts.sha256, size=facts.size, tools=tools)
 
 

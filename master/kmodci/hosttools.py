@@ -47,8 +47,6 @@ class HostTools:
     """The programs of a kernel's own folder."""
 
     programs: tuple[Program, ...] = ()
-    has_vmlinux: bool = False
-    """whether there is the kernel's BTF as well, from which modules get theirs"""
 
     def run_with(self, glibc: Version | None) -> bool:
         """Whether all do; see `Program.runs_with`."""
@@ -60,7 +58,7 @@ class HostTools:
         What is left are programs for building a kernel.
         """
         lame = [each.path for each in self.programs if not each.runs_with(glibc)]
-        needed = _needed(config, self.has_vmlinux)
+        needed = _needed(config)
         return [path for path in lame if path in needed], [path for path in lame if path in _SOMETIMES]
 
     def to_json(self) -> str:
@@ -74,7 +72,7 @@ class HostTools:
             return cls()
         data = json.loads(text)
         programs = (Program(**{**each, "glibc": tuple(each["glibc"])}) for each in data["programs"])
-        return cls(programs=tuple(programs), has_vmlinux=data["has_vmlinux"])
+        return cls(programs=tuple(programs))
 
 
 def program(path: str, content: bytes) -> Program | None:
@@ -94,8 +92,8 @@ def program(path: str, content: bytes) -> Program | None:
 _SOMETIMES = frozenset({"scripts/sign-file", "scripts/kallsyms"})
 
 
-def _needed(config: Mapping[str, str], has_vmlinux: bool) -> set[str]:
-    """By scripts/Makefile.build, Makefile.lib and Makefile.modfinal, of 4.18 to 7.2."""
+def _needed(config: Mapping[str, str]) -> set[str]:
+    """By scripts/Makefile.build, Makefile.lib and Makefile.modfinal, of 5.10 to 7.2, where there is no vmlinux."""
     on = {name for name, value in config.items() if value == "y"}
     found = {"scripts/basic/fixdep", "scripts/mod/modpost"}
     if on & {"CONFIG_OBJTOOL", "CONFIG_STACK_VALIDATION", "CONFIG_UNWINDER_ORC"}:
@@ -105,8 +103,6 @@ def _needed(config: Mapping[str, str], has_vmlinux: bool) -> set[str]:
         found.add("scripts/gendwarfksyms/gendwarfksyms" if dwarf else "scripts/genksyms/genksyms")
     if "CONFIG_FTRACE_MCOUNT_USE_RECORDMCOUNT" in on:
         found.add("scripts/recordmcount")
-    if has_vmlinux and "CONFIG_DEBUG_INFO_BTF_MODULES" in on:
-        found.add("tools/bpf/resolve_btfids/resolve_btfids")
     return found
 
 

@@ -43,8 +43,10 @@ def kernel_list(kernels: Iterable[Kernel], arch: str, bases: Mapping[str, str] =
 
 
 def _urls(kernel: Kernel, bases: Mapping[str, str]) -> list[str]:
-    """Where its header packages are; empty where no mirror is known that has them."""
+    """Where its header packages are; empty where no mirror is known that has them, and where there are none."""
     found: list[str] = []
+    if kernel.is_source:
+        return found
     for package in kernel.headers:
         file = MirroredFile.parse(package.url)
         if file and kernel.repository not in bases:

@@ -14,7 +14,10 @@ from .model import Kernel, Package
 
 
 def pack_headers(kernel: Kernel, packages: Sequence[tuple[Package, Path]], target: Path, *, pieces: Path) -> HostTools:
-    """See `headers.make_bundle`. Raises HeadersUnusable, and BuildImpossible where it is not the packages' fault."""
+    """See `headers.make_bundle`. Raises HeadersUnusable, and BuildImpossible where it is not the packages' fault.
+
+    Nor is it theirs where nothing says that they are the ones that are meant: an error page looks like any other file.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "kmodci.headers"],
         input=request(packages, target, layout=layout_of(kernel), release=kernel.release, pieces=pieces),
@@ -23,6 +26,7 @@ def pack_headers(kernel: Kernel, packages: Sequence[tuple[Package, Path]], targe
         check=False,
     )
     if done.returncode != 0:
-        error = HeadersUnusable if done.returncode == UNUSABLE else BuildImpossible
+        is_theirs = done.returncode == UNUSABLE and all(package.sha256 for package, _ in packages)
+        error = HeadersUnusable if is_theirs else BuildImpossible
         raise error(f"the header packages of {kernel} cannot be used: {done.stderr.strip()[-500:]}")
     return HostTools.from_json(json.loads(done.stdout)["tools"])

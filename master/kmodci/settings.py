@@ -12,7 +12,7 @@ from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
-from .targetsfile import AptAt, CrawlerAt, Following, PacmanAt, RpmAt, TargetsFile
+from .targetsfile import KERNEL_ORG, AptAt, CrawlerAt, Following, PacmanAt, RpmAt, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
@@ -109,6 +109,7 @@ def _in_targets(targets: TargetsFile) -> Found:
                     yield where, f"{name} is here twice"
                 names.add(name)
             if isinstance(repository, CrawlerAt):
+                used.add(KERNEL_ORG)
                 yield from _in_list(where, repository, entry)
             elif isinstance(repository, KernelsAt):
                 yield from _in_kernels(where, repository, entry)

@@ -244,6 +244,9 @@ class SourcesAt(Section):
         return {f"{targets[0].distro}-{targets[0].series} {self.name}": tuple(targets)}
 
 
+KERNEL_ORG = "kernel.org"
+"""the mirror for the sources of kernels that a list has the configurations of"""
+
 # what tells one kind of repository from another: the key that only it has
 _KINDS = ("suite", "rpm", "mirrorlist", "metalink", "pacman", "koji", "crawler", "kernels", "sources")
 

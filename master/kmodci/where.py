@@ -37,6 +37,7 @@ from .selectors import matches
 from .settings import Settings
 from .sources import Source
 from .targetsfile import (
+    KERNEL_ORG,
     AptAt,
     CrawlerAt,
     Following,
@@ -273,7 +274,8 @@ def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch:
             return koji, (repository.files,)
         case CrawlerAt():
             name = repository.distribution or list_name(entry.distro, entry.series)
-            return CrawlerIndex(distribution=name), (repository.crawler,)
+            sources = settings.mirrors.get(KERNEL_ORG, ("",))[0]
+            return CrawlerIndex(distribution=name, kernel_org=sources), (repository.crawler,)
         case KernelsAt():
             # which says all of it
             return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)

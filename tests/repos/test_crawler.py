@@ -1,6 +1,7 @@
 """Repositories that are lists of kernel-crawler's: what their entries make, and what a bad list does (nothing)."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from kmodci.repos.crawler import CrawlerIndex
 DATA = Path(__file__).parent.parent / "data" / "crawler"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ARCHES = ("amd64", "arm64")
+NO_SOURCES = "name a mirror kernel.org in targets.yml for their sources"
 HEADERS = (
     "http://a.example.org/linux-headers-6.1.0-18-amd64_6.1.76-1_amd64.deb",
     "http://a.example.org/linux-headers-6.1.0-18-common_6.1.76-1_all.deb",
@@ -200,8 +202,8 @@ class TestOdd:
 
     def test_kernels_without_header_packages_are_counted(self) -> None:
         for distribution, told in (
-            ("minikube", "2 kernels of x86_64 have a configuration instead of header packages"),
-            ("flatcar", "1 kernels of x86_64 have a configuration instead of header packages"),
+            ("minikube", f"2 kernels of x86_64 have a configuration instead of header packages: {NO_SOURCES}"),
+            ("flatcar", f"1 kernels of x86_64 have a configuration instead of header packages: {NO_SOURCES}"),
             ("redhat", "1 kernels of x86_64 have no header packages"),
         ):
             index = CrawlerIndex(distribution=distribution)
@@ -328,3 +330,106 @@ class TestFile:
             file.truncate(2 << 30)
         with pytest.raises(FetchError, match="is longer than the 268435456 bytes expected"):
             looked(repository(path))
+
+
+FLATCAR = b"""#
+# Automatically generated file; DO NOT EDIT.
+# Linux/x86 6.6.30 Kernel Configuration
+#
+CONFIG_X86_64=y
+CONFIG_MODULES=y
+CONFIG_GCC_VERSION=130200
+"""
+SUMS = f"""-----BEGIN PGP SIGNED MESSAGE-----
+
+{"a" * 64}  linux-6.6.30.tar.xz
+{"b" * 64}  linux-6.6.tar.xz
+{"c" * 64}  patch-6.6.30.xz
+{"d" * 64}  ../linux-6.6.31.tar.xz
+-----BEGIN PGP SIGNATURE-----
+"""
+
+
+class TestSources:
+    """Kernels that have a configuration instead of header packages."""
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[WebServer]:
+        (tmp_path / "v6.x").mkdir()
+        (tmp_path / "v6.x/sha256sums.asc").write_text(SUMS)
+        with WebServer(tmp_path) as server:
+            yield server
+
+    def found(self, server: WebServer, distribution: str, *entries: object, known: str = "", org: bool = True) -> Look:
+        (server.folder / "list.json").write_text(json.dumps({distribution: entries}))
+        where = Repository(
+            name="crawled",
+            distro=distribution,
+            series="all",
+            arches=("amd64",),
+            index=CrawlerIndex(distribution=distribution, kernel_org=server.url if org else ""),
+            mirrors=(str(server.folder / "list.json"),),
+        )
+        return looked(where, known)
+
+    def entry(self, release: str, config: bytes = FLATCAR, version: str = "1") -> dict[str, object]:
+        data = b64encode(config).decode()
+        return {"kernelrelease": release, "kernelversion": version, "target": "x", "kernelconfigdata": data}
+
+    def test_flatcars_release_is_that_of_its_system(self, server: WebServer) -> None:
+        found = self.found(server, "flatcar", self.entry("3975.1.0"), self.entry("3975.2.0"))
+        assert found.problems == ()
+        [kernel] = found.kernels
+        assert (str(kernel), kernel.version) == ("flatcar-all-amd64/6.6.30-flatcar", "3975.2.0")
+        assert (kernel.toolchain, kernel.evidence) == ("gcc-13", Evidence.CONFIG)
+        source, config = kernel.headers
+        assert (source.kind, source.url, source.sha256) == (
+            "source",
+            f"{server.url}/v6.x/linux-6.6.30.tar.xz",
+            "a" * 64,
+        )
+        assert found.contents == {config.sha256: FLATCAR}
+        assert server.requests == ["/v6.x/sha256sums.asc"]
+
+    @pytest.mark.parametrize("release", ["6.6.30", "6.6.30-talos"])
+    def test_that_of_others_is_what_uname_prints(self, server: WebServer, release: str) -> None:
+        entries = [self.entry(release, version=version) for version in ("1_1.32.0", "1_1.33.0")]
+        [kernel] = self.found(server, "talos", *entries).kernels
+        assert (kernel.release, kernel.version) == (release, "1_1.33.0")
+
+    def test_a_first_release_has_a_shorter_name(self, server: WebServer) -> None:
+        [kernel] = self.found(server, "talos", self.entry("6.6.0-talos")).kernels
+        assert kernel.headers[0].sha256 == "b" * 64
+
+    @pytest.mark.parametrize(
+        ("release", "config", "why"),
+        [
+            ("6.6.31-talos", FLATCAR, "/v6.x has no linux-6.6.31.tar.xz"),
+            ("7.1.1-talos", FLATCAR, "/v7.x has no linux-7.1.1.tar.xz"),
+            ("6.6.30.1-talos", FLATCAR.replace(b"6.6.30", b"x"), "not a version of Linux: ''"),
+            ("6.6.30-talos", b"<html></html>", "not a kernel's configuration"),
+            ("6.6.30-talos", FLATCAR.replace(b"X86_64", b"ARM64"), "its configuration is for arm64"),
+            ("6.6.30-talos", FLATCAR.replace(b"X86_64", b"RISCV"), "for neither amd64 nor arm64"),
+            ("6.6.30-talos", FLATCAR + b"CONFIG_MODVERSIONS=y\n", "there is no Module.symvers with the CRCs"),
+            ("6.6.30-$(id)", FLATCAR, "not a kernel release"),
+        ],
+    )
+    def test_an_odd_one_takes_no_other_down(self, server: WebServer, release: str, config: bytes, why: str) -> None:
+        found = self.found(server, "talos", self.entry(release, config), self.entry("6.6.30-good"))
+        assert [kernel.release for kernel in found.kernels] == ["6.6.30-good"]
+        [problem] = found.problems
+        assert problem.startswith(f"{release!r} #'1': ")
+        assert why in problem
+
+    def test_they_are_read_once_there_is_a_mirror(self, server: WebServer) -> None:
+        found = self.found(server, "talos", self.entry("6.6.30-talos"), org=False)
+        assert found.kernels == ()
+        assert found.problems[0].endswith(NO_SOURCES)
+        again = self.found(server, "talos", self.entry("6.6.30-talos"), known=found.release_digest)
+        assert len(again.kernels) == 1
+        assert not self.found(server, "talos", self.entry("6.6.30-talos"), known=again.release_digest).changed
+
+    def test_a_mirror_that_does_not_answer_says_nothing(self, server: WebServer) -> None:
+        server.misbehave("/v6.x/sha256sums.asc", *[status(503)] * 9)
+        with pytest.raises(FetchError, match="503"):
+            self.found(server, "talos", self.entry("6.6.30-talos"))

@@ -52,8 +52,8 @@ def flat_tree(
     """The kernel's headers as one self-contained tree at target, whose kernel calls itself by that release.
 
     compiler: what CONFIG_CC_VERSION_TEXT is to say instead of Debian's: `gcc (GCC) 11.5.0 20240719 (Red Hat 11.5.0-5)`.
-    host_tools: the architecture that its programs are for, if not ours: `arm64`, of trixie; then without vmlinux, which
-    only Debian packs. source: of the kernel; its programs' sources are put in, which only Debian leaves out.
+    host_tools: the architecture that its programs are for, if not ours: `arm64`, of trixie. source: of the kernel; its
+    programs' sources are put in, which only Debian leaves out.
     """
     if host_tools:
         kernel = foreign(kernel, host_tools)
@@ -67,8 +67,6 @@ def flat_tree(
     shutil.copy2(common / "Makefile", target / "Makefile")
     shutil.copytree(kbuild, target, symlinks=True, dirs_exist_ok=True)
     shutil.rmtree(with_parts)
-    if host_tools:
-        (target / "vmlinux").unlink(missing_ok=True)
     if source:
         put_tool_sources(source, target)
     rename_kernel(target, release)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from kmodci.errors import FetchError
+from kmodci.errors import FetchError, IndexDamaged
 from kmodci.release import BadName
 
 from .base import MACHINES, Fetches, Group, Listed, Snapshot, Wanted
+from .crawledsource import KernelOrg, source_group
 from .crawlerlist import Entry, KernelList, read_list
 from .filenames import listed_at
 
@@ -26,25 +27,50 @@ class CrawlerIndex:
 
     distribution: str
     """as the lists call it today"""
+    kernel_org: str = ""
+    """URL of pub/linux/kernel, there or on a mirror: what kernels that have no header packages are made of"""
 
     def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
         """See `base.Index`. A list does not say when it was made, so it is dated now."""
         # one without ARCH in its address is of the first architecture that is followed
         places = {mirror.replace(ARCH, MACHINES[arch]): arch for arch in reversed(wanted.arches)}
-        known, *sums = known_digest.split("-")
-        known_sums = dict(zip(sorted(places), sums, strict=False))
+        # the same lists are not the same kernels where there are sources to make them of
+        tag = hashlib.sha256(self.kernel_org.encode()).hexdigest()[:8]
+        known, known_tag, *sums = known_digest.split("-") if known_digest.count("-") else ("", "")
+        known_sums = dict(zip(sorted(places), sums, strict=False)) if tag == known_tag else {}
         read = {place: self._read(fetcher, place, known_sums.get(place, "")) for place in sorted(places)}
         if not any(read.values()):
             return Snapshot(digest=known_digest, dated=now, listed=None)
         # which of them is not the same does not matter: they are one answer
         found = {place: each or self._read(fetcher, place, "") for place, each in read.items()}
         lists = {places[place]: each.kernels for place, each in found.items() if each}
-        content = hashlib.sha256(repr(lists).encode()).hexdigest()
-        digest = "-".join((content, *(each.sha256 for each in found.values() if each)))
+        content = hashlib.sha256(repr((self.kernel_org, lists)).encode()).hexdigest()
+        digest = "-".join((content, tag, *(each.sha256 for each in found.values() if each)))
         if content == known:
             return Snapshot(digest=digest, dated=now, listed=None)
         groups, problems = _groups(lists)
-        return Snapshot(digest=digest, dated=now, listed=(), groups=groups, problems=problems)
+        sources, odd = self._sources(fetcher, {place: (places[place], each) for place, each in found.items() if each})
+        return Snapshot(digest=digest, dated=now, listed=(), groups=(*groups, *sources), problems=(*problems, *odd))
+
+    def _sources(
+        self, fetcher: Fetches, lists: Mapping[str, tuple[str, "_Read"]]
+    ) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+        """Of kernels with a configuration instead of header packages. lists: by place. Raises FetchError."""
+        groups: list[Group] = []
+        problems: list[str] = []
+        kernel_org = KernelOrg(fetcher, self.kernel_org)
+        for place, (arch, read) in lists.items():
+            entries = [entry for entry in read.kernels.entries if entry.config and not entry.headers]
+            if entries and not self.kernel_org:
+                what = f"{len(entries)} kernels of {MACHINES[arch]} have a configuration instead of header packages"
+                problems.append(f"{what}: name a mirror kernel.org in targets.yml for their sources")
+                continue
+            for entry in entries:
+                try:
+                    groups.append(source_group(entry, self.distribution, arch, place, kernel_org))
+                except (BadName, IndexDamaged) as fault:
+                    problems.append(f"{entry.title}: {fault.brief.removeprefix(f'{entry.title}: ')}")
+        return tuple(groups), tuple(problems)
 
     def _read(self, fetcher: Fetches, place: str, known: str) -> "_Read | None":
         """None if it is what had this SHA256. Raises FetchError, IndexDamaged."""
@@ -72,12 +98,8 @@ def _groups(lists: Mapping[str, KernelList]) -> tuple[tuple[Group, ...], tuple[s
             problems += odd
             if packages:
                 groups.append(Group(title=entry.title, packages=packages, arches=(arch,)))
-        without = [entry for entry in found.entries if not entry.headers]
-        configured = sum(bool(entry.config) for entry in without)
-        if configured:
-            problems.append(f"{configured} kernels of {MACHINES[arch]} have a configuration instead of header packages")
-        if len(without) > configured:
-            problems.append(f"{len(without) - configured} kernels of {MACHINES[arch]} have no header packages")
+        if without := sum(not (entry.headers or entry.config) for entry in found.entries):
+            problems.append(f"{without} kernels of {MACHINES[arch]} have no header packages")
     return tuple(_with_twins(groups)), tuple(problems)
 
 
