@@ -1,5 +1,6 @@
 """What benchmarks make for themselves is what they say it is."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from benchmarks.place import SCOPE, Place
 from benchmarks.webserver import WebServer
 from kmodci.discovery import Repository, look
 from kmodci.fetch import Fetcher
+from kmodci.paths import checkout
 from kmodci.repos.base import Signed
 from kmodci.repos.rpm import RpmIndex
+from kmodci.settings import load
 
 
 def test_the_large_rpm_repository_has_its_kernels_in_every_form(tmp_path: Path) -> None:
@@ -65,3 +68,17 @@ def test_looks_are_counted_and_recorded_ones_are_the_same(place: Place, tmp_path
         (tmp_path / "fresh").mkdir()
         [again] = looking.look(place.config, SCOPE, tmp_path / "fresh", 1)
     assert (again.requests, again.received, again.kernels) == (2, cold.received, 1)
+
+
+def test_more_can_be_followed_than_the_shipped_configuration_does(place: Place) -> None:
+    shutil.copy(checkout() / "config" / "targets.yml", place.config)
+    before = load(place.config)
+    suite = {"suite": "test", "mirror": "test"}
+    place.follow(
+        {"distro": "debian", "series": "test", "arches": ["amd64"], "repositories": [suite]},
+        mirrors={"test": "http://127.0.0.1:9/debian"},
+    )
+    after = load(place.config)
+    assert after.targets[:-1] == before.targets
+    assert str(after.targets[-1].targets[0]) == "debian-test-amd64"
+    assert after.mirrors == {**before.mirrors, "test": ("http://127.0.0.1:9/debian",)}

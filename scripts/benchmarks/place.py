@@ -17,7 +17,6 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
 from kmodci.errors import KmodciError
 from kmodci.farm import Farm
 from kmodci.model import Kernel
@@ -26,6 +25,7 @@ from kmodci.paths import checkout
 from kmodci.selectors import matches
 from kmodci.settings import load
 from kmodci.where import open_bucket
+from kmodci.yamlfile import read
 
 SCOPE = "bench"
 _NO_MIRRORS: Mapping[str, str] = MappingProxyType({})
@@ -67,7 +67,8 @@ class Place:
     def follow(self, *targets: Mapping[str, object], mirrors: Mapping[str, str] = _NO_MIRRORS) -> None:
         """Adds to targets.yml."""
         path = self.config / "targets.yml"
-        found = yaml.safe_load(path.read_text())
+        found = read(path).data
+        assert isinstance(found, dict)
         found["targets"] = [*found["targets"], *targets]
         found["mirrors"] = {**found.get("mirrors", {}), **mirrors}
         path.write_text(json.dumps(found))
