@@ -72,7 +72,7 @@ class Paths:
         return self._made("workers", mode=0o755)
 
     def cache(self, kind: str) -> Path:
-        """kind: headers, pieces, sources, trees or listed (what indices remember)."""
+        """kind: headers, pieces, sources, tarballs, trees or listed (what indices remember)."""
         return self._made("cache", kind, mode=0o755)
 
     @property
