@@ -19,8 +19,8 @@ RANKS = {
     "distros": "distros",
     "decisions": "causes contents coverage discovery doubt elf explanation facts fallover fields headers"
     " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects overdue publishing"
-    " retention runrecords runs runview sandbox schema search selectors settings targetsfile verify",
-    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git ingredients"
+    " repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile verify",
+    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git indices ingredients"
     " mirrors packing paths pools runstore sources store tables trees workerbundle",
     "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
     " survey watch where",

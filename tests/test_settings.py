@@ -10,9 +10,9 @@ from kmodci.modulefile import DebianSource, GitSource
 from kmodci.repos.apt import AptIndex
 from kmodci.repos.base import Trust
 from kmodci.repos.sources import SourceKernel, SourcesIndex
+from kmodci.repositoriesat import AptAt, SourcesAt
 from kmodci.schema import Scope
 from kmodci.settings import FILES, load
-from kmodci.targetsfile import AptAt, SourcesAt
 from kmodci.where import packages, repositories, suites_of, trusted
 
 Problems = Callable[..., tuple[str, ...]]

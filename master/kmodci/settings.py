@@ -10,9 +10,10 @@ from .errors import NotFound, SettingsError
 from .kernelsat import KernelsAt
 from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
+from .repositoriesat import KERNEL_ORG, AptAt, CrawlerAt, PacmanAt, RpmAt
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
 from .selectors import matches, matching_none
-from .targetsfile import KERNEL_ORG, AptAt, CrawlerAt, Following, PacmanAt, RpmAt, TargetsFile
+from .targetsfile import Following, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")

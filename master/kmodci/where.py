@@ -4,7 +4,6 @@ import configparser
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from . import sources
 from .bootstrap import SuiteSource
@@ -14,54 +13,23 @@ from .distros import BUILD_ARCH
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
 from .images import Recipe, recipe
-from .kernelsat import KernelsAt
-from .mirrors import system_keyrings, system_mirrors
+from .indices import index_of, keyrings_of, mirrors_of
+from .mirrors import system_keyrings
 from .model import Target
 from .modulefile import DebianSource, GitSource, Module, PathSource, TarballSource
-from .paths import Paths
-from .repos.apt import AptIndex
-from .repos.base import MACHINES, Index, Signed, Trust
-from .repos.crawler import CrawlerIndex
-from .repos.crawlerlist import list_name
-from .repos.koji import KojiIndex
-from .repos.listed import ListedIndex
-from .repos.mirrored import MirroredIndex
-from .repos.pacman import PacmanIndex
-from .repos.pacmanarchive import PacmanArchive
-from .repos.remembered import Remembered
-from .repos.rpm import RpmIndex
-from .repos.sources import SourceKernel, SourcesIndex
+from .repos.base import Trust
+from .repositoriesat import (
+    AptAt,
+    CrawlerAt,
+    RepositoryAt,
+    SignedAt,
+)
 from .sandbox import Limits
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .sources import Source
-from .targetsfile import (
-    KERNEL_ORG,
-    AptAt,
-    CrawlerAt,
-    Following,
-    KojiAt,
-    MetalinkAt,
-    MirrorlistAt,
-    PacmanAt,
-    RepositoryAt,
-    RpmAt,
-    RpmFolder,
-    SignedAt,
-    SourcesAt,
-)
-
-
-def mirrors_of(settings: Settings, name: str) -> tuple[str, ...]:
-    """The base URLs of a mirror: of targets.yml, or else of the machine's apt. Raises KmodciError."""
-    urls = settings.mirrors.get(name) or tuple(filter(None, [system_mirrors().get(name)]))
-    if not urls:
-        raise KmodciError(
-            f"no mirror {name!r}: apt on this machine is not configured with one",
-            hint=f"name it in targets.yml: `mirrors: {{{name}: https://...}}`",
-        )
-    return urls
+from .targetsfile import Following
 
 
 def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
@@ -92,7 +60,7 @@ def followed(settings: Settings) -> dict[str, frozenset[Target]]:
 def trusted(settings: Settings) -> dict[str, Trust]:
     """What has to vouch for the packages of each repository, by its name; of those, too, that are not followed now."""
     return {
-        name: Trust(signed=repository.signed, keyrings=_keyrings(repository))
+        name: Trust(signed=repository.signed, keyrings=keyrings_of(repository))
         if isinstance(repository, SignedAt)
         else Trust()
         for entry in settings.targets
@@ -222,7 +190,7 @@ def _in_scope(target: str, scope: Scope) -> bool:
 def _repository(
     settings: Settings, entry: Following, repository: RepositoryAt, name: str, arches: tuple[str, ...]
 ) -> Repository:
-    index, mirrors = _index(settings, entry, repository, arches[0])
+    index, mirrors = index_of(settings, entry, repository, arches[0])
     return Repository(
         name=name,
         distro=entry.distro,
@@ -233,74 +201,3 @@ def _repository(
         compiler=entry.compiler,
         releases=repository.releases if isinstance(repository, CrawlerAt) else ("*",),
     )
-
-
-def _index(settings: Settings, entry: Following, repository: RepositoryAt, arch: str) -> tuple[Index, tuple[str, ...]]:
-    """How a repository is read, and the base URLs that it is read from. arch: of one that has each its own."""
-    match repository:
-        case AptAt():
-            index = AptIndex(
-                suite=repository.suite,
-                components=repository.component,
-                keyrings=(repository.keyring,) if repository.keyring else system_keyrings(entry.distro),
-                check_valid_until=repository.check_valid_until,
-            )
-            return index, mirrors_of(settings, repository.mirror or entry.distro)
-        case RpmAt():
-            path = repository.rpm_for(arch)
-            if "://" in path:
-                return RpmIndex(signed=repository.signed, keyrings=_keyrings(repository)), (path,)
-            rpm = RpmIndex(path=path, signed=repository.signed, keyrings=_keyrings(repository))
-            return rpm, mirrors_of(settings, repository.mirror or entry.distro)
-        case MirrorlistAt():
-            return _of_list(repository, repository.mirrorlist, arch, is_metalink=False)
-        case MetalinkAt():
-            return _of_list(repository, repository.metalink, arch, is_metalink=True)
-
-        case PacmanAt():
-            mirror = repository.mirror
-            return _pacman(settings, repository), (
-                (mirror,) if "://" in mirror else mirrors_of(settings, mirror or entry.distro)
-            )
-        case KojiAt():
-            koji = KojiIndex(
-                hub=repository.hub,
-                package=repository.koji,
-                builds=repository.builds,
-                newest=repository.newest,
-                key=repository.key,
-                remembered=_remembered(settings),
-            )
-            return koji, (repository.files,)
-        case CrawlerAt():
-            name = repository.distribution or list_name(entry.distro, entry.series)
-            sources = settings.mirrors.get(KERNEL_ORG, ("",))[0]
-            return CrawlerIndex(distribution=name, kernel_org=sources), (repository.crawler,)
-        case KernelsAt():
-            # which says all of it
-            return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)
-        case SourcesAt():
-            return SourcesIndex(kernels=tuple(SourceKernel(**dict(each)) for each in repository.sources)), (
-                "targets.yml",
-            )
-
-
-def _of_list(repository: RpmFolder, url: str, arch: str, *, is_metalink: bool) -> tuple[Index, tuple[str, ...]]:
-    rpm = RpmIndex(signed=repository.signed, keyrings=_keyrings(repository))
-    index = MirroredIndex(index=rpm, basearch=MACHINES[arch], is_metalink=is_metalink)
-    return index, (url.replace("$basearch", index.basearch),)
-
-
-def _pacman(settings: Settings, repository: PacmanAt) -> Index:
-    if since := repository.archive_since:
-        return PacmanArchive(repository=repository.pacman, since=since, remembered=_remembered(settings))
-    keyrings = _keyrings(repository) if repository.signed is Signed.INDEX else ()
-    return PacmanIndex(repository=repository.pacman, keyrings=keyrings)
-
-
-def _remembered(settings: Settings) -> Remembered:
-    return Remembered(Paths(settings.state).cache("listed"))
-
-
-def _keyrings(repository: SignedAt) -> tuple[Path, ...]:
-    return (repository.keyring,) if repository.keyring else ()

@@ -31,6 +31,10 @@ _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+# Where what is made once for all tests is kept, wherever a test has temporary files made meanwhile.
+LASTING = tempfile.gettempdir()
+
+
 class Key:
     """An OpenPGP key pair in a folder of its own."""
 
@@ -39,7 +43,7 @@ class Key:
     def __init__(self, *, lived: tuple[datetime, timedelta] | None = None, algorithm: str = "ed25519") -> None:
         """lived: when it was made and for how long it is good; now and for ever if not given. algorithm: gpg's."""
         # gpg-agent's socket is in here, and the path of a socket must be short: so not in tmp_path
-        self.home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-"))
+        self.home = Path(tempfile.mkdtemp(prefix="kmodci-gpg-", dir=LASTING))
         weakref.finalize(self, _forget, self.home)
         self._clock: list[str] = []
         expires = "never"

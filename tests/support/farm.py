@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import zstandard
-from benchmarks.aptrepo import AptRepo
+from benchmarks.aptrepo import LASTING, AptRepo
 from kmodci.bucket import Bucket
 from kmodci.cli.processes import MasterProcess
 from kmodci.engine import Engine
@@ -408,7 +408,7 @@ def live_farm(folder: Path, repo: AptRepo | None, modules: Mapping[str, object],
 
 @functools.cache
 def _worker_bundle() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="kmodci-worker-"))
+    folder = Path(tempfile.mkdtemp(prefix="kmodci-worker-", dir=LASTING))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     make_bundle(folder)
     return folder
