@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from kmodci.bucket import Bucket
 from kmodci.errors import Gone
+from kmodci.ingredients import Ingredients
 from kmodci.keys import headers_key
 from kmodci.matrix import select
 from kmodci.model import Kernel, Package
@@ -57,7 +58,13 @@ def supply(tmp_path: Path, bucket: Bucket, mirrors: Mirrors) -> Supply:
         engine=cast(Any, SimpleNamespace()),
         recipes={},
         suites=lambda made: [],
-        trust={name: Trust() for name in by_repository()},
+        ingredients=Ingredients(
+            downloads=cast(Any, mirrors),
+            store=store,
+            tarballs=tmp_path,
+            trust={name: Trust() for name in by_repository()},
+        ),
+        preparing=cast(Any, SimpleNamespace()),
         cache_limit=1 << 30,
     )
 
