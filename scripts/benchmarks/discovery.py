@@ -151,7 +151,7 @@ def _record_for_crawler(place: Place, mirror: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(fetcher.get(f"{base}/dists/{suite}/{path}", limit=_LIMIT))
         if "security" in suite:
-            # it is there on the real mirrors: https://security.debian.org/dists/bookworm-security/updates/
+            # it is there on the real mirrors: dists/bookworm-security/updates/
             (dist / "updates").symlink_to(".", target_is_directory=True)
 
 
