@@ -24,8 +24,14 @@ def mirrors_read(store: Store) -> dict[str, str]:
 
 
 def write_kernel_lists(farm: Farm) -> tuple[str, ...]:
-    """Writes the list of each architecture, if it is not what the bucket has. Returns their keys. Raises StoreError."""
-    kernels, bases = list(in_scope(farm.store.kernels().values(), farm.scope)), mirrors_read(farm.store)
+    """Writes the list of each architecture, if it is not what the bucket has. Returns their keys. Raises StoreError.
+
+    A farm that knows no kernel at all, because it has just been made, leaves what an earlier one has listed.
+    """
+    known = farm.store.kernels()
+    if not known:
+        return ()
+    kernels, bases = list(in_scope(known.values(), farm.scope)), mirrors_read(farm.store)
     written: list[str] = []
     for arch in MACHINES:
         key, content = kernel_list_key(arch), kernel_list(kernels, arch, bases)

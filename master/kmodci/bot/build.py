@@ -110,9 +110,17 @@ class KernelBuild(Build):
         buildset = await self.master.data.get(("buildsets", str(self.requests[0].bsid)))
         return buildset["rebuilt_buildid"] is not None
 
+    async def tries(self) -> int:
+        """How many builds its request has had, this one among them."""
+        return len(await self.master.data.get(("buildrequests", self.requests[0].id, "builds")))
+
     def nothing_to_do(self) -> None:
         """This very build has been done before: end here, and leave what is written."""
         self.ended = Status.SKIPPED
+
+    async def done_before(self) -> None:
+        """As `nothing_to_do`. A master that was killed after it had published was one try short of saying so."""
+        self.ended = Status.BUILT if await self.tries() > 1 else Status.SKIPPED
 
     @async_to_deferred
     async def startBuild(self, workerforbuilder: object) -> None:
@@ -162,7 +170,7 @@ class KernelBuild(Build):
             cause = f"killed for memory: the limit is {limits.memory >> 20} MiB"
             await self.conclude(Status.FAILED, cause)
             return FAILURE, ["failed:", cause]
-        tries = len(await self.master.data.get(("buildrequests", self.requests[0].id, "builds")))
+        tries = await self.tries()
         fault = self.fault or " ".join(text)
         if tries >= TRIES and self.job is not None:
             reason = f"the farm failed it {tries} times: {fault}"

@@ -88,7 +88,7 @@ class Headers(KernelStep):
         if run := await threads.deferToThread(farm.runs.waiting_for, job.entry.build_id):
             await self.addURL(f"run {run}", run_address(self.master, run))
         if not await self.build.is_asked_again() and await threads.deferToThread(farm.is_built, job):
-            self.build.nothing_to_do()
+            await self.build.done_before()
             self.say("already built from the same inputs")
             return SKIPPED
         try:
