@@ -17,9 +17,10 @@ RANKS = {
     "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "causes contents coverage discovery doubt elf explanation facts fallover fields headers"
+    "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
     " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects overdue publishing"
-    " repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile verify",
+    " repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile uname"
+    " verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git indices ingredients"
     " mirrors packing paths pools runstore sources store tables trees workerbundle",
     "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"

@@ -6,8 +6,8 @@ import pytest
 from buildbot.www.authz import Authz
 from buildbot.www.authz.endpointmatchers import AnyControlEndpointMatcher
 from buildbot.www.authz.roles import RolesFromEmails
-from kmodci.bot.pages import Page
-from kmodci.bot.sourcepages import AcceptSource
+from kmodci.bot.pages.base import Page
+from kmodci.bot.pages.sources import AcceptSource
 from kmodci.errors import NotFound, StoreError
 from kmodci.release import check_release
 from twisted.web.server import NOT_DONE_YET, Request

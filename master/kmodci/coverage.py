@@ -96,6 +96,11 @@ def standings(
     )
 
 
+def tally(standing: Iterable[Standing]) -> Tally:
+    """How many have which status."""
+    return Tally(counts=dict(Counter(each.status for each in standing)))
+
+
 def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Coverage:
     """The statuses, counted per module, target and flavour, and altogether."""
     groups: dict[tuple[str, str, str], Counter[Status]] = {}
@@ -111,7 +116,7 @@ def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Covera
             for group, counts in sorted(groups.items())
             for module, target, flavour in [group]
         ),
-        tally=Tally(counts=dict(Counter(each.status for each in standing))),
+        tally=tally(standing),
     )
 
 

@@ -45,6 +45,8 @@ class Plan:
     """what each waits for, of those that wait for more than their turn"""
     stuck: frozenset[str] = frozenset()
     """those of the waiting that nobody should wait for"""
+    is_whole: bool = False
+    """False while a source was not read even once: which kernels are the newest is not known then"""
 
     @property
     def entries(self) -> list[Entry]:
@@ -139,6 +141,7 @@ class Planner:
             missing_images=tuple(t for t in dict.fromkeys(p.entry.toolchain for p in due) if t in lacking),
             waiting=waiting,
             stuck=frozenset(stuck),
+            is_whole=not is_first_look,
         )
 
     def _lacking(self) -> dict[str, str]:

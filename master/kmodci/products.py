@@ -102,6 +102,11 @@ class Publisher:
         self._note(manifest)
         return manifest
 
+    def entries(self, module: str, version: str) -> Mapping[str, IndexEntry]:
+        """What is published of a version, by build id; a copy. Raises StoreError."""
+        with self._lock:
+            return dict(self._known((module, version)))
+
     def begin_removal(self) -> None:
         """Before the bucket is listed for what may go."""
         with self._lock:

@@ -16,6 +16,7 @@ from ..errors import KmodciError, SettingsError
 from ..farm import Farm
 from ..opening import open_farm
 from ..where import buildbot_database
+from .board import BoardKeeper
 from .build import KernelBuild
 from .builders import build_steps, image_steps
 from .database import engine_arguments
@@ -76,7 +77,15 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             KernelForce(name="force", builderNames=toolchains, farm=farm),
             *gc_schedulers(),
         ],
-        "services": [VirtualBuilders(), IndexWriter(farm), Prefetch(farm), Sweeper(farm), Watchdog(), Site(farm)],
+        "services": [
+            VirtualBuilders(),
+            IndexWriter(farm),
+            Prefetch(farm),
+            Sweeper(farm),
+            Watchdog(),
+            BoardKeeper(farm),
+            Site(farm),
+        ],
         # counts are kept for whoever asks, and written to the log now and then; the process's own are in /proc
         "metrics": {"log_interval": 300, "periodic_interval": 0},
         "prioritizeBuilders": prioritize_builders,

@@ -32,6 +32,11 @@ class Requests:
     def __contains__(self, name: object) -> bool:
         return name in self._open
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all of them, the oldest first."""
+        return tuple(self._open)
+
     async def read(self) -> None:
         """What an earlier life of this master has asked for and not yet ended."""
         self._open = {name: bsid for bsid, name in (await self._incomplete()).items()}

@@ -5,7 +5,7 @@ changed, and every minute: a plan that is made again loses nothing, whatever was
 becomes a run (`ledger`); runs fill Buildbot's queue, which is bounded because it slows down with thousands of requests.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from buildbot.changes.changes import Change
 from buildbot.mq.base import QueueRef
@@ -29,6 +29,8 @@ from .virtual import VirtualBuilders, properties
 
 # Told by pollers when the store has something new; anybody may.
 CHANGED = ("kmodci", "matrix", "changed")
+# Told when a plan was made: `MatrixScheduler.plan` is the new one.
+PLANNED = ("kmodci", "matrix", "planned")
 # the name of the one scheduler of this kind
 MATRIX = "matrix"
 _EVERY = 60.0
@@ -159,6 +161,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
                 self._plan = await threads.deferToThread(self._make_plan)
                 self._ready = self._plan.ready
                 await self._builders.register(self._plan.entries)
+                self.master.mq.produce(PLANNED, {})
         except KmodciError as error:
             self._plan_is_old = True
             log.msg(f"cannot plan now, tried again within a minute: {error}")
@@ -243,6 +246,20 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
     async def building(self) -> dict[str, str]:
         """What is running: build id -> address of the build; empty while this is not activated."""
         return await self.requests.building() if self._timer.running else {}
+
+    @property
+    def plan(self) -> Plan:
+        """The last one."""
+        return self._plan
+
+    def places(self, running: Collection[str]) -> dict[str, int]:
+        """Build id -> its place in the queue, from 1. running: build ids, which have none."""
+        if not self._timer.running:
+            return {}
+        left = [str(entry.build_id) for entry in self.ledger.left()]
+        forced = {name.removeprefix(FORCED) for name in self.requests.names if name.startswith(FORCED)}
+        queue = [name for name in dict.fromkeys([*sorted(forced), *left]) if name not in running]
+        return {name: place for place, name in enumerate(queue, 1)}
 
     @property
     def waiting(self) -> Mapping[str, str]:

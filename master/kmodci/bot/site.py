@@ -5,9 +5,9 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
-from .pages import Page
-from .runpages import Runs
-from .sourcepages import Sources
+from .pages.base import Page
+from .pages.runs import Runs
+from .pages.sources import Sources
 
 _PATH = "kmodci"
 

@@ -20,10 +20,10 @@ from twisted.web.error import Error
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from ..errors import KmodciError, NotFound
-from ..quantities import age_text, duration_text
-from ..release import BadName
-from .menu import STATIC
+from ...errors import KmodciError, NotFound
+from ...quantities import age_text, duration_text
+from ...release import BadName
+from ..menu import STATIC
 
 HTML, JSON = "text/html; charset=utf-8", "application/json"
 _FORM = "application/x-www-form-urlencoded"

@@ -13,12 +13,12 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from ..doubt import LOOKS, Doubt
-from ..errors import NotFound
-from ..farm import Farm
-from ..sourceview import Health, SourceView, plain
-from ..survey import survey
-from .pages import Page, argument
+from ...doubt import LOOKS, Doubt
+from ...errors import NotFound
+from ...farm import Farm
+from ...sourceview import Health, SourceView, plain
+from ...survey import survey
+from .base import Page, argument
 
 _JSON = ".json"
 

@@ -12,14 +12,14 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
-from ..errors import NotFound
-from ..farm import Farm
-from ..runs import Ending, Run, RunEntry, Totals, check_id
-from ..runview import LEFT, RunView, of_ending, plain, plain_whole, state, view, wall
-from .pages import Page, argument
-from .schedulers import MATRIX, MatrixScheduler
-from .virtual import VirtualBuilders
-from .watchdog import Watchdog
+from ...errors import NotFound
+from ...farm import Farm
+from ...runs import Ending, Run, RunEntry, Totals, check_id
+from ...runview import LEFT, RunView, of_ending, plain, plain_whole, state, view, wall
+from ..schedulers import MATRIX, MatrixScheduler
+from ..virtual import VirtualBuilders
+from ..watchdog import Watchdog
+from .base import Page, argument
 
 _NEWEST = 100
 _JSON = ".json"

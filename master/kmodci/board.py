@@ -1,0 +1,73 @@
+"""The board: all that is known of the matrix at one moment, held in memory. Pages and the API answer from it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+
+from .coverage import Standing, Tally, standings, tally
+from .manifest import IndexEntry
+from .model import Kernel, ModuleVersion, Outcome, Status
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NO_PLACES: Mapping[str, int] = MappingProxyType({})
+
+RUNNING = "running"
+"""what a build is, in the words that users see, while it is neither `pending` nor has ended"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Never changes; the next one takes its place. What is by build id is in the order of the matrix."""
+
+    made: float = 0.0
+    """seconds since the epoch"""
+    is_whole: bool = False
+    """False until all sources have been read once and a plan was made"""
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    """every kernel that is known, in the matrix or not, by `target/release`"""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """how each build of the matrix stands, by build id"""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """what names the inputs of each, by build id"""
+    versions: Mapping[str, ModuleVersion] = field(default_factory=dict)
+    """the version that each module's source is at, by module"""
+    waiting: Mapping[str, str] = _NOTHING
+    """what each waits for that waits for more than its turn, by build id"""
+    running: Mapping[str, str] = _NOTHING
+    """the address of the build of each that runs, by build id"""
+    places: Mapping[str, int] = _NO_PLACES
+    """the place in the queue of each that is to be built, from 1; by build id"""
+    published: Mapping[tuple[str, str], Mapping[str, IndexEntry]] = field(default_factory=dict)
+    """what the bucket has, by module and version, and then by build id"""
+
+    def state(self, build_id: str) -> str:
+        """Of a build of the matrix: its status, or `running`."""
+        return RUNNING if build_id in self.running else self.standings[build_id].status
+
+    def entry(self, build_id: str, version: str = "") -> IndexEntry | None:
+        """What is published for a build: of a version, or else of that which its status is about."""
+        module = build_id.partition("/")[0]
+        if not version:
+            standing = self.standings.get(build_id)
+            if standing is None or standing.status is not Status.BUILT or standing.outcome is None:
+                return None
+            version = standing.outcome.module_version
+        return self.published.get((module, version), {}).get(build_id)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """How many builds have which status."""
+        return tally(self.standings.values())
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """The modules of the matrix, in their order there."""
+        return tuple(dict.fromkeys(each.entry.build_id.module for each in self.standings.values()))
+
+    def with_outcomes(self, outcomes: Iterable[Outcome]) -> "Board":
+        """The same after some builds have ended."""
+        known = {str(each.build_id): each for each in outcomes}
+        entries = [self.standings[name].entry for name in known if name in self.standings]
+        after = {str(each.entry.build_id): each for each in standings(entries, known, self.keys)}
+        return replace(self, standings={**self.standings, **after})

@@ -1,0 +1,1 @@
+"""The farm's own pages, and what they have in common (`base`). `bot.site` mounts them."""
