@@ -1,13 +1,16 @@
 """The board: all that is known of the matrix at one moment, held in memory. Pages and the API answer from it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
 from .coverage import Standing, Tally, standings, tally
+from .distros import index_place
 from .manifest import IndexEntry
 from .model import Kernel, ModuleVersion, Outcome, Status
+from .past import Arrival
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_PLACES: Mapping[str, int] = MappingProxyType({})
@@ -36,10 +39,15 @@ class Board:
     """what each waits for that waits for more than its turn, by build id"""
     running: Mapping[str, str] = _NOTHING
     """the address of the build of each that runs, by build id"""
-    places: Mapping[str, int] = _NO_PLACES
+    queue: Mapping[str, int] = _NO_PLACES
     """the place in the queue of each that is to be built, from 1; by build id"""
     published: Mapping[tuple[str, str], Mapping[str, IndexEntry]] = field(default_factory=dict)
     """what the bucket has, by module and version, and then by build id"""
+
+    appearances: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """when each kernel appeared, of those that did while the farm watched: by `target/release` and package version"""
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
+    """how long the module of each took, by build id; of the kernel's packages as they are now"""
 
     def state(self, build_id: str) -> str:
         """Of a build of the matrix: its status, or `running`."""
@@ -59,6 +67,19 @@ class Board:
     def tally(self) -> Tally:
         """How many builds have which status."""
         return tally(self.standings.values())
+
+    @cached_property
+    def tallies(self) -> Mapping[str, Tally]:
+        """The same of each module."""
+        groups: defaultdict[str, list[Standing]] = defaultdict(list)
+        for each in self.standings.values():
+            groups[each.entry.build_id.module].append(each)
+        return {module: tally(group) for module, group in groups.items()}
+
+    @cached_property
+    def places(self) -> Mapping[tuple[str, str], Kernel]:
+        """Every kernel by what a node knows of its own: `distros.index_place` and the kernel release."""
+        return {(index_place(kernel.target), kernel.release): kernel for kernel in self.kernels.values()}
 
     @cached_property
     def modules(self) -> tuple[str, ...]:

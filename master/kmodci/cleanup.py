@@ -4,6 +4,7 @@ The removal may be broken off anywhere, and be begun again: the index goes first
 """
 
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ from .supply import CACHES
 from .watch import BUNDLE_NOTES, digest_of_note
 
 _READERS = 8
+# seconds; what charts show
+_REMEMBERED = 400 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,7 @@ class Cleanup:
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)
+        self.farm.history.forget(before=time.time() - _REMEMBERED)
 
     def _retire(self, found: Sweep, say: Callable[[str], None]) -> None:
         store, bucket, publisher = self.farm.store, self.farm.bucket, self.farm.publisher

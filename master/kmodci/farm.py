@@ -14,6 +14,7 @@ from .bucket import Bucket
 from .distros import layout_of
 from .engine import Engine
 from .errors import BuildImpossible
+from .history import History
 from .images import Recipe
 from .ledger import Ledger
 from .matrix import Entry, entry, no_toolchain
@@ -51,6 +52,7 @@ class Farm:
     watch: Watch
     recipes: Mapping[str, Recipe]
     runs: RunStore
+    history: History
     planner: Planner
     _cores: int = 0
 
@@ -118,6 +120,8 @@ class Farm:
                 image=job.image.rpartition(":")[2],
             )
             self.store.put_outcome(outcome)
+            if status is Status.BUILT:
+                self.history.built(outcome)
             self.runs.release([job.entry.build_id])
 
     def hold(self, job: Job, reason: str) -> None:

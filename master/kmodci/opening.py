@@ -8,6 +8,7 @@ from .engine import Engine
 from .fallover import FallOver
 from .farm import Farm
 from .fetch import Fetcher
+from .history import History
 from .ingredients import Ingredients
 from .paths import Paths
 from .planning import Planner
@@ -83,5 +84,6 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         watch=watch,
         recipes=recipes,
         runs=runs,
+        history=History(store),
         planner=planner,
     )

@@ -103,6 +103,35 @@ RUN_ENTRIES = sa.Table(
     sa.Column("make_seconds", sa.Float, nullable=False),
     sa.Column("build_url", sa.Text, nullable=False),
 )
+# When a kernel, or new packages of one, was first seen in an index that had been read before.
+APPEARANCES = sa.Table(
+    "kmodci_appearances",
+    METADATA,
+    sa.Column("kernel", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("appeared", sa.Float, nullable=False),
+)
+# When its module was first built after that.
+ARRIVALS = sa.Table(
+    "kmodci_arrivals",
+    METADATA,
+    sa.Column("build_id", sa.Text, primary_key=True),
+    sa.Column("kernel_version", sa.Text, primary_key=True),
+    sa.Column("appeared", sa.Float, nullable=False),
+    sa.Column("built", sa.Float, nullable=False),
+)
+# How many builds of a module had which status, at the end of an hour.
+TALLIES = sa.Table(
+    "kmodci_tallies",
+    METADATA,
+    sa.Column("hour", sa.Float, primary_key=True),
+    sa.Column("module", sa.Text, primary_key=True),
+    sa.Column("built", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("unavailable", sa.Integer, nullable=False),
+    sa.Column("skipped", sa.Integer, nullable=False),
+    sa.Column("pending", sa.Integer, nullable=False),
+)
 META = sa.Table(
     "kmodci_meta",
     METADATA,

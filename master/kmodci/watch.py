@@ -16,6 +16,7 @@ from .doubt import Doubt, Doubted, dated_back, doubted, emptied, interrupted
 from .errors import KmodciError
 from .fallover import FallOver
 from .fetch import Fetcher
+from .history import History
 from .model import Kernel, ModuleVersion
 from .settings import Settings
 from .sources import PackageSource, resolve
@@ -137,10 +138,21 @@ class Watch:
         self.store.put_kernels(found.look.repository, (*found.look.kernels, *found.missed))
         if found.look.base:
             self.store.put_meta(f"{BASE_NOTES}{found.look.repository}", found.look.base)
+        if when := self._appeared(found.look):
+            History(self.store).appeared((*found.new, *found.updated), when)
         self.store.forget_contents()
         for module in found.modules:
             self.store.put_module_version(module)
         self._note(found.look)
+
+    def _appeared(self, found: Look) -> float:
+        """When what is new in it was published, in seconds since the epoch; 0 if nobody knows: at a first look, all is
+        new, and what was not asked for before may always have been there."""
+        before, now = self.store.repository_state(found.repository), self.clock()
+        if before.digest.partition("-")[0] != found.release_digest.partition("-")[0]:
+            return 0.0
+        dated = found.dated.timestamp()
+        return min(dated, now) if dated > before.dated else now
 
     def _note(self, found: Look) -> None:
         now = self.clock()

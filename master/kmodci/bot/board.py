@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 
 from ..board import Board
+from ..coverage import Tally
 from ..errors import KmodciError
 from ..farm import Farm
 from ..manifest import IndexEntry
@@ -41,6 +42,7 @@ class BoardKeeper(BuildbotService):
         self._planned = Board()
         self._old: dict[tuple[str, str], Mapping[str, IndexEntry]] = {}
         self._ended: set[str] = set()
+        self._noted: Mapping[str, Tally] = {}
         self._is_old = True
         self._again: IDelayedCall | None = None
         self._turn = defer.DeferredLock()
@@ -126,7 +128,7 @@ class BoardKeeper(BuildbotService):
             # the plan knows of all that had ended before it was made
             self._ended -= ended
             self._planned = board
-        self.board = replace(board, running=running, places=scheduler.places(running), made=time.time())
+        self.board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self.board)
@@ -146,8 +148,15 @@ class BoardKeeper(BuildbotService):
                     if (module, version) not in self._old:
                         self._old[module, version] = self._published(module, version)
                     published[module, version] = self._old[module, version]
+        history, arrivals = self.farm.history, {}
+        for each in history.arrivals():
+            last = plan.outcomes.get(each.build_id)
+            if last is not None and last.kernel_version == each.kernel_version:
+                arrivals[each.build_id] = each
         return Board(
             is_whole=plan.is_whole,
+            appearances=history.appearances(),
+            arrivals=arrivals,
             kernels=store.kernels(),
             standings={str(each.entry.build_id): each for each in plan.builds},
             keys=plan.keys,
@@ -166,7 +175,11 @@ class BoardKeeper(BuildbotService):
         changed = {(each.build_id.module, each.module_version) for each in outcomes}
         published = {version: self._published(*version) for version in changed}
         board = self._planned.with_outcomes(outcomes)
-        return replace(board, published={**board.published, **published})
+        board = replace(board, published={**board.published, **published})
+        if board.is_whole and board.tallies != self._noted:
+            self.farm.history.note_tallies(board.tallies, time.time())
+            self._noted = board.tallies
+        return board
 
 
 def keeper_of(master: BuildMaster) -> BoardKeeper:

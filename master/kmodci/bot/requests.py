@@ -70,18 +70,33 @@ class Requests:
         if name in self._open:
             return False
         with self.expected(name):
-            builderid = await self._master.botmaster.builders[builder].getBuilderId()
-            buildset, _ = await self._master.data.updates.addBuildset(
-                scheduler=self._scheduler,
-                builderids=[builderid],
-                sourcestamps=[_SOURCE],
-                reason=why,
-                external_idstring=name,
-                properties={key: (value, self._scheduler) for key, value in wanted.items()},
-                waited_for=False,
-                priority=priority,
-            )
-            self.asked(name, buildset)
+            self.asked(name, (await self.add(name, builder, wanted, why, priority=priority))[0])
+        return True
+
+    async def add(
+        self, name: str, builder: str, wanted: Mapping[str, object], why: str, *, priority: int = 0
+    ) -> tuple[int, dict[int, int]]:
+        """Asks for one that is `expected`. Returns the number of its buildset, and of the request at each builder."""
+        builderid = await self._master.botmaster.builders[builder].getBuilderId()
+        asked: tuple[int, dict[int, int]] = await self._master.data.updates.addBuildset(
+            scheduler=self._scheduler,
+            builderids=[builderid],
+            sourcestamps=[_SOURCE],
+            reason=why,
+            external_idstring=name,
+            properties={key: (value, self._scheduler) for key, value in wanted.items()},
+            waited_for=False,
+            priority=priority,
+        )
+        return asked
+
+    async def hurry(self, name: str, priority: int) -> bool:
+        """Lets one overtake what is queued before it. Returns whether it was asked for; it may run already."""
+        if name not in self._open:
+            return False
+        request, is_claimed = (await self._requests()).get(name, (0, True))
+        if not is_claimed:
+            await self._master.data.control("set_priority", {"priority": priority}, ("buildrequests", str(request)))
         return True
 
     def asked(self, name: str, buildset: int) -> None:

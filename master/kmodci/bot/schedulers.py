@@ -206,7 +206,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             if entry.why is Why.FORCED:
                 room -= await self._ask_again(name)
             elif (
-                (planned := self._ready.get(name))
+                FORCED + name not in self.requests
+                and (planned := self._ready.get(name))
                 and planned.key == entry.key
                 and await self.requests.ask(name, *_request(planned.entry), str(entry.why))
             ):
@@ -233,6 +234,22 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             found = await ask(name)
             self.requests.asked(name, found[0])
         return found
+
+    async def build_now(self, planned: Planned, *, by: str, rebuild: bool = False) -> None:
+        """The same for a page or a program: what is queued overtakes the rest, what runs runs on. Returns once it is
+        asked for.
+
+        by: who asks, for the record; rebuild: also if it is built.
+        """
+        name, (builder, wanted) = str(planned.entry.build_id), _request(planned.entry)
+        why = f"asked for by {by}"
+
+        def ask(request: str) -> Awaitable[Asked]:
+            more = {"rebuild": True} if rebuild else {}
+            return self.requests.add(request, builder, wanted | more, why, priority=FORCED_PRIORITY)
+
+        if FORCED + name not in self.requests and not await self.requests.hurry(name, FORCED_PRIORITY):
+            await self.force(planned, ask)
 
     async def cancel_run(self, run: str, *, by: str, stop: bool) -> None:
         """Cancels what of a run has not started; what runs may end, or is stopped as well. Raises NotFound."""
