@@ -4,16 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 
 from .coverage import Standing, Tally, standings, tally
 from .distros import index_place
 from .manifest import IndexEntry
 from .model import Kernel, ModuleVersion, Outcome, Status
 from .past import Arrival
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-_NO_PLACES: Mapping[str, int] = MappingProxyType({})
 
 RUNNING = "running"
 """what a build is, in the words that users see, while it is neither `pending` nor has ended"""
@@ -35,11 +31,11 @@ class Board:
     """what names the inputs of each, by build id"""
     versions: Mapping[str, ModuleVersion] = field(default_factory=dict)
     """the version that each module's source is at, by module"""
-    waiting: Mapping[str, str] = _NOTHING
+    waiting: Mapping[str, str] = field(default_factory=dict)
     """what each waits for that waits for more than its turn, by build id"""
-    running: Mapping[str, str] = _NOTHING
+    running: Mapping[str, str] = field(default_factory=dict)
     """the address of the build of each that runs, by build id"""
-    queue: Mapping[str, int] = _NO_PLACES
+    queue: Mapping[str, int] = field(default_factory=dict)
     """the place in the queue of each that is to be built, from 1; by build id"""
     published: Mapping[tuple[str, str], Mapping[str, IndexEntry]] = field(default_factory=dict)
     """what the bucket has, by module and version, and then by build id"""
