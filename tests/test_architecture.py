@@ -17,10 +17,10 @@ RANKS = {
     "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
-    " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects ondemand overdue past"
-    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile"
-    " uname verify",
+    "decisions": "ansi board buildview causes chart contents coverage coverageview discovery doubt elf explanation"
+    " facts failureview fallover fields headers hosttools images kernellist kernelsat kernelview keys lastwords"
+    " manifest matrix modulefile objects ondemand overdue past publishing repositoriesat retention runrecords runs"
+    " runview sandbox schema search selectors settings targetsfile uname verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
     " ingredients mirrors packing paths pools runstore sources store tables trees workerbundle",
     "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"

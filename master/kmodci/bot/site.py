@@ -5,7 +5,10 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
-from .pages.base import Page
+from .pages.builds import Builds
+from .pages.coverage import Coverage, Home
+from .pages.failures import Failures
+from .pages.kernels import FindKernel, Kernels
 from .pages.runs import Runs
 from .pages.sources import Sources
 
@@ -21,10 +24,20 @@ class Site(BuildbotService):
         super().__init__(farm=farm)
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
-        pages = Page(self.master)
-        for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
+        master = self.master
+        pages = Home(master)
+        made = {
+            "coverage": Coverage(master, farm),
+            "failures": Failures(master),
+            "builds": Builds(master, farm),
+            "kernel": FindKernel(master),
+            "kernels": Kernels(master),
+            "runs": Runs(master, farm),
+            "sources": Sources(master, farm),
+        }
+        made |= {f"{name}.json": made[name] for name in ("runs", "sources")}
+        for name, page in made.items():
             pages.putChild(name.encode(), page)
-            pages.putChild(f"{name}.json".encode(), page)
         # the root of the web server, which is not made yet when a master starts
         self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
         return defer.succeed(None)

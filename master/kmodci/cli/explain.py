@@ -1,28 +1,21 @@
 """`kmodci explain`: why a build is what it is."""
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from ..explanation import Explanation
+from ..explanation import SAID_BY, Explanation
 from ..explanation import explain as explained
 from ..keys import headers_key, log_key
 from ..matrix import no_toolchain
-from ..model import Evidence, Outcome
+from ..model import Outcome
 from ..quantities import duration_text
 from ..search import find_build
 from .options import config_option, json_option, look_option, scope_option
 from .output import print_facts, print_json
 from .view import end, open_view
-
-SAID_BY: Mapping[Evidence, str] = {
-    Evidence.PACKAGE: "its package",
-    Evidence.CONFIG: "its configuration",
-    Evidence.SERIES: "targets.yml of its series (its headers are not read yet, or do not say)",
-}
 
 
 @click.command()
