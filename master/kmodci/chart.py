@@ -10,10 +10,11 @@ from .past import Arrival, PastTally
 from .quantities import duration_text
 
 WIDTH, HEIGHT = 560, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 24
+LEFT, RIGHT = 58, 10
+_TOP, _BOTTOM = 12, 28
 _DAY = 86_400.0
 # seconds that people count in
-_DURATIONS = (1, 10, 60, 600, 3600, 6 * 3600, _DAY, 7 * _DAY, 30 * _DAY)
+_DURATIONS = (1, 10, 60, 600, 3600, 6 * 3600, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY)
 # what lies closer than this is one dot
 _DOTS = 1500
 
@@ -133,7 +134,7 @@ class _Across:
 
     def x(self, when: float) -> float:
         part = (when - self._start) / (self._end - self._start)
-        return _LEFT + min(1.0, max(0.0, part)) * (WIDTH - _LEFT - _RIGHT)
+        return LEFT + min(1.0, max(0.0, part)) * (WIDTH - LEFT - RIGHT)
 
     def ticks(self) -> tuple[Tick, ...]:
         is_short = self._end - self._start < 2 * _DAY

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import kmodci
 from kmodci.board import Board
 from kmodci.bot.board import BoardKeeper
-from kmodci.bot.pages.coverage import Coverage
+from kmodci.bot.pages.coverage import Coverage, Home
 from kmodci.bot.pages.failures import Failures
 from kmodci.bot.pages.kernels import FindKernel, Kernels
 from kmodci.cli.output import note, print_table
@@ -116,7 +116,7 @@ class Served:
         self.keeper = SimpleNamespace(board=board)
         master = SimpleNamespace(service_manager=SimpleNamespace(namedServices={BoardKeeper.name: self.keeper}))
         farm = SimpleNamespace(settings=SimpleNamespace(modules={MODULE: None}))
-        root, pages, plugins = Resource(), Resource(), Resource()
+        root, pages, plugins = Resource(), Home(master), Resource()
         root.putChild(b"kmodci", pages)
         root.putChild(b"plugins", plugins)
         plugins.putChild(b"kmodci", File(str(Path(kmodci.__file__).parent / "static")))

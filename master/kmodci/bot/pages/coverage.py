@@ -16,7 +16,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from ...board import Board
-from ...chart import HEIGHT, WIDTH, Chart, arrival_chart, coverage_chart
+from ...chart import HEIGHT, LEFT, RIGHT, WIDTH, Chart, arrival_chart, coverage_chart
 from ...coverageview import ABSENT, STATES, Filter, fingerprints, lines, newcomers, versions, view
 from ...errors import NotFound
 from ...farm import Farm
@@ -103,7 +103,7 @@ class Coverage(Page):
             states=STATES,
             endings=list(Ending),
             now=now,
-            size=(WIDTH, HEIGHT),
+            size={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
         )
 
     def _read(self, running: dict[str, str], now: float) -> _Read:
