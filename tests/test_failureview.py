@@ -6,9 +6,7 @@ from kmodci.failureview import failures
 from kmodci.model import Status
 from support.boards import board
 
-ERROR = (
-    "main.c:{line}:9: error: implicit declaration of function \u2018strlcpy\u2019; did you mean \u2018strn\u2019?"
-)
+ERROR = "main.c:{line}:9: error: implicit declaration of function \u2018strlcpy\u2019; did you mean \u2018strn\u2019?"
 GROUP = "implicit declaration of function `strlcpy`"
 
 

@@ -90,7 +90,7 @@ def view(found: Explanation, board: Board, version: str = "", *, slots: int, run
         place=place,
         eta=_eta(found.build_id, board, state, place, slots, running_for),
         entry=published.get(version or current),
-        published=tuple(sorted(published, key=version_key, reverse=True)),
+        published=tuple(published),
         explanation=found,
         last=last if last and last.module_version == (version or current) else None,
         url=_address(board.running.get(name) or (last.build_url if last else "")),
@@ -121,12 +121,13 @@ def index_object(seen: BuildView) -> str:
 
 
 def _published(build_id: BuildId, board: Board) -> dict[str, IndexEntry]:
-    """By version."""
-    return {
+    """By version, the newest first."""
+    found = {
         version: builds[str(build_id)]
         for (module, version), builds in board.published.items()
         if module == build_id.module and str(build_id) in builds
     }
+    return {version: found[version] for version in sorted(found, key=version_key, reverse=True)}
 
 
 def _state(name: str, board: Board, found: Explanation) -> str:
