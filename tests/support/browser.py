@@ -59,7 +59,7 @@ def shown(
         java_script_enabled=script,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(30_000)
     found = Shown(context.new_page())
     found.page.on("console", found.note)
     found.page.on("pageerror", lambda error: found.faults.append(str(error)))

@@ -6,6 +6,7 @@ do with one is said in its headers.
 
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ from twisted.web.server import GzipEncoderFactory, Request
 from ...errors import KmodciError, NotFound
 from ...quantities import age_text, duration_text
 from ...release import BadName
+from ..board import keeper_of
 from ..menu import STATIC
 from .cells import cells
 
@@ -81,11 +83,16 @@ class Page(Resource):
         values |= {"root": root, "static": f"{root}{STATIC}", "live": live}
         return _templates().get_template(template).render(values).encode()
 
-    def live(self, request: Request, template: str, **values: object) -> bytes:
-        """The same for a page that brings itself up to date: 204, which leaves it alone, if it reads as it did.
+    def live(self, request: Request, template: str, *, stamp: str = "", **values: object) -> bytes:
+        """The same for a page that brings itself up to date.
 
-        With a script it asks every two seconds, and without one the browser loads it again every ten.
+        With a script it asks every two seconds, and without one the browser loads it again every thirty.
+
+        stamp: what it is X
+        is known by what it reads like, and is answered 204, which leaves it alone, while that is the same.
         """
+        if stamp:
+            return self.html(request, template, live=self.again(request, stamp), **values)
         page = self.html(request, template, live=self.again(request, _MARK), **values)
         digest = hashlib.blake2b(page, digest_size=16).hexdigest()
         if self.seen(request) == digest:
@@ -101,6 +108,10 @@ class Page(Resource):
         fields = [(name, value) for name, values in (request.args or {}).items() for value in values]
         kept = [(name, value) for name, value in fields if name != _SEEN.encode()]
         return "?" + urlencode([*kept, (_SEEN.encode(), shown.encode())])
+
+    def stamp(self) -> str:
+        """What a page is known by that shows the board and what is beside it: another after ten seconds at most."""
+        return f"{keeper_of(self.master).board.made:.3f}-{int(time.time()) // 10}"
 
     def unchanged(self, request: Request) -> bytes:
         """To who has this page already."""

@@ -67,12 +67,16 @@ class OneBuild(Builds):
         return "/".join(self._parts)
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         seen, now = await self.look(argument(request, "version")), time.time()
         manifest, bundle, run = await threads.deferToThread(self._read, seen)
         builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
         return self.live(
             request,
             "build.html.j2",
+            stamp=stamp,
             seen=seen,
             now=now,
             manifest=manifest,
@@ -147,11 +151,15 @@ class BuildLog(OneBuild):
         return Page.getChild(self, path, request)
 
     async def get(self, request: Request) -> bytes:
+        # one that grows is known by what it reads like
+        stamp = "" if self.name in keeper_of(self.master).board.running else self.stamp()
+        if stamp and self.seen(request) == stamp:
+            return self.unchanged(request)
         seen = await self.look(argument(request, "version"))
         # of another version than the one that is built, there is only what is published
         url = seen.url if seen.is_current else ""
         log = await build_log(self.master, self._farm.bucket, seen, url)
-        return self.live(request, "log.html.j2", seen=seen, log=log)
+        return self.live(request, "log.html.j2", stamp=stamp, seen=seen, log=log)
 
 
 class BuildNow(OneBuild):

@@ -21,14 +21,11 @@ from ...coverageview import ABSENT, STATES, Filter, fingerprints, lines, newcome
 from ...errors import NotFound
 from ...farm import Farm
 from ...model import check_module_version
-from ...runs import Ending
-from ...runview import RunView
-from ...runview import view as run_view
+from ...runs import Ending, Run, Totals, eta_of
 from ...search import find_module
 from ...sourceview import Health, SourceView
 from ...survey import survey
 from ..board import keeper_of
-from ..schedulers import MATRIX, MatrixScheduler
 from .base import HTML, Page, argument
 
 _NEWEST = 10
@@ -51,7 +48,8 @@ class Home(Page):
 class _Read:
     """What the overview asks the database for."""
 
-    runs: Sequence[RunView]
+    runs: Sequence[tuple[Run, Totals, float | None]]
+    """those that are open, each added up, and how many seconds it will take yet"""
     wanting: Sequence[SourceView]
     sources: int
     charts: tuple[Chart, ...]
@@ -89,13 +87,15 @@ class Coverage(Page):
         return Module(self.master, self._farm, self._sent, path.decode(errors="replace")) if path else self
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         board, now = keeper_of(self.master).board, time.time()
-        scheduler: MatrixScheduler = self.master.scheduler_manager.namedServices[MATRIX]
-        running = await scheduler.building()
-        read = await threads.deferToThread(self._read, running, now)
+        read = await threads.deferToThread(self._read, now)
         return self.live(
             request,
             "coverage.html.j2",
+            stamp=stamp,
             board=board,
             modules=lines(board),
             newcomers=newcomers(board, most=_NEWEST),
@@ -106,16 +106,17 @@ class Coverage(Page):
             size={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT},
         )
 
-    def _read(self, running: dict[str, str], now: float) -> _Read:
+    def _read(self, now: float) -> _Read:
         """In a thread."""
         farm = self._farm
         still_open = farm.runs.runs(is_open=True)
+        sums = farm.runs.totals([run.id for run in still_open])
         sources = survey(farm.settings, farm.scope, farm.store, farm.watch.acceptances)
         if now - self._drawn > _CHARTS_EVERY:
             past, arrivals = farm.history.tallies(since=now - _PAST), farm.history.arrivals(since=now - _PAST)
             self._charts, self._drawn = (coverage_chart(past, now), arrival_chart(arrivals, now)), now
         return _Read(
-            runs=[run_view(run, farm.runs.entries(run.id), now, running=running) for run in still_open],
+            runs=[(run, sums[run.id], eta_of(run, sums[run.id], now)) for run in still_open],
             wanting=[each for each in sources if each.health in _WANTING],
             sources=sum(each.health is not Health.IDLE for each in sources),
             charts=self._charts,

@@ -34,10 +34,13 @@ class Sources(Page):
         return OneSource(self.master, self._farm, path.decode(errors="replace")) if path else self
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         seen, now = await self.look(), time.time()
         if request.prepath[-1].endswith(_JSON.encode()):
             return self.json(request, {"sources": [plain(each, now) for each in seen]})
-        return self.html(request, "sources.html.j2", sources=seen, now=now, health=Health, quote=_quoted)
+        return self.live(request, "sources.html.j2", stamp=stamp, sources=seen, now=now, health=Health, quote=_quoted)
 
     async def look(self) -> Sequence[SourceView]:
         """All of them, as they are now."""
@@ -59,11 +62,21 @@ class OneSource(Sources):
         return Page.getChild(self, path, request)
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         seen, now = await self.one(), time.time()
         if self._is_json:
             return self.json(request, plain(seen, now))
-        return self.html(
-            request, "source.html.j2", seen=seen, now=now, health=Health, looks=LOOKS, name=_quoted(seen.name)
+        return self.live(
+            request,
+            "source.html.j2",
+            stamp=stamp,
+            seen=seen,
+            now=now,
+            health=Health,
+            looks=LOOKS,
+            name=_quoted(seen.name),
         )
 
     async def one(self) -> SourceView:
