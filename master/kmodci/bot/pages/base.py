@@ -88,7 +88,7 @@ class Page(Resource):
 
         With a script it asks every two seconds, and without one the browser loads it again every thirty.
 
-        stamp: what it is X
+        stamp: what it is known by, of a page that asks before all its work whether that is shown (`seen`). Another one
         is known by what it reads like, and is answered 204, which leaves it alone, while that is the same.
         """
         if stamp:
