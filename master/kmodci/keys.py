@@ -13,6 +13,7 @@ LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
 RETIRED = "state/retired.json"
 KERNEL_LISTS = "index/kernel-crawler/"
+LATEST = "latest/"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,6 +38,11 @@ def index_key(module: str, version: str, target: Target, release: str) -> str:
     """What a node reads. Raises BadName."""
     place = f"{index_place(target)}/{check_release(release)}"
     return f"index/{check_name(module, 'module')}/{check_module_version(version)}/{place}.json"
+
+
+def latest_key(module: str, target: Target, release: str) -> str:
+    """What a node reads that does not know the module's version. Raises BadName."""
+    return f"{LATEST}{check_name(module, 'module')}/{index_place(target)}/{check_release(release)}.json"
 
 
 def version_index_key(module: str, version: str) -> str:
