@@ -5,11 +5,13 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
+from ..settings import PUBLIC_FILES
+from .files import Files
 from .pages.base import Page
 from .pages.runs import Runs
 from .pages.sources import Sources
 
-_PATH = "kmodci"
+_PATH, _FILES = PUBLIC_FILES.split("/")
 
 
 class Site(BuildbotService):
@@ -25,6 +27,7 @@ class Site(BuildbotService):
         for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
             pages.putChild(name.encode(), page)
             pages.putChild(f"{name}.json".encode(), page)
+        pages.putChild(_FILES.encode(), Files(farm.bucket))
         # the root of the web server, which is not made yet when a master starts
         self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
         return defer.succeed(None)
