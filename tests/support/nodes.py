@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
-from kmodci.bucket import Bucket
 from kmodci.objects import Object
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kmod-get"
@@ -289,13 +288,13 @@ def following(answers: list[Answer]) -> Answer:
 
 
 @contextmanager
-def files_server(bucket: Bucket, credentials: Path) -> Iterator[str]:
+def files_server(endpoint: str, bucket: str, credentials: Path) -> Iterator[str]:
     """The farm's own web server for a bucket's files (`bot.files`), without the rest of the farm. Yields its URL.
 
     credentials: the file that the embedded server keeps them in.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "support.filesserver", bucket.endpoint, bucket.bucket, str(credentials)],
+        [sys.executable, "-m", "support.filesserver", endpoint, bucket, str(credentials)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         text=True,
