@@ -13,18 +13,25 @@ from kmodci.publishing import publish
 from kmodci.release import BadName
 from support.builds import built
 from support.nodes import files_server
-from support.s3 import bucket, s3
+from support.s3 import s3
 
 pytestmark = pytest.mark.slow
 
-__all__ = ["bucket", "s3"]
+__all__ = ["s3"]
 
 LATEST = "latest/hello/debian/amd64/6.12.117+deb13-amd64.json"
 
 
-@pytest.fixture
-def server(bucket: Bucket, s3: EmbeddedS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    publish(bucket, built())
+@pytest.fixture(scope="module")
+def bucket(s3: EmbeddedS3) -> Bucket:
+    made = s3.bucket("files")
+    made.ensure()
+    publish(made, built())
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(bucket: Bucket, s3: EmbeddedS3) -> Iterator[str]:
     bucket.put("state/kernels.json", b"{}")
     bucket.put("headers/x", b"x")
     with files_server(bucket.endpoint, bucket.bucket, s3.credentials_file) as url:
