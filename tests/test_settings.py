@@ -1,9 +1,11 @@
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
+from kmodci.distros import DISTROS
 from kmodci.errors import NotFound, SettingsError
 from kmodci.images import recipe
 from kmodci.modulefile import DebianSource, GitSource
@@ -45,10 +47,42 @@ def test_the_shipped_configuration() -> None:
     followed = [entry for entry in settings.targets if entry.enabled]
     assert [entry.series for entry in followed] == ["bullseye", "bookworm", "trixie", "forky", "sid"]
     assert len([repository for entry in followed for repository in entry.repositories]) == 11
-    # what cannot be read without a key that somebody puts there
-    others = {entry.distro for entry in settings.targets if not entry.enabled}
-    assert {"almalinux", "arch", "centos", "fedora", "rhel", "rocky", "ubuntu"} <= others
     assert settings.limits.memory == 2 << 30
+
+
+def test_every_distribution_is_written_down() -> None:
+    """Off, where nothing here can check it."""
+    settings = load(SHIPPED)
+    series: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in settings.targets:
+        series[entry.distro].add(entry.series)
+    # vanilla is for kernels of one's own
+    assert set(DISTROS) - series.keys() == {"vanilla"}
+    assert {entry.distro for entry in settings.targets if entry.enabled} == {"debian"}
+    for distro in ("almalinux", "ol", "rhel", "rocky"):
+        assert series[distro] == {"8", "9", "10"}
+    assert series["centos"] == {"stream8", "stream9", "stream10"}
+    assert series["amzn"] == {"2", "2023"}
+    assert {"15.6", "16.0", "tumbleweed"} == series["opensuse"]
+    written = {
+        (entry.distro, entry.series, name.partition(" ")[2])
+        for entry in settings.targets
+        for repository in entry.repositories
+        for name in repository.named(entry.targets)
+    }
+    family = ("almalinux", "centos", "rhel", "rocky")
+    real_time = {(distro, each) for distro, each, name in written if name == "rt"}
+    assert real_time == {(distro, each) for distro in family for each in series[distro]}
+    for release in series["fedora"]:
+        assert {("fedora", release, name) for name in ("releases", "updates", "updates-archive")} <= written
+    assert ("fedora", "43", "koji") in written
+    assert {("amzn", "2023", "core"), ("amzn", "2023", "kernel-livepatch"), ("ol", "9", "uekr8")} <= written
+    assert {name for distro, _, name in written if distro == "arch"} == {
+        "core",
+        "core archive",
+        "extra",
+        "extra archive",
+    }
 
 
 def test_ubuntu_as_shipped() -> None:
