@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kmodci.distros import DISTROS
 from kmodci.errors import NotFound, SettingsError
-from kmodci.images import recipe
+from kmodci.images import nearest, recipe
 from kmodci.modulefile import DebianSource, GitSource
 from kmodci.repos.apt import AptIndex
 from kmodci.repos.base import Trust
@@ -15,7 +15,7 @@ from kmodci.repos.sources import SourceKernel, SourcesIndex
 from kmodci.repositoriesat import AptAt, SourcesAt
 from kmodci.schema import Scope
 from kmodci.settings import FILES, load
-from kmodci.where import packages, repositories, suites_of, trusted
+from kmodci.where import packages, recipes_of, repositories, suites_of, trusted
 
 Problems = Callable[..., tuple[str, ...]]
 KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
@@ -143,6 +143,21 @@ def test_an_image_is_made_of_suites_for_the_machine_that_builds(
     ]
     assert suites[0].components == ("main", "restricted", "universe", "multiverse")
     assert {each.keyring for each in suites} == {tmp_path / "ubuntu-archive-keyring.gpg"}
+
+
+def test_the_oldest_compiler_is_of_debians_archive(tmp_path: Path) -> None:
+    """Off as shipped: what is between here and the archive may not let it through."""
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    assert nearest("gcc-8", recipes_of(load(SHIPPED))) == "gcc-9"
+    path = tmp_path / "config" / "targets.yml"
+    path.write_text(path.read_text().replace("series: buster, enabled: false}", "series: buster}"))
+    settings = load(tmp_path / "config")
+    recipes = recipes_of(settings)
+    assert [nearest(f"gcc-{number}", recipes) for number in (4, 8, 9)] == ["gcc-8", "gcc-8", "gcc-9"]
+    assert {"gcc-8", "gcc-8-aarch64-linux-gnu"} <= set(recipes["gcc-8"].packages)
+    [suite] = suites_of(settings, recipes["gcc-8"])
+    assert (suite.url, suite.suite) == ("https://archive.debian.org/debian", "buster")
+    assert suite.keyring == Path("/usr/share/keyrings/debian-archive-removed-keys.gpg")
 
 
 def test_a_package_of_two_mirrors_is_one_module(tmp_path: Path) -> None:
