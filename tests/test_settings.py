@@ -76,6 +76,7 @@ def test_every_distribution_is_written_down() -> None:
     for release in series["fedora"]:
         assert {("fedora", release, name) for name in ("releases", "updates", "updates-archive")} <= written
     assert ("fedora", "43", "koji") in written
+    assert series["bottlerocket"] == {"aws", "metal", "vmware"}
     assert {("amzn", "2023", "core"), ("amzn", "2023", "kernel-livepatch"), ("ol", "9", "uekr8")} <= written
     assert {name for distro, _, name in written if distro == "arch"} == {
         "core",
