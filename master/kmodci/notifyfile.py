@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from .errors import SecretUnusable
 from .fields import NOT_EMPTY, ConfigPath, Url, fitting
 from .secretfile import check_private
 from .yamlfile import Section
@@ -24,6 +25,8 @@ def _secret(path: Path) -> Path:
     """It is there and kept from others. Who may not look at it is not the farm, which reads it at its start."""
     try:
         check_private(path)
+    except SecretUnusable as error:
+        raise ValueError(f"{error.brief} ({error.hint})") from None
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except OSError:

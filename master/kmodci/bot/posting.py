@@ -65,6 +65,9 @@ class Post:
         response = await asked
         # read in any case, or its connection is never free again
         content = await response.content().addTimeout(SECONDS, self._clock)
+        # Messages are minutes apart: by the next one its server may have closed a connection that was kept, and a POST
+        # on such a one fails. A server of HTTP/1.0 has closed it already.
+        await self._session.http._pool.closeCachedConnections()
         said = _printable(content.decode(errors="replace"))
         if response.code // 100 == 3:
             raise Refused(response.code, "it redirects to another address, which is not followed: name that one")

@@ -22,15 +22,22 @@ from ..settings import Settings, load
 from .posting import Answer
 from .receivers import GitHub, Mail, Webhook, reporter_of
 
+# a reporter has limits of its own, several of them one after the other
+_SECONDS = 300.0
+
 
 class Stand(AsyncMultiService):
     """What reporters ask of a master, and no more of it."""
 
     def __init__(self, reactor: IReactorTime, title: str) -> None:
         super().__init__()
-        self.master, self.reactor = self, reactor
+        self.reactor = reactor
         self.config = SimpleNamespace(title=title)
         self.mq = SimpleNamespace(startConsuming=_nothing_comes)
+
+    @property
+    def master(self) -> "Stand":
+        return self
 
     async def open(self) -> None:
         await self.startService()
@@ -56,7 +63,10 @@ async def _run(reactor: IReactorTime, settings: Settings, names: Sequence[str]) 
     farm = settings.web.address
     for name in names:
         try:
-            answer = await try_out(stand, reporter_of(name, settings.notify[name], farm), farm)
+            tried = try_out(stand, reporter_of(name, settings.notify[name], farm), farm)
+            answer = await defer.ensureDeferred(tried).addTimeout(_SECONDS, reactor)
+        except defer.TimeoutError:
+            answer = Answer(is_good=False, said=f"no answer within {_SECONDS:.0f} s")
         except KmodciError as error:
             answer = Answer(is_good=False, said=str(error))
         print(json.dumps({"receiver": name, "ok": answer.is_good, "said": answer.said}), flush=True)

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -19,9 +19,6 @@ from ..yamlfile import suggestion
 from .options import config_option, json_option
 from .output import print_json, print_table
 from .view import farm_store
-
-# every limit of time of one receiver, one after the other
-_SECONDS = 300
 
 
 @click.command()
@@ -99,11 +96,11 @@ def _of_what(receiver: Receiver) -> str:
 
 def _test(config: Path, names: Sequence[str], as_json: bool) -> None:
     answers: list[Mapping[str, object]] = []
-    for name in names:
-        answers.append(_try(config, name))
+    for answer in _answers(config, names) if names else ():
+        answers.append(answer)
         if not as_json:
-            ok = answers[-1]["ok"]
-            click.echo(f"{name}: {click.style('good' if ok else 'not reached', bold=not ok)}: {answers[-1]['said']}")
+            state = "good" if answer["ok"] else click.style("not reached", bold=True)
+            click.echo(f"{answer['receiver']}: {state}: {answer['said']}")
     if as_json:
         print_json({"receivers": answers})
     elif not names:
@@ -112,17 +109,18 @@ def _test(config: Path, names: Sequence[str], as_json: bool) -> None:
         sys.exit(1)
 
 
-def _try(config: Path, name: str) -> Mapping[str, object]:
-    """Sends it by the farm's own reporters, which are Buildbot's, and so in a process that may import that."""
-    command = (sys.executable, "-m", "kmodci.bot.trial", str(config), name)
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_SECONDS
+def _answers(config: Path, names: Sequence[str]) -> Iterator[Mapping[str, object]]:
+    """Asks by the farm's own reporters, which are Buildbot's, and so in a process that may import that."""
+    command = (sys.executable, "-m", "kmodci.bot.trial", str(config), *names)
+    # its log may quote what it was to keep to itself
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            yield json.loads(line)
+    if process.returncode:
+        raise KmodciError(
+            f"the test messages could not be sent (exit status {process.returncode})",
+            hint=f"`{' '.join(command)}` tells more",
         )
-    except subprocess.TimeoutExpired:
-        return {"receiver": name, "ok": False, "said": f"no answer within {_SECONDS} s"}
-    if done.returncode or not done.stdout:
-        # its own log may quote what it was to keep to itself
-        raise KmodciError(f"the test message to {name} could not be tried (exit status {done.returncode})")
-    answer: Mapping[str, object] = json.loads(done.stdout)
-    return answer
