@@ -1,4 +1,7 @@
 import json
+import re
+import shutil
+from pathlib import Path
 
 import pytest
 from kmodci.news import (
@@ -14,6 +17,7 @@ from kmodci.news import (
 )
 from kmodci.newswords import as_discord, as_json, as_mail, as_slack, words_of
 from kmodci.runs import Ending
+from kmodci.settings import load
 
 RUN = RunNews(
     run="2026-11-28-121243",
@@ -63,7 +67,7 @@ def test_a_run_in_a_mail() -> None:
         "",
         "45 planned, in 12m",
         "failed, 2 kernels, loop: no `frob`",
-        "mended: scap: no `x`",
+        "fails no more: scap: no `x`",
     ]
 
 
@@ -128,3 +132,25 @@ def test_messages_are_short(news: News) -> None:
     assert len(as_mail(news)[0]) < 200
     assert len(str(as_slack(news)["text"])) <= 2000
     assert len(str(as_discord(news)["content"])) <= 2000
+
+
+def test_the_json_of_the_documentation_is_what_is_sent() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "notifications.md").read_text()
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    assert [block["kind"] for block in blocks] == ["run", "failure", "failures", "test"]
+    for block in blocks:
+        assert as_json(NEWS.validate_python(block), block["id"], block["farm"]) == block
+
+
+def test_the_yaml_of_the_documentation_is_taken(tmp_path: Path) -> None:
+    for name in ("kmodci.yml", "docs/notifications.md"):
+        root = Path(__file__).parents[1]
+        text = (root / "config" / name if name.endswith("yml") else root / name).read_text()
+        example = text.partition("# notify:\n" if name.endswith("yml") else "notify:\n")[2]
+        example = re.split(r"\n\n|```", example)[0].replace("#  ", "  ")
+        folder = tmp_path / name.partition(".")[0].replace("/", "-")
+        shutil.copytree(root / "config", folder)
+        for path in set(re.findall(r"/etc/kmodci/([\w-]+)", example)):
+            (folder / path).touch(0o600)
+        (folder / "kmodci.yml").write_text("notify:\n" + example.replace("/etc/kmodci/", ""))
+        assert "upstream" in load(folder).notify

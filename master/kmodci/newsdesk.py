@@ -105,6 +105,8 @@ class NewsDesk:
         self, known: tuple[Known, ...], standing: Sequence[Standing], ripe: Sequence[Known], now: float
     ) -> tuple[list[tuple[str, News]], tuple[Known, ...]]:
         """What there is to tell of them, each with its id, and all groups as they are after that."""
+        if not ripe:
+            return [], known
         groups = failing(standing)
         ripe = [each for each in ripe if each.name in groups]
         pages = {each.name: self._page_of(groups[each.name]) for each in ripe}

@@ -99,7 +99,7 @@ def _of_run(news: RunNews) -> tuple[str, list[str]]:
         of = ", ".join(cause.modules[:3]) + (", ..." if len(cause.modules) > 3 else "")
         lines.append(f"{cause.ending}, {_kernels(cause.kernels)}, {of}: {cause.cause or 'no cause is known'}")
     lines += _more(news.more_causes, "causes")
-    return title, [*lines, *(f"mended: {_group(group)}" for group in news.mended)]
+    return title, [*lines, *(f"fails no more: {_group(group)}" for group in news.mended)]
 
 
 def _of_failure(news: FailureNews) -> tuple[str, list[str]]:
