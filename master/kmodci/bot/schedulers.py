@@ -277,9 +277,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         """Build id -> its place in the queue, from 1. running: build ids, which have none."""
         if not self._timer.running:
             return {}
-        left = [str(entry.build_id) for entry in self.ledger.left()]
-        forced = {name.removeprefix(FORCED) for name in self.requests.names if name.startswith(FORCED)}
-        queue = [name for name in dict.fromkeys([*sorted(forced), *left]) if name not in running]
+        forced = [name.removeprefix(FORCED) for name in self.requests.names if name.startswith(FORCED)]
+        queue = [name for name in dict.fromkeys([*forced, *self.ledger.names()]) if name not in running]
         return {name: place for place, name in enumerate(queue, 1)}
 
     @property
