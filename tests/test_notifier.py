@@ -10,8 +10,7 @@ from buildbot.util.service import AsyncMultiService
 from buildbot.util.tuplematch import matchTuple
 from kmodci.bot import notifier
 from kmodci.bot.notifier import Notifier
-from kmodci.bot.posting import Answer
-from kmodci.bot.receivers import ANSWER_OF, NEWS_FOR
+from kmodci.bot.posting import ANSWER_OF, NEWS_FOR, Answer
 from kmodci.news import TestNews
 from kmodci.newsstore import Letter, NewsStore
 from kmodci.notifyfile import Receiver, WebhookAt

@@ -20,8 +20,7 @@ from ..farm import Farm
 from ..newsdesk import NewsDesk
 from ..newsstore import Letter
 from ..newswords import words_of
-from .posting import Answer
-from .receivers import ANSWER_OF, NEWS_FOR
+from .posting import ANSWER_OF, NEWS_FOR, Answer
 from .schedulers import MATRIX, PLANNED, SETTLED, MatrixScheduler
 
 _EVERY = 60.0

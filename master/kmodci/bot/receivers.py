@@ -29,11 +29,8 @@ from ..news import NEWS, CommitNews, News
 from ..newswords import as_discord, as_json, as_mail, as_slack
 from ..notifyfile import GitHubAt, MailAt, Receiver
 from ..secretfile import read_secret
-from .posting import SECONDS, Answer, Post, failed
+from .posting import ANSWER_OF, NEWS_FOR, SECONDS, Answer, Post, failed
 
-# Told to the reporter of a receiver, and by it; the receiver's name is the third word.
-NEWS_FOR = ("kmodci", "news")
-ANSWER_OF = ("kmodci", "answer")
 # GitHub's limit (https://docs.github.com/en/rest/commits/statuses)
 _DESCRIPTION = 140
 Report = Mapping[str, object]
