@@ -28,7 +28,7 @@ from .notifier import Notifier
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
-from .receivers import reporter_of
+from .reports import reporter_of
 from .schedulers import MATRIX, MatrixScheduler
 from .site import Site
 from .sweeper import Sweeper

@@ -20,7 +20,8 @@ from ..errors import KmodciError
 from ..news import TestNews
 from ..settings import Settings, load
 from .posting import Answer
-from .receivers import GitHub, Mail, Webhook, reporter_of
+from .receivers import GitHub, Mail, Webhook
+from .reports import reporter_of
 
 # a reporter has limits of its own, several of them one after the other
 _SECONDS = 300.0
