@@ -14,16 +14,17 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "ansi board buildview causes chart contents coverage coverageview discovery doubt elf explanation"
-    " facts failureview fallover fields headers hosttools images kernellist kernelsat kernelview keys lastwords"
-    " manifest matrix modulefile objects ondemand overdue past publishing repositoriesat retention runrecords runs"
-    " runview sandbox schema search selectors settings targetsfile uname verify",
+    "decisions": "ansi board buildview causes chart commits contents coverage coverageview discovery doubt elf"
+    " explanation facts failureview fallover fields headers hosttools images kernellist kernelsat kernelview keys"
+    " lastwords manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand ongoing osrelease"
+    " overdue past publishing repositoriesat retention runrecords runs runview sandbox schema search selectors"
+    " settings targetsfile uname verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools runstore sources store tables trees workerbundle",
-    "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
+    " ingredients mirrors newsstore packing paths pools runstore sources store tables trees workerbundle",
+    "farm": "byhand cleanup farm ledger listing newsdesk opening planning preparing products recovery sourceview supply"
     " survey watch where",
     "top": "bot cli",
 }

@@ -5,6 +5,8 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
+from ..settings import PUBLIC_FILES
+from .files import Files
 from .pages.builds import Builds
 from .pages.coverage import Coverage, Home
 from .pages.failures import Failures
@@ -12,7 +14,7 @@ from .pages.kernels import FindKernel, Kernels
 from .pages.runs import Runs
 from .pages.sources import Sources
 
-_PATH = "kmodci"
+_PATH, _FILES = PUBLIC_FILES.split("/")
 
 
 class Site(BuildbotService):
@@ -38,6 +40,7 @@ class Site(BuildbotService):
         made |= {f"{name}.json": made[name] for name in ("runs", "sources")}
         for name, page in made.items():
             pages.putChild(name.encode(), page)
+        pages.putChild(_FILES.encode(), Files(farm.bucket))
         # the root of the web server, which is not made yet when a master starts
         self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
         return defer.succeed(None)

@@ -27,6 +27,7 @@ from twisted.web.server import GzipEncoderFactory, Request
 from ...errors import KmodciError, NotFound
 from ...quantities import age_text, duration_text
 from ...release import BadName
+from ...settings import PUBLIC_FILES
 from ..board import keeper_of
 from ..menu import STATIC
 from .cells import cells
@@ -207,6 +208,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals["files"] = PUBLIC_FILES
     found.filters["duration"] = duration_text
     found.filters["roughly"] = _roughly
     found.filters["clock"] = _clock
