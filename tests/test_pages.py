@@ -188,6 +188,26 @@ def test_who_may_press_buildbots_force_button_may_press_ours_and_nobody_else() -
     assert asked_for == [(FORCE, "force", {"builderid": 7})]
 
 
+class Telling(Told):
+    """What a page shows instead of a button."""
+
+    async def get(self, request: Request) -> bytes:
+        return (await self.refusal_of(request, *FORCE, action="force") or "yes").encode()
+
+
+@pytest.mark.parametrize(
+    ("user", "told"), [({"email": "me@example.org"}, "yes"), ({"anonymous": True}, "you need to have role 'admins'")]
+)
+def test_who_may_not_press_a_button_is_told_why(user: dict[str, object], told: str) -> None:
+    rules = Authz([AnyControlEndpointMatcher(role="admins")], [RolesFromEmails(admins=["me@example.org"])])
+    known = master()
+    rules.setMaster(known)
+    known.www = SimpleNamespace(
+        assertUserAllowed=lambda request, path, action, options: rules.assertUserAllowed(path, action, options, user)
+    )
+    assert body(asked(Telling(known))) == told
+
+
 class Counting(Told):
     """Reads as `said` does."""
 

@@ -1,5 +1,6 @@
 """The farm's own pages in a real browser, on a farm that builds for real: what people do there, and what they see."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -117,7 +118,9 @@ def test_the_page_of_a_build_tells_all_of_it(farm: LiveFarm, window: Shown, rele
     for text in (file.sha256, file.vermagic, outcome.key, f"kmodci build {name}", farm.manifest(outcome).compiler):
         expect(main).to_contain_text(text)
     link = main.get_by_role("link", name=file.name)
-    assert str(link.get_attribute("href")).endswith(f"kmodci/files/{file.key}")
+    with seen.expect_download() as download:
+        link.click()
+    assert hashlib.sha256(Path(download.value.path()).read_bytes()).hexdigest() == file.sha256
     assert main.get_by_role("link", name="Build in Buildbot").get_attribute("href") == outcome.build_url
     main.get_by_role("link", name="Log", exact=True).click()
     expect(seen.locator("pre.log").first).to_contain_text("hello.ko")

@@ -89,6 +89,7 @@ class OneBuild(Builds):
             command=f"kmodci build {self.name}",
             asked=shell_words(question(seen)),
             base=self.base_url,
+            bucket=self._farm.settings.public_bucket,
         )
 
     async def look(self, version: str = "") -> BuildView:
