@@ -24,7 +24,9 @@ def farm(folder: Path, repo: AptRepo, publish: Callable[..., None]) -> Iterator[
     """`hello` is built, `broken` and `hostile` do not compile, `picky` is skipped; `slow` waits until it is let go."""
     publish(repo, "old", "old-cloud")
     plain = {name: source(name) for name in ("hello", "broken", "hostile", "picky")}
-    with live_farm(folder, repo, {**plain, "slow": gated(kernels={"include": ["*/*-cloud-amd64"]})}) as made:
+    slow = gated(kernels={"include": ["*/*-cloud-amd64"]})
+    # which is held until the tests that need it held are through
+    with live_farm(folder, repo, {**plain, "slow": slow}, limits={"time": "1h"}) as made:
         made.up()
         made.until(lambda: len(made.store.outcomes()) == 8, seconds=300)
         made.await_running(1)
