@@ -255,7 +255,10 @@ class TestWhoAsks:
                 assert "loop" not in text
                 assert site.ask(path, token=reader)[0] in (200, 404), path
             assert site.ask("openapi.json")[0] == 200
-            assert site.ask("/healthz")[0] == 503
+            status, found = site.told("/healthz")
+            assert (status, found["problems"][:2]) == (503, ["bucket", "engine"])
+            assert not any(sign in problem for problem in found["problems"] for sign in "/: ")
+            assert any(str(site.folder) in problem for problem in site.told("/healthz", token=reader)[1]["problems"])
 
     def test_a_wrong_token_is_refused_and_no_token_is_logged(self, site: Site, token: str) -> None:
         wrong = "kmodci_thisisverywrong"

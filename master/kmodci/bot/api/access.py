@@ -69,9 +69,12 @@ class Access:
             raise who_asks("this token is none of this farm's")
         return caller
 
+    def may_read(self, caller: Caller) -> bool:
+        return self._read_is_open or bool(caller.token)
+
     def check_read(self, caller: Caller) -> None:
         """Raises Refused."""
-        if not (self._read_is_open or caller.token):
+        if not self.may_read(caller):
             raise who_asks("to read here takes a token")
 
     def count(self, status: int) -> None:
