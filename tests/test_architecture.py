@@ -19,10 +19,10 @@ RANKS = {
     "distros": "distros",
     "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
     " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects ondemand overdue past"
-    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile"
+    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile told"
     " uname verify",
-    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools runstore sources store tables trees workerbundle",
+    "adapters": "acceptance apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder git history indices"
+    " ingredients mirrors packing paths pools privatefile refusals runstore sources store tables trees workerbundle",
     "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
     " survey watch where",
     "top": "bot cli",

@@ -21,11 +21,14 @@ from typing import IO
 
 from .bucket import Bucket, Credentials
 from .errors import StoreError
+from .privatefile import read_private
 
 # what rclone calls an object for as long as it is being written; no reader sees it, and a killed server leaves it
 _HALF = ".rclone_temp_put_*"
 _START_SECONDS = 15.0
 _STOP_SECONDS = 10.0
+_LONGEST = 4096
+"""bytes"""
 
 
 class EmbeddedS3:
@@ -187,12 +190,8 @@ def rclone() -> Path:
 
 
 def _read_credentials(path: Path) -> Credentials:
-    if path.stat().st_mode & 0o077:
-        raise StoreError(
-            f"{path}: others may read it", hint=f"chmod 600 {path}, and delete it if others may have read it"
-        )
     with suppress(ValueError):
-        match json.loads(path.read_text()):
+        match json.loads(read_private(path, limit=_LONGEST)):
             case {"access_key": str(access_key), "secret": str(secret)}:
                 return Credentials(access_key=access_key, secret=secret)
     raise StoreError(f"{path}: holds no credentials", hint="delete it; new ones will be made")

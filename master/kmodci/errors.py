@@ -13,6 +13,8 @@ KmodciError
   |    +- HeadersUnusable  ... because what its kernel is made of will not do, however often it is tried
   +- VerifyError         what was built must not be published, with the list of reasons
   +- NotFound            a name the user gave does not exist, with the nearest that do
+  +- Refused             a farm that was asked over HTTP will not do it
+  +- FarmAway            a farm that was asked over HTTP gave no answer, so nothing is known
 """
 
 from collections.abc import Sequence
@@ -94,3 +96,15 @@ class NotFound(KmodciError):
     """A name the user gave does not exist."""
 
     exit_code = 2
+
+
+class Refused(KmodciError):
+    """A farm that was asked over HTTP will not do it: a token, a wrong word, a wrong address."""
+
+    exit_code = 2
+
+
+class FarmAway(KmodciError):
+    """A farm that was asked over HTTP gave no answer, or not in time: nothing is known of what was asked for."""
+
+    exit_code = 3
