@@ -19,10 +19,11 @@ RANKS = {
     "distros": "distros",
     "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
     " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects ondemand overdue past"
-    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile told"
-    " uname verify",
-    "adapters": "acceptance apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools privatefile refusals runstore sources store tables trees workerbundle",
+    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile"
+    " told uname verify",
+    "adapters": "acceptance apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder git"
+    " history indices ingredients mirrors packing paths pools privatefile refusals runstore sources store tables trees"
+    " workerbundle",
     "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
     " survey watch where",
     "top": "bot cli",

@@ -51,6 +51,8 @@ class LogPiece:
     data: bytes
     is_complete: bool
     """whether nothing will come after what is known now"""
+    build: str = ""
+    """names the build that it is of: Buildbot's, as `<builder>/<number>`, or what is published"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,11 @@ class ApiClient:
         )
         if answered.status == 404:
             return None
-        return LogPiece(data=answered.body, is_complete=answered.headers.get("X-Log-Complete", "") == "true")
+        return LogPiece(
+            data=answered.body,
+            is_complete=answered.headers.get("X-Log-Complete", "") == "true",
+            build=answered.headers.get("X-Log-Build", ""),
+        )
 
     def standings(self) -> list[StandingTold]:
         """Every build of the matrix."""

@@ -3,10 +3,8 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn, Protocol
 
-from ..apiserver import Server, read_token
 from ..coverage import Counted
 from ..told import KernelTold, RunTold, RunWholeTold, SourceTold
 from .output import note
@@ -58,8 +56,8 @@ class Answers(Protocol):
     def stopped(self) -> str:
         """Why nothing goes on there: no farm runs. Empty if one does."""
 
-    def kernels(self) -> Sequence[KernelTold]:
-        """The newest first."""
+    def kernels(self, *, whole: bool = False) -> Sequence[KernelTold]:
+        """The newest first. whole: also those that are not in scope."""
 
     def sources(self) -> Sequence[SourceTold]:
         """What wants a person first."""
@@ -75,34 +73,6 @@ class Answers(Protocol):
 
     def run(self, identity: str, ending: str = "") -> RunWholeTold:
         """ending: only the builds that ended so; empty for all. Raises NotFound."""
-
-
-def open_answers(
-    *,
-    is_remote: bool,
-    config: object,
-    server: object,
-    token_file: object,
-    insecure: object,
-    scope: object = "",
-    fresh: object = False,
-) -> Answers:
-    """From what the options say. Raises BadName, Refused, StoreError."""
-    # either brings much with it that the other does not need
-    if is_remote:
-        from .remote import Remote
-
-        return Remote(*remote_of(server, token_file, insecure))
-    from .local import Local
-
-    assert isinstance(config, Path)
-    return Local(config, str(scope or ""), fresh=bool(fresh))
-
-
-def remote_of(server: object, token_file: object, insecure: object) -> tuple[Server, str]:
-    """The farm that the options name, and the token; empty for none. Raises BadName, Refused, StoreError."""
-    at = Server.parse(str(server))
-    return at, read_token(token_file, at, insecure=bool(insecure)) if isinstance(token_file, Path) else ""
 
 
 def end(answers: Answers) -> NoReturn:

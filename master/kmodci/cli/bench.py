@@ -12,7 +12,7 @@ from ..runstore import RunStore
 from ..settings import load
 from .options import config_option, json_option
 from .output import print_facts, print_json
-from .view import farm_store
+from .remembered import farm_store
 
 
 @click.command()

@@ -19,10 +19,10 @@ from ..opening import open_farm
 from ..products import Job
 from ..tarzst import replacing
 from ..where import open_bucket
-from .answers import remote_of
 from .completing import complete_builds
 from .demand import Demand, demand
 from .interrupts import interruptible
+from .opened import remote_of
 from .options import (
     Duration,
     config_option,

@@ -56,7 +56,7 @@ def _builds(context: click.Context) -> Sequence[str]:
     if client := _client(context):
         return [each.build_id for each in client.standings()]
     from ..settings import load
-    from .view import farm_store
+    from .remembered import farm_store
 
     settings = load(_config(context))
     store = farm_store(settings)
@@ -67,7 +67,7 @@ def _kernels(context: click.Context) -> Sequence[str]:
     if client := _client(context):
         return [f"{each.target}/{each.release}" for each in client.kernels()]
     from ..settings import load
-    from .view import farm_store
+    from .remembered import farm_store
 
     store = farm_store(load(_config(context)))
     return store.kernel_names() if store else ()
@@ -78,7 +78,7 @@ def _runs(context: click.Context) -> Sequence[str]:
         return [each.id for each in client.runs(_NEWEST)]
     from ..runstore import RunStore
     from ..settings import load
-    from .view import farm_store
+    from .remembered import farm_store
 
     store = farm_store(load(_config(context)))
     return [each.id for each in RunStore(store).runs(limit=_NEWEST)] if store else ()
@@ -101,7 +101,7 @@ def _client(context: click.Context) -> "ApiClient | None":
     if not context.params.get("server"):
         return None
     from ..apiclient import ApiClient
-    from .answers import remote_of
+    from .opened import remote_of
 
     values = context.params
     server, token = remote_of(values["server"], values.get("token_file"), values.get("insecure"))

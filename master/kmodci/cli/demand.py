@@ -61,7 +61,7 @@ def demand(asked: Demand) -> NoReturn:
             note(f"the build goes on at the farm; to follow it again: {asked.again}")
             raise
     _tell(asked, told)
-    sys.exit(0 if told.status == Status.BUILT or told.is_coming else 1)
+    sys.exit(0 if told.status == Status.BUILT or (told.is_coming and not is_followed) else 1)
 
 
 def _finished(client: ApiClient, identity: str) -> float | None:
@@ -102,7 +102,9 @@ def _tell(asked: Demand, told: BuildTold) -> None:
     facts = explained_by(told).facts
     shown = ("kernel", "compiler", "module", "page", "manifest", "log", "files")
     print_facts({"id": told.id, **{name: facts[name] for name in shown}, "status": told.status_url}, err=to_stderr)
-    if told.is_coming:
+    if told.is_coming and asked.follow:
+        note(f"it was stopped, or the farm failed it; this asks for it again: {asked.again}")
+    elif told.is_coming:
         note(f"to follow it: {asked.again}")
     elif told.status != Status.BUILT:
         if told.others:

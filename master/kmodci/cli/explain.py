@@ -40,7 +40,7 @@ def explain(what: tuple[str, ...], answers: Answers, as_json: bool) -> None:
         else:
             _tell(found)
         end(answers)
-    chosen = _kernels(text, answers.kernels())
+    chosen = _kernels(text, answers.kernels(whole=True))
     names = {f"{each.target}/{each.release}" for each in chosen}
     builds = [each.name for each in answers.builds() if each.name.partition("/")[2] in names]
     explained = [answers.explain(name) for name in builds[:_MOST]]

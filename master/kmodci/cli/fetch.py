@@ -16,7 +16,7 @@ from ..tarzst import replacing
 from ..where import open_bucket
 from .options import config_option, json_option
 from .output import note, print_json
-from .view import farm_store
+from .remembered import farm_store
 
 _URL_SECONDS = 3600
 

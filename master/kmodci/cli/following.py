@@ -1,6 +1,7 @@
 """A build of a farm, followed to its end: its log as it is written, and how far it is."""
 
 import codecs
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from .bar import Bar
 _LOOK_EVERY = 1.0
 # looks at a log that should have an end and has none yet: it is published after the build has ended
 _LAST_LOOKS = 5
+# and at a build that waits for nothing that can be seen, until it is believed
+_IDLE_LOOKS = 15
+_LIVE = re.compile(r"[0-9]+/[0-9]+")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,16 +35,20 @@ class Follower:
     bar: Bar
     end: float
     _offset: int = 0
+    _log_of: str = ""
+    _idle: int = 0
     _has_run: bool = False
     _began: float = field(default_factory=time.monotonic)
 
     def follow(self, told: BuildTold) -> BuildTold | None:
-        """How it ended; None if it had not when it was time to give up."""
+        """How it ended; None if it had not when it was time to give up. Pending if it was stopped."""
         while not self._is_over(told):
             if told.status == RUNNING:
                 self._has_run = True
                 self._read_log(told.id)
             self._show(told)
+            if self._is_stopped(told):
+                return told
             left = self.end - time.monotonic()
             if left <= 0:
                 return None
@@ -57,12 +65,27 @@ class Follower:
             return False
         return self.before is None or self._has_run or told.finished != self.before
 
+    def _is_stopped(self, told: BuildTold) -> bool:
+        """Whether it ran, does not run, and waits for no turn either: somebody stopped it, or the farm failed it."""
+        self._idle = self._idle + 1 if self._has_run and told.status != RUNNING and not told.place else 0
+        return self._idle > _IDLE_LOOKS
+
     def _read_log(self, identity: str) -> bool:
         """All that there is now. Returns whether that was the end of it."""
         while self.log:
             piece = self.client.log(identity, self._offset)
-            if piece is None or not piece.data:
-                return piece is not None and piece.is_complete
+            if piece is None:
+                return False
+            if self._log_of not in ("", piece.build):
+                if not _LIVE.fullmatch(piece.build):
+                    # what is published of it: another log, which says what was seen already
+                    return True
+                # tried once more
+                self._offset, self._log_of = 0, piece.build
+                continue
+            self._log_of = piece.build
+            if not piece.data:
+                return piece.is_complete
             self._offset += len(piece.data)
             self.log(piece.data)
         return True

@@ -19,6 +19,9 @@ from .options import answers_option, json_option
 from .output import note, print_json, print_table
 from .sources import print_sources
 
+_NOTHING_FITS = "`kmodci kernels` without SELECTOR and --arch lists all there are"
+_NOTHING = "`kmodci kernels --sources` tells how the looks at the repositories went"
+
 
 @click.command()
 @click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_kernels)
@@ -73,7 +76,9 @@ def kernels(
     if as_json:
         print_json({"kernels": [each.plain() for each in chosen], "faults": dict(answers.faults)})
     else:
-        _list(chosen, is_some=bool(selectors or arch))
+        _list(chosen)
+        if not chosen and not answers.faults:
+            note(_NOTHING_FITS if selectors or arch else _NOTHING)
     end(answers)
 
 
@@ -86,7 +91,7 @@ def _crawled(answers: Answers, wanted: Sequence[str], arch: str) -> bytes:
     return kernel_list(chosen, arch, mirrors_read(view.store))
 
 
-def _list(chosen: Sequence[KernelTold], *, is_some: bool) -> None:
+def _list(chosen: Sequence[KernelTold]) -> None:
     gone = sum(kernel.gone is not None for kernel in chosen)
     columns = ["target", "release", "version", "flavour", "toolchain", "repository"]
     rows = [[getattr(kernel, column) for column in columns] for kernel in chosen]
@@ -95,12 +100,6 @@ def _list(chosen: Sequence[KernelTold], *, is_some: bool) -> None:
         rows = [[*row, _since(kernel)] for row, kernel in zip(rows, chosen, strict=True)]
     print_table(columns, rows)
     note(f"{len(chosen)} kernels{f', {gone} of them gone' if gone else ''}")
-    if not chosen:
-        note(
-            "`kmodci kernels` without SELECTOR and --arch lists all there are"
-            if is_some
-            else "`kmodci kernels --sources` tells how the looks at the repositories went"
-        )
 
 
 def _since(kernel: KernelTold) -> str:

@@ -23,7 +23,8 @@ from ..told import HeaderTold, KernelTold, RunTold, RunWholeTold, SourceTold
 from .answers import Explained
 from .explaining import facts_of
 from .processes import runs_on
-from .view import View, farm_store, open_view
+from .remembered import farm_store
+from .view import View, open_view
 
 
 class Local:
@@ -48,9 +49,10 @@ class Local:
         state = load(self._config).state
         return "" if runs_on(state) else f"no farm runs on {state}: `kmodci up` starts one, and it goes on"
 
-    def kernels(self) -> Sequence[KernelTold]:
-        view = self.view()
-        return [_kernel(each) for each in newest_first(in_scope(view.store.kernels().values(), view.scope))]
+    def kernels(self, *, whole: bool = False) -> Sequence[KernelTold]:
+        view = self.view(whole=whole)
+        known = view.store.kernels().values()
+        return [_kernel(each) for each in newest_first(known if whole else in_scope(known, view.scope))]
 
     def sources(self) -> Sequence[SourceTold]:
         now = time.time()

@@ -75,7 +75,7 @@ def answers_option(*, scope: bool = True) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def answered(**values: object) -> None:
-            from .answers import open_answers
+            from .opened import open_answers
 
             names = ("config", "scope", "fresh", "server", "token_file", "insecure")
             given = {name: values.pop(name, None) for name in names}

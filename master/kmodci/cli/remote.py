@@ -31,7 +31,7 @@ class Remote:
     def faults(self) -> Mapping[str, str]:
         return {each.name: each.error for each in self.sources() if each.error and each.health != Health.IDLE}
 
-    def kernels(self) -> Sequence[KernelTold]:
+    def kernels(self, *, whole: bool = False) -> Sequence[KernelTold]:
         return self.client.kernels()
 
     def sources(self) -> Sequence[SourceTold]:
