@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .addresses import API
 from .errors import Refused
 from .pools import is_loopback
 from .privatefile import read_private
 from .release import BadName
 
-_API = "api/kmodci/v1/"
 _LONGEST = 4096
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 _EXAMPLE = "an address is that of the web UI: https://farm.example.com/"
@@ -42,7 +42,7 @@ class Server:
     @property
     def api(self) -> str:
         """What every path of the API comes after."""
-        return self.url + _API
+        return f"{self.url}{API}/"
 
     @property
     def is_loopback(self) -> bool:
