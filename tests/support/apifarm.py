@@ -57,6 +57,10 @@ class ApiFarm(WebServer):
     def tell(self, what: str, *replies: Reply) -> None:
         self._replies[what] = [*replies]
 
+    def otherwise(self, heard: Heard) -> Reply:
+        """What is answered where nothing was said beforehand."""
+        return refusal(404, "there is nothing here", hint="openapi.json has all there is")
+
     def next_fault(self, path: str) -> object:  # type: ignore[override] # the base has no other answers than faults
         fault = super().next_fault(path)
         return fault or self._answer
@@ -65,10 +69,9 @@ class ApiFarm(WebServer):
         path = handler.path.removeprefix(API) if handler.path.startswith(API) else handler.path
         what = f"{handler.command} {path}"
         body = json.loads(handler.body) if handler.command == "POST" else None
-        self.heard.append(Heard(what, handler.headers.get("Authorization", ""), body))
-        replies = self._replies.get(what) or [
-            refusal(404, "there is nothing here", hint="openapi.json has all there is")
-        ]
+        heard = Heard(what, handler.headers.get("Authorization", ""), body)
+        self.heard.append(heard)
+        replies = self._replies.get(what) or [self.otherwise(heard)]
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
         handler.send_response(reply.status)
         for name, value in {"Content-Type": reply.kind, **reply.headers}.items():

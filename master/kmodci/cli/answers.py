@@ -53,6 +53,10 @@ class Answers(Protocol):
         """Whether that was now, for this command."""
 
     @property
+    def option(self) -> str:
+        """What a command line says to ask here again; empty where nothing need be said."""
+
+    @property
     def stopped(self) -> str:
         """Why nothing goes on there: no farm runs. Empty if one does."""
 

@@ -47,7 +47,7 @@ def explained_by(told: BuildTold) -> Explained:
             "kernel": told.kernel_version,
             "compiler": compiler_text(told),
             "module": told.version,
-            "last build": _clock(told.finished) if told.finished else "",
+            "last build": _clock(told.finished) if told.finished is not None else "",
             "page": told.build_url or told.page_url,
             "manifest": told.manifest or "",
             "log": told.log_url or "",

@@ -30,6 +30,8 @@ from .view import View, open_view
 class Local:
     """Reads only. What is not remembered is looked at now, once (`view`)."""
 
+    option = ""
+
     def __init__(self, config: Path, scope: str, *, fresh: bool) -> None:
         self._config = config
         self._scope = scope

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 
-from ..apiclient import ApiClient, Wanted
+from ..apiclient import PATIENCE, ApiClient, Wanted
 from ..apiserver import Server
 from ..coverage import Counted
 from ..model import BuildId
@@ -25,7 +25,8 @@ class Remote:
     stopped = ""
 
     def __init__(self, server: Server, token: str) -> None:
-        self.client = ApiClient(server, token=token, say=note)
+        self.option = f" --server {server.url}"
+        self.client = ApiClient(server, token=token, patience=PATIENCE, say=note)
 
     @functools.cached_property
     def faults(self) -> Mapping[str, str]:

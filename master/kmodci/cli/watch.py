@@ -56,7 +56,7 @@ def watch(run: str, answers: Answers, as_json: bool) -> None:
         with interruptible():
             last = _follow(answers, first, as_json=as_json)
     except KeyboardInterrupt:
-        note(f"the run goes on; `kmodci watch {identity}` shows it again")
+        note(f"the run goes on; `kmodci watch {identity}{answers.option}` shows it again")
         raise
     if not as_json:
         print_run(answers.run(identity))
