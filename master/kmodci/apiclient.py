@@ -25,6 +25,8 @@ from .told import BuildTold, KernelTold, RunTold, RunWholeTold, SourceTold, Stan
 PATIENCE = 60.0
 """seconds for which a farm that is away is asked again"""
 _CONNECT = 10.0
+# seconds, for a farm that has not answered at all yet
+_FIRST = 5.0
 _BODY_SECONDS = 120.0
 _BACKOFF, _LONGEST_WAIT, _WORTH_TELLING = 0.5, 30.0, 2.0
 # bytes; the builds of a matrix of a hundred thousand
@@ -101,6 +103,7 @@ class ApiClient:
         self._say = say
         self._timeout = urllib3.Timeout(connect=min(timeout, _CONNECT), read=timeout)
         self._pools = Pools()
+        self._has_answered = False
         self.patience = patience
 
     @property
@@ -173,11 +176,13 @@ class ApiClient:
     ) -> Answered:
         """settled: statuses that are answers too; once: not again where it may have been heard; kind: of the answer."""
         url = f"{self._server.api}{path}{'?' + urlencode(query) if query else ''}"
-        end, tries = time.monotonic() + self.patience, 0
+        began, tries = time.monotonic(), 0
+        end = began + self.patience
         while True:
             wait = 0.0
             try:
                 answered = self._once(url, body, limit)
+                self._has_answered = True
                 if answered.status in settled and answered.is_ours:
                     return answered
                 fault = refusal(answered, server=self._server, kind=kind, has_token=bool(self._token))
@@ -191,6 +196,9 @@ class ApiClient:
                 raise FarmAway(f"{url}: no secure connection: {_brief(error)}", hint=hint) from error
             except _PASSING as error:
                 fault = _away(self._server, error)
+                if not self._has_answered:
+                    # a wrong address, more likely than a farm that is being started again
+                    end = min(end, began + _FIRST)
                 if once and not isinstance(error, _NOT_ASKED):
                     raise fault from error
             except urllib3.exceptions.HTTPError as error:
