@@ -51,7 +51,7 @@ def test_names_of_what_is_remembered(complete: Complete, config: Path) -> None:
     assert complete("plan", "--scope", "f") == ["first-look"]
     RunStore(store).put_run(ARun(id=ID, started=1.0), [])
     for command in ("runs", "watch", "bench"):
-        assert complete(command, "2026") == ([ID] if command != "bench" else [])
+        assert complete(command, "2026") == [ID]
 
 
 def test_where_nothing_is_there_nothing_is_offered(complete: Complete, config: Path) -> None:

@@ -1,5 +1,6 @@
 """How far something is: a live bar in a terminal, plain lines elsewhere."""
 
+import sys
 import time
 
 from rich.console import Console
@@ -26,7 +27,7 @@ class Bar:
             transient=True,
             # another terminal, or a file, is none of its business
             redirect_stdout=console.is_terminal and not console.stderr,
-            redirect_stderr=False,
+            redirect_stderr=console.is_terminal and sys.stderr.isatty(),
         )
         self._task = self._bar.add_task("starting", total=None)
 
