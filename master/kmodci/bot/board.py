@@ -140,8 +140,8 @@ class BoardKeeper(BuildbotService):
 
     def _of_plan(self, scheduler: MatrixScheduler) -> Board:
         """In a thread: the last plan, with what it does not say."""
-        plan, store = scheduler.plan, self.farm.store
-        versions = store.module_versions()
+        plan = scheduler.plan
+        versions = plan.versions
         published = {(name, each.version): self._published(name, each.version) for name, each in versions.items()}
         for module in versions:
             for version in versions_of(self.farm.bucket, module):
@@ -158,7 +158,7 @@ class BoardKeeper(BuildbotService):
             is_whole=plan.is_whole,
             appearances=history.appearances(),
             arrivals=arrivals,
-            kernels=store.kernels(),
+            kernels=plan.kernels,
             standings={str(each.entry.build_id): each for each in plan.builds},
             keys=plan.keys,
             versions=versions,
