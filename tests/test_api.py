@@ -102,6 +102,20 @@ class TestAsking:
         assert (status, found["status"]) == (202, "pending")
         assert site.scheduler.asked == [(name, "token node", name != CANCELLED)]
 
+    def test_what_is_asked_for_again_is_pending_until_it_has_ended_again(self, site: Site, token: str) -> None:
+        """Or who polls would take how it ended before for how it has ended."""
+        for name in (BUILT, FAILED):
+            identity = site.told("builds", asked(name, rebuild=True), token=token)[1]["id"]
+            polled = site.told(f"builds/{identity}")[1]
+            assert (polled["status"], bool(polled["files"])) == ("pending", name == BUILT)
+            site.scheduler.asked.clear()
+            site.behind.add(name)
+            assert site.told(f"builds/{identity}")[1]["status"] == "pending"
+            # what is published is there for nodes meanwhile
+            assert site.told("builds", asked(name))[0] == (200 if name == BUILT else 202)
+            site.behind.clear()
+            assert site.told(f"builds/{identity}")[1]["status"] == ("built" if name == BUILT else "failed")
+
     def test_what_runs_is_not_asked_for_again(self, site: Site, token: str) -> None:
         assert site.told("builds", asked(RUNNING, rebuild=True), token=token)[0] == 202
         assert site.scheduler.asked == []

@@ -77,6 +77,13 @@ def test_lists_and_kernels_named_by_hand(tmp_path: Path) -> None:
     assert (trust[crawled.name].signed, trust[kept.name].signed) == (Signed.NO, Signed.INDEX)
 
 
+def test_the_configurations_of_one_release_that_are_taken(tmp_path: Path) -> None:
+    for given, versions in (("", ("*",)), ("versions: [1_*-aws, 1_*-metal], ", ("1_*-aws", "1_*-metal"))):
+        settings = written(tmp_path, LISTS.replace("signed: no, reason: a list", f"{given}signed: no, reason: a list"))
+        crawled = repositories(settings, settings.find_scope())["debian-bookworm crawled"]
+        assert crawled.index == CrawlerIndex(distribution="debian", versions=versions)
+
+
 @pytest.mark.parametrize(
     ("change", "line", "told"),
     [
@@ -86,6 +93,7 @@ def test_lists_and_kernels_named_by_hand(tmp_path: Path) -> None:
         (("signed: no", "signed: packages"), 11, "signed: packages needs a keyring"),
         (("$basearch", "x86_64"), 11, "there is a list for each architecture: write $basearch where they differ"),
         (("6.1.*", "6.1.$(id)"), 11, "not a pattern of kernel releases (6.1.*)"),
+        (("signed: no", "versions: [], signed: no"), 11, "repositories[2].versions"),
         (("'https://a.example.org/$b", "'ftp://a.example.org/$b"), 11, "not a URL that can be used here"),
         (("    compiler: gcc-12\n", ""), 10, "debian bookworm needs compiler: gcc-N, which a list does not say"),
         (("release: 6.1.0-18-amd64", "release: 6.1.0-19-amd64"), 14, "its headers are of 6.1.0-18-amd64 6.1.76-1, not"),

@@ -14,6 +14,7 @@ from kmodci.doubt import LOOKS, Doubted
 from kmodci.errors import KmodciError, StoreError
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
+from kmodci.history import History
 from kmodci.listing import mirrors_read
 from kmodci.settings import load
 from kmodci.sourceview import Health, SourceView
@@ -536,6 +537,27 @@ def test_a_kernel_that_is_dropped_stays_as_gone_and_may_come_back(watch: Watch, 
     assert ([kernel.release for kernel in found.back], found.new, found.updated) == ([FIRST], (), ())
     watch.remember(found)
     assert watch.store.kernels()[str(kernel)] == whole[str(kernel)]
+
+
+def test_when_a_kernel_appeared_is_known_of_those_that_came_while_somebody_watched(
+    watch: Watch, opened: Opened, config: Path, repos: dict[str, AptRepo]
+) -> None:
+    """What the first look finds may always have been there; so may what was not asked for before."""
+    repo, history = repos[NAME], History(watch.store)
+    published = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=10)
+    assert isinstance(watch.clock, Clock)
+    watch.clock.now = published.timestamp() + 10 * MINUTE
+    poll(watch)
+    assert history.appearances() == {}
+    for deb in kernel_packages(repo.root.parent / "debs", SECOND):
+        repo.add(deb)
+    repo.publish(dated=published)
+    poll(watch)
+    [((kernel, _), appeared)] = history.appearances().items()
+    assert (kernel, appeared) == (f"debian-bookworm-amd64/{SECOND}", published.timestamp())
+    follow(config, repos, arches="amd64, arm64")
+    assert poll(opened()) is None
+    assert len(history.appearances()) == 1
 
 
 def test_what_targets_yml_does_not_follow_any_more_is_gone_until_it_does_again(

@@ -89,7 +89,8 @@ def index_of(
         case CrawlerAt():
             name = repository.distribution or list_name(entry.distro, entry.series)
             sources = settings.mirrors.get(KERNEL_ORG, ("",))[0]
-            return CrawlerIndex(distribution=name, kernel_org=sources), (repository.crawler,)
+            crawled = CrawlerIndex(distribution=name, kernel_org=sources, versions=repository.versions)
+            return crawled, (repository.crawler,)
         case KernelsAt():
             # which says all of it
             return ListedIndex(groups=repository.groups(entry.arches)), ("targets.yml",)

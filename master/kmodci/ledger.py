@@ -156,6 +156,11 @@ class Ledger:
         for found in self.open_runs.values():
             yield from (found.entries[name] for name in list(found.left))
 
+    def names(self) -> Iterator[str]:
+        """The build ids of the same, as far as they have been read; may be called while another thread notes ends."""
+        for found in list((self._open or {}).values()):
+            yield from list(found.left)
+
     def cancel(self, run: str, *, by: str, running: Collection[str]) -> tuple[str, ...]:
         """Ends all of a run that is not running. by: who wants it; running: build ids. Raises NotFound.
 

@@ -9,7 +9,7 @@ from .coverage import Standing, standings
 from .engine import Engine
 from .images import Recipe
 from .matrix import Entry, Planned, former_keys, keys, plan, select
-from .model import Hold, Outcome
+from .model import Hold, Kernel, ModuleVersion, Outcome
 from .runstore import RunStore
 from .schema import Scope
 from .selectors import matches
@@ -28,6 +28,10 @@ class Plan:
     """One look at all of it. By build id where it is a mapping or a set."""
 
     builds: tuple[Standing, ...] = ()
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    """every kernel that is known, in the matrix or not, by `target/release`"""
+    versions: Mapping[str, ModuleVersion] = field(default_factory=dict)
+    """by module"""
     keys: Mapping[str, str] = field(default_factory=dict)
     """what names the inputs of each"""
     due: tuple[Planned, ...] = ()
@@ -97,8 +101,11 @@ class Planner:
 
     def entries(self) -> tuple[Entry, ...]:
         """The matrix as it is now."""
+        return self._entries(self.store.kernels())
+
+    def _entries(self, kernels: Mapping[str, Kernel]) -> tuple[Entry, ...]:
         return select(
-            self.store.kernels().values(),
+            kernels.values(),
             self.settings.modules,
             self.scope,
             self.settings.known_failures,
@@ -112,7 +119,8 @@ class Planner:
         # until all sources were read once, which kernels are the newest is not known;
         # asked first, because what is read after the entries were taken is not among them
         is_first_look = bool(self.unread())
-        entries, versions, modules = self.entries(), self.store.module_versions(), self.settings.modules
+        kernels, versions, modules = self.store.kernels(), self.store.module_versions(), self.settings.modules
+        entries = self._entries(kernels)
         self._kernel_names = tuple(dict.fromkeys(str(entry.kernel) for entry in entries))
         outcomes = self.store.outcomes()
         named, former = (names(entries, versions, self.recipes, modules) for names in (keys, former_keys))
@@ -132,6 +140,8 @@ class Planner:
         due = tuple(p for p in planned if str(p.entry.build_id) not in waiting and not is_first_look)
         return Plan(
             builds=standings(entries, outcomes, named),
+            kernels=kernels,
+            versions=versions,
             keys=named,
             due=due,
             wanted={str(p.entry.build_id): p.key for p in planned},

@@ -194,6 +194,8 @@ class CrawlerAt(SignedAt):
     """whose kernels, as the list calls it; as it calls the series' own if not said"""
     releases: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
     """those that are of the series: a list has all that there are of a distribution together"""
+    versions: Annotated[tuple[Pattern, ...], NOT_EMPTY] = ("*",)
+    """the same by kernelversion, which tells the configurations of one release apart (`1_1.32.0-aws`)"""
 
     @model_validator(mode="after")
     def _has_no_checksums(self) -> Self:

@@ -40,15 +40,17 @@ def apt(repo: AptRepo) -> Repository:
     )
 
 
-def listing(folder: Path, entries: Sequence[Mapping[str, object]], arch: str) -> Repository:
+def listing(
+    folder: Path, entries: Sequence[Mapping[str, object]], arch: str, distribution: str = "debian"
+) -> Repository:
     path = folder / "list.json"
-    path.write_text(json.dumps({"debian": entries}))
+    path.write_text(json.dumps({distribution: entries}))
     return Repository(
         name="list",
-        distro="debian",
+        distro=distribution,
         series="bookworm",
         arches=(arch,),
-        index=CrawlerIndex(distribution="debian"),
+        index=CrawlerIndex(distribution=distribution),
         mirrors=(str(path),),
         compiler="gcc-12",
     )

@@ -4,25 +4,24 @@ All take an empty folder, and say the answer in words.
 """
 
 import json
-from collections.abc import Callable
+from base64 import b64encode
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from kmodci.discovery import Repository, kernels_of
+from kmodci.discovery import kernels_of, look
 from kmodci.distros import DISTROS, Place
 from kmodci.fetch import Fetcher
 from kmodci.kernellist import kernel_list
 from kmodci.model import Kernel
 from kmodci.repos.apt import AptIndex
-from kmodci.repos.base import Signed
+from kmodci.repos.crawler import CrawlerIndex
 from kmodci.repos.listed import group_of
-from kmodci.repos.rpm import RpmIndex
 
 from .aptrepo import AptRepo, kernel_packages, make_deb
 from .caserepos import after, apt, debian, fault, listing, looked, releases, told
-from .rpmrepo import RpmRepo, make_kernel_rpm, make_rpm
-from .webserver import status
+from .webserver import WebServer, status
 
 # nothing listens there (RFC 863, discard)
 _NOWHERE = "http://127.0.0.1:9"
@@ -32,6 +31,12 @@ _ARCHES = ("amd64", "arm64")
 def unreachable_mirror(folder: Path) -> str:
     with debian(folder, "6.1.0-98-amd64", "6.1.0-99-amd64") as repo:
         return told(looked(replace(apt(repo), mirrors=(_NOWHERE, repo.url))))
+
+
+def busy_mirror(folder: Path) -> str:
+    with debian(folder, "6.1.0-99-amd64") as repo:
+        repo.server.misbehave("/dists/bookworm/InRelease", status(503))
+        return told(look(apt(repo), Fetcher(backoff=0.01), now=datetime.now(UTC)))
 
 
 def no_mirror(folder: Path) -> str:
@@ -59,41 +64,6 @@ def odd_package(folder: Path) -> str:
         return told(looked(apt(repo)))
 
 
-def without_sqlite(folder: Path) -> str:
-    return _rpms(folder, "almalinux", lambda: [make_kernel_rpm(folder, "5.14.0", "503.el9")])
-
-
-def amazon_series(folder: Path) -> str:
-    def make() -> list[Path]:
-        return [
-            make_kernel_rpm(folder, "6.1.79", "99.164.amzn2023"),
-            make_kernel_rpm(folder, "6.12.58", "82.121.amzn2023", name="kernel6.12-devel"),
-            make_kernel_rpm(folder, "6.18.8", "9.213.amzn2023", name="kernel6.18-devel"),
-        ]
-
-    return _rpms(folder, "amzn", make)
-
-
-def red_hat_flavours(folder: Path) -> str:
-    def make() -> list[Path]:
-        names = ("kernel-devel", "kernel-64k-devel", "kernel-rt-devel")
-        return [make_kernel_rpm(folder, "5.14.0", "503.el9", name=name, says_uname=False) for name in names]
-
-    return _rpms(folder, "almalinux", make)
-
-
-def suse(folder: Path) -> str:
-    def make() -> list[Path]:
-        found = []
-        for number, builds in ((21, 3), (22, 1), (23, 2)):
-            release = f"150600.{number}"
-            found.append(make_rpm(folder, "kernel-default-devel", "6.4.0", f"{release}.{builds}"))
-            found.append(make_rpm(folder, "kernel-devel", "6.4.0", f"{release}.1", arch="noarch"))
-        return found
-
-    return _rpms(folder, "opensuse", make)
-
-
 def arch_release(folder: Path) -> str:
     url = "https://archive.example.org/linux-headers-6.12.7.arch1-1-x86_64.pkg.tar.zst"
     place = Place(distro="arch", series="rolling", repository="core", arches=("amd64",), compiler="gcc-16")
@@ -115,6 +85,17 @@ def ubuntu_flavours(folder: Path) -> str:
         repo.publish()
         index = AptIndex(suite="noble", components=repo.components, keyrings=(repo.keyring,))
         return releases(looked(replace(apt(repo), distro="ubuntu", index=index, compiler="gcc-13")).kernels)
+
+
+def flatcar_release(folder: Path) -> str:
+    config = b"# Linux/x86 6.6.30 Kernel Configuration\nCONFIG_X86_64=y\nCONFIG_MODULES=y\nCONFIG_GCC_VERSION=130200\n"
+    entry = {"kernelrelease": "3185.0.0", "kernelversion": "1", "kernelconfigdata": b64encode(config).decode()}
+    (folder / "v6.x").mkdir()
+    (folder / "v6.x/sha256sums.asc").write_text(f"{'a' * 64}  linux-6.6.30.tar.xz\n")
+    with WebServer(folder) as kernel_org:
+        index = CrawlerIndex(distribution="flatcar", kernel_org=kernel_org.url)
+        where = listing(folder, [{**entry, "target": "flatcar"}], "amd64", "flatcar")
+        return releases(looked(replace(where, index=index)).kernels)
 
 
 def debian_release(folder: Path) -> str:
@@ -209,22 +190,3 @@ def warm(folder: Path) -> str:
 def _of_debian(folder: Path, *kernels: str, version: str = "6.1.199-1") -> str:
     with debian(folder, *kernels, version=version) as repo:
         return releases(looked(apt(repo)).kernels)
-
-
-def _rpms(folder: Path, distro: str, make: Callable[[], list[Path]]) -> str:
-    with RpmRepo(folder) as repo:
-        for rpm in make():
-            repo.add(rpm)
-        repo.publish(compression="zstd")
-        found = looked(
-            Repository(
-                name="baseos",
-                distro=distro,
-                series="9",
-                arches=("amd64",),
-                index=RpmIndex(path=repo.path, signed=Signed.NO),
-                mirrors=(repo.url,),
-                compiler="gcc-11",
-            )
-        )
-    return releases(found.kernels)

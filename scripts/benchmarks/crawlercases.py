@@ -1,7 +1,7 @@
 """kernel-crawler's published weaknesses, each run against our code: a fabricated repository that shows it, our answer.
 
 What kernel-crawler answers was found in its checkout of 2026-11-23, by running it or by reading its code; what ours
-answers is found out here and now. A case of a format that is not there yet says what it waits for.
+answers is found out here and now.
 """
 
 import shutil
@@ -15,18 +15,18 @@ import click
 from kmodci.cli.output import print_table
 from kmodci.errors import KmodciError
 
-from . import caseruns
+from . import caserpms, caseruns
 
 AS_OF = "kernel-crawler, 2026-11-23"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """theirs: its answer, and how that is known; ours: finds out ours in a folder, or says what it waits for."""
+    """theirs: its answer, and how that is known; ours: finds out ours in a folder."""
 
     what: str
     theirs: str
-    ours: Callable[[Path], str] | str
+    ours: Callable[[Path], str]
 
 
 CASES: Sequence[Case] = (
@@ -34,6 +34,11 @@ CASES: Sequence[Case] = (
         what="a mirror cannot be reached, another can",
         theirs="no kernel of the distribution, `{}`, exit status 0 (run)",
         ours=caseruns.unreachable_mirror,
+    ),
+    Case(
+        what="a mirror that answers 503 once",
+        theirs="nothing is asked for twice (code)",
+        ours=caseruns.busy_mirror,
     ),
     Case(
         what="no mirror can be reached, and kernels were known",
@@ -53,22 +58,37 @@ CASES: Sequence[Case] = (
     Case(
         what="an rpm repository without SQLite, compressed with zstd",
         theirs="`{}`, without a word (run)",
-        ours=caseruns.without_sqlite,
+        ours=caserpms.without_sqlite,
     ),
     Case(
         what="Amazon Linux 2023: kernel-devel, kernel6.12-devel, kernel6.18-devel",
         theirs="6.1 only (run)",
-        ours=caseruns.amazon_series,
+        ours=caserpms.amazon_series,
     ),
     Case(
         what="Red Hat's family: kernel-devel, kernel-64k-devel, kernel-rt-devel",
         theirs="the first only (run)",
-        ours=caseruns.red_hat_flavours,
+        ours=caserpms.red_hat_flavours,
+    ),
+    Case(
+        what="ELRepo: kernel-ml-devel, kernel-lt-devel",
+        theirs="the first only (code)",
+        ours=caserpms.elrepo,
+    ),
+    Case(
+        what="Fedora: a kernel that the updates have dropped",
+        theirs="not found: the address of the archive of updates is wrong (code)",
+        ours=caserpms.fedora_updates,
+    ),
+    Case(
+        what="Oracle Linux: a kernel of UEK, and how many requests it takes",
+        theirs="100 guessed addresses per architecture (code)",
+        ours=caserpms.oracle,
     ),
     Case(
         what="openSUSE: three kernels in a repository, each rebuilt",
         theirs="one per repository, with the number of the build and without the flavour (code)",
-        ours=caseruns.suse,
+        ours=caserpms.suse,
     ),
     Case(
         what="Debian: what `uname -r` prints on 6.1.192-2",
@@ -138,7 +158,7 @@ CASES: Sequence[Case] = (
     Case(
         what="Flatcar: what `uname -r` prints",
         theirs="the version of Flatcar itself, 3185.0.0 (code)",
-        ours="waits for kernels that come as source",
+        ours=caseruns.flatcar_release,
     ),
 )
 
@@ -150,9 +170,6 @@ _TOOLS = ("apt-ftparchive", "dpkg-deb", "gpg", "rpmbuild", str(Path(sys.executab
 def answers(cases: Iterable[Case] = CASES) -> Iterator[tuple[str, str, str]]:
     """Runs the cases: what, theirs, ours."""
     for case in cases:
-        if isinstance(case.ours, str):
-            yield case.what, case.theirs, case.ours
-            continue
         with tempfile.TemporaryDirectory(prefix="kmodci-case-") as folder:
             yield case.what, case.theirs, case.ours(Path(folder))
 

@@ -48,7 +48,7 @@ def test_what_is_looked_for_has_them_all() -> None:
 
 
 def test_nothing_else_is_a_kernel() -> None:
-    """The repository for live patches has these beside kernels."""
+    """Not a live patch either: a patched kernel prints what it printed before."""
     others = (
         "kernel-6.1.188-233.385.amzn2023.x86_64",
         "kernel6.12-6.12.58-82.121.amzn2023.x86_64",

@@ -1,5 +1,6 @@
 """One farm with kernels whose headers are made here: of their source, or with programs that ran on arm64 only."""
 
+import base64
 import gzip
 import hashlib
 import json
@@ -15,7 +16,7 @@ from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, sign_rpm
 from benchmarks.webserver import WebServer
 from kmodci.elf import KernelModule, parse
 from kmodci.images import for_preparing
-from kmodci.manifest import Manifest
+from kmodci.manifest import IndexEntry, Manifest
 from kmodci.model import Outcome, Status
 from kmodci.settings import load
 from kmodci.where import recipes_of
@@ -27,6 +28,7 @@ from support.realkernels import RealKernel, newest
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(900)]
 
 TARGET = "vanilla-test-amd64"
+FLATCAR = "flatcar-stable-amd64"
 FOREIGN = "almalinux-10-arm64"
 FOREIGN_RELEASE = "6.12.0-124.8.1.el10_1.aarch64"
 
@@ -68,6 +70,24 @@ def vanilla(
 
 
 @pytest.fixture(scope="module")
+def flatcar(server: WebServer, linux: KernelSource, kernels: dict[str, RealKernel]) -> Mapping[str, object]:
+    """A kernel of kernel-crawler's list, which has its configuration alone; the source is where kernel.org has it."""
+    [config] = own_files(kernels["new-cloud"], ".config")
+    plain = config.replace(b"CONFIG_MODVERSIONS=y\n", b"").replace(b"CONFIG_ASM_MODVERSIONS=y\n", b"")
+    sources = server.folder / f"v{linux.version.partition('.')[0]}.x"
+    sources.mkdir()
+    os.link(linux.tarball, sources / f"linux-{linux.version}.tar.xz")
+    (sources / "sha256sums.asc").write_text(f"{linux.sha256}  linux-{linux.version}.tar.xz\n")
+    entry = {"kernelrelease": "4459.2.1", "kernelversion": "1", "target": "flatcar"}
+    entry["kernelconfigdata"] = base64.b64encode(plain).decode()
+    (server.folder / "list.json").write_text(json.dumps({"flatcar": [entry]}))
+    repository = {"name": "list", "crawler": f"{server.url}/list.json", "signed": "no", "reason": "a test"}
+    # its configuration says another
+    place = {"arches": ["amd64"], "compiler": "gcc-12", "repositories": [repository]}
+    return {"distro": "flatcar", "series": "stable", **place}
+
+
+@pytest.fixture(scope="module")
 def foreign(linux: KernelSource, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, object]]:
     """Headers for arm64 as Red Hat packs them where it builds them, on arm64."""
     kernel = newest("trixie", "arm64", arch="arm64")["arm64"]
@@ -90,9 +110,16 @@ def foreign(linux: KernelSource, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def farm(folder: Path, vanilla: Mapping[str, object], foreign: Mapping[str, object]) -> Iterator[LiveFarm]:
+def farm(
+    folder: Path,
+    server: WebServer,
+    vanilla: Mapping[str, object],
+    flatcar: Mapping[str, object],
+    foreign: Mapping[str, object],
+) -> Iterator[LiveFarm]:
     modules = {"hello": source("hello"), "second": source("hello", kernels={"include": [f"{TARGET}/*"]})}
-    with live_farm(folder, None, modules, targets=[vanilla, foreign]) as made:
+    mirrors = {"kernel.org": server.url}
+    with live_farm(folder, None, modules, targets=[vanilla, flatcar, foreign], mirrors=mirrors) as made:
         made.up()
         yield made
 
@@ -122,7 +149,21 @@ def test_a_kernel_from_source_goes_all_the_way(farm: LiveFarm, linux: KernelSour
     assert (manifest.toolchain, manifest.exact, manifest.flavour) == ("gcc-14", True, "mine")
     again = farm.await_built(f"second/{TARGET}/{release}", seconds=600)
     assert farm.manifest(again).headers == manifest.headers
-    assert server.requests.count("/linux.tar.xz") == 1
+    # and once for all kernels that are made of it
+    assert sum(path.endswith(".tar.xz") for path in server.requests) == 1
+
+
+def test_one_of_kernel_crawlers_list_goes_all_the_way(farm: LiveFarm, linux: KernelSource) -> None:
+    release = f"{linux.version}-flatcar"
+    outcome = farm.await_built(f"hello/{FLATCAR}/{release}", seconds=600)
+    manifest = farm.manifest(outcome)
+    assert module(farm, manifest).info("vermagic").split()[0] == release
+    assert (kinds(manifest), manifest.kernel_version) == (["source", "config"], "4459.2.1")
+    assert (manifest.toolchain, manifest.exact, manifest.symbols_checked) == ("gcc-14", True, False)
+    # a node asks for what its uname says, whatever the system's version is
+    data = farm.bucket.get(f"index/hello/1.0/flatcar/amd64/{release}.json")
+    assert data is not None
+    assert IndexEntry.model_validate_json(data).manifest == outcome.manifest
 
 
 def test_with_the_symvers_of_its_build_all_is_checked(farm: LiveFarm, linux: KernelSource) -> None:

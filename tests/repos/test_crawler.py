@@ -360,14 +360,22 @@ class TestSources:
         with WebServer(tmp_path) as server:
             yield server
 
-    def found(self, server: WebServer, distribution: str, *entries: object, known: str = "", org: bool = True) -> Look:
+    def found(
+        self,
+        server: WebServer,
+        distribution: str,
+        *entries: object,
+        known: str = "",
+        org: bool = True,
+        versions: tuple[str, ...] = ("*",),
+    ) -> Look:
         (server.folder / "list.json").write_text(json.dumps({distribution: entries}))
         where = Repository(
             name="crawled",
             distro=distribution,
             series="all",
             arches=("amd64",),
-            index=CrawlerIndex(distribution=distribution, kernel_org=server.url if org else ""),
+            index=CrawlerIndex(distribution=distribution, kernel_org=server.url if org else "", versions=versions),
             mirrors=(str(server.folder / "list.json"),),
         )
         return looked(where, known)
@@ -396,6 +404,24 @@ class TestSources:
         entries = [self.entry(release, version=version) for version in ("1_1.32.0", "1_1.33.0")]
         [kernel] = self.found(server, "talos", *entries).kernels
         assert (kernel.release, kernel.version) == (release, "1_1.33.0")
+
+    def test_variants_of_one_release_are_told_apart_by_their_versions(self, server: WebServer) -> None:
+        """Bottlerocket's have a configuration each; what is asked for of a list that is the same is a change."""
+        configs = {name: FLATCAR + f"CONFIG_OF={name}\n".encode() for name in ("aws", "metal", "vmware")}
+        entries = [
+            self.entry("6.6.30", configs[name], f"1_{system}-{name}")
+            for name in configs
+            for system in ("1.32.0", "1.9.2")
+        ]
+        known = ""
+        for name in configs:
+            found = self.found(server, "bottlerocket", *entries, known=known, versions=(f"1_*-{name}",))
+            assert found.changed
+            [kernel] = found.kernels
+            assert (kernel.release, kernel.version) == ("6.6.30", f"1_1.32.0-{name}")
+            assert list(found.contents.values()) == [configs[name]]
+            known = found.release_digest
+        assert self.found(server, "bottlerocket", *entries, versions=("1_*-k8s",)).kernels == ()
 
     def test_a_first_release_has_a_shorter_name(self, server: WebServer) -> None:
         [kernel] = self.found(server, "talos", self.entry("6.6.0-talos")).kernels

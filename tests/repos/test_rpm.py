@@ -5,14 +5,16 @@ import hashlib
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import Key
 from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, make_rpm
-from benchmarks.webserver import endless, redirect, status
+from benchmarks.webserver import Handler, dripping, endless, page, redirect, silent, status
+from kmodci import discovery
+from kmodci.discovery import Backwards, Repository
 from kmodci.errors import FetchError, Gone, IndexDamaged, KmodciError
 from kmodci.fetch import Fetcher
 from kmodci.repos.base import Dependency, Signed, Snapshot, Wanted
@@ -273,6 +275,54 @@ def test_servers_that_do_not_end(repo: RpmRepo) -> None:
     repo.server.misbehave(REPOMD, status(503))
     with pytest.raises(FetchError, match="503"):
         look(repo)
+
+
+@pytest.mark.parametrize("kind", ["repomd", "signature", "primary"])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (page("<html><body>It works!</body></html>"), "changed after it was signed|not signed|cannot be unpacked"),
+        (status(304), "304 Not Modified"),
+        (silent, "timed out"),
+        # the first bytes of an index will do to refuse it
+        (dripping, "less than 1000 bytes per second|cannot be unpacked"),
+    ],
+    ids=["page", "304", "silent", "dripping"],
+)
+def test_a_mirror_that_has_something_else_to_say(
+    repo: RpmRepo, kind: str, fault: Callable[[Handler], None], told: str
+) -> None:
+    """Of each file of the index; what is read is refused, and nothing is waited for long."""
+    repo.sign()
+    files = {"repomd": REPOMD, "signature": f"{REPOMD}.asc"}
+    path = files.get(kind) or f"/{repo.file('primary').relative_to(repo.root)}"
+    repo.server.misbehave(path, fault)
+    index = RpmIndex(path=repo.path, signed=Signed.INDEX, keyrings=(repo.keyring,))
+    with pytest.raises((FetchError, IndexDamaged), match=told):
+        index.look(Fetcher(timeout=0.2, retries=0), repo.url, WANTED, "", NOW)
+    assert path in repo.requests
+    assert names(look(repo, Signed.INDEX)) == LISTED
+
+
+def test_one_that_is_older_than_it_was(repo: RpmRepo) -> None:
+    where = Repository(
+        name="baseos",
+        distro="almalinux",
+        series="9",
+        arches=("amd64",),
+        index=RpmIndex(path=repo.path, signed=Signed.NO),
+        mirrors=(repo.url,),
+        compiler="gcc-11",
+    )
+    repo.publish("--revision=1800000000", "--set-timestamp-to-revision")
+    first = discovery.look(where, Fetcher(retries=0), now=NOW)
+    [kernel] = first.kernels
+    assert kernel.release == "5.14.0-503.el9.x86_64"
+    (repo.folder / "Packages" / "kernel-devel-5.14.0-503.el9.x86_64.rpm").unlink()
+    repo.publish("--revision=1700000000", "--set-timestamp-to-revision")
+    known = {"known_digest": first.release_digest, "known_date": first.dated}
+    with pytest.raises(Backwards, match="it is of 2023-11-14 22:13 UTC, and one of 2027-01-15 08:00 UTC was there"):
+        discovery.look(where, Fetcher(retries=0), **known, now=NOW)
 
 
 @pytest.mark.parametrize(

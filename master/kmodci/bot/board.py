@@ -42,6 +42,7 @@ class BoardKeeper(BuildbotService):
         self._planned = Board()
         self._old: dict[tuple[str, str], Mapping[str, IndexEntry]] = {}
         self._ended: set[str] = set()
+        self._unseen: set[str] = set()
         self._noted: Mapping[str, Tally] = {}
         self._is_old = True
         self._again: IDelayedCall | None = None
@@ -84,6 +85,10 @@ class BoardKeeper(BuildbotService):
         self._waiting.append(waiting)
         return waiting
 
+    def is_behind(self, build_id: str) -> bool:
+        """Whether a build has ended since the board was made: it says how things stood before."""
+        return build_id in self._unseen
+
     def _plan_made(self, key: object, message: object) -> None:
         self._is_old = True
         self._soon()
@@ -92,6 +97,7 @@ class BoardKeeper(BuildbotService):
         name = str(message.get("external_idstring")).removeprefix(FORCED)
         if name.count("/") == 2:
             self._ended.add(name)
+            self._unseen.add(name)
         self._soon()
 
     def _has_started(self, key: object, message: object) -> None:
@@ -130,6 +136,7 @@ class BoardKeeper(BuildbotService):
             self._ended -= ended
             self._planned = board
         self.board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
+        self._unseen -= ended
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self.board)
@@ -140,8 +147,8 @@ class BoardKeeper(BuildbotService):
 
     def _of_plan(self, scheduler: MatrixScheduler) -> Board:
         """In a thread: the last plan, with what it does not say."""
-        plan, store = scheduler.plan, self.farm.store
-        versions = store.module_versions()
+        plan = scheduler.plan
+        versions = plan.versions
         published = {(name, each.version): self._published(name, each.version) for name, each in versions.items()}
         for module in versions:
             for version in versions_of(self.farm.bucket, module):
@@ -158,7 +165,7 @@ class BoardKeeper(BuildbotService):
             is_whole=plan.is_whole,
             appearances=history.appearances(),
             arrivals=arrivals,
-            kernels=store.kernels(),
+            kernels=plan.kernels,
             standings={str(each.entry.build_id): each for each in plan.builds},
             keys=plan.keys,
             versions=versions,

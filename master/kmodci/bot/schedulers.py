@@ -305,10 +305,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         """Build id -> its place in the queue, from 1. running: build ids, which have none."""
         if not self._timer.running:
             return {}
-        left = [str(entry.build_id) for entry in self.ledger.left()]
         forced = [name.removeprefix(FORCED) for name in self.requests.names if name.startswith(FORCED)]
         first = [*forced, *(name for name in self._hurried if name in self.requests)]
-        queue = [name for name in dict.fromkeys([*first, *left]) if name not in running]
+        queue = [name for name in dict.fromkeys([*first, *self.ledger.names()]) if name not in running]
         return {name: place for place, name in enumerate(queue, 1)}
 
     @property

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from kmodci.errors import FetchError, IndexDamaged
@@ -29,13 +30,15 @@ class CrawlerIndex:
     """as the lists call it today"""
     kernel_org: str = ""
     """URL of pub/linux/kernel, there or on a mirror: what kernels that have no header packages are made of"""
+    versions: tuple[str, ...] = ("*",)
+    """patterns of the kernelversions that are taken, by which a list tells configurations of one release apart"""
 
     def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
         """See `base.Index`. A list does not say when it was made, so it is dated now."""
         # one without ARCH in its address is of the first architecture that is followed
         places = {mirror.replace(ARCH, MACHINES[arch]): arch for arch in reversed(wanted.arches)}
-        # the same lists are not the same kernels where there are sources to make them of
-        tag = hashlib.sha256(self.kernel_org.encode()).hexdigest()[:8]
+        # the same lists are not the same kernels where there are sources to make them of, or others are asked for
+        tag = hashlib.sha256("\n".join((self.kernel_org, *self.versions)).encode()).hexdigest()[:8]
         known, known_tag, *sums = known_digest.split("-") if known_digest.count("-") else ("", "")
         known_sums = dict(zip(sorted(places), sums, strict=False)) if tag == known_tag else {}
         read = {place: self._read(fetcher, place, known_sums.get(place, "")) for place in sorted(places)}
@@ -78,7 +81,9 @@ class CrawlerIndex:
         if content is None or (sha256 := hashlib.sha256(content).hexdigest()) == known:
             return None
         pieces = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
-        return _Read(sha256=sha256, kernels=read_list(pieces, self.distribution))
+        kernels = read_list(pieces, self.distribution)
+        wanted = (each for each in kernels.entries if any(fnmatchcase(each.version, like) for like in self.versions))
+        return _Read(sha256=sha256, kernels=replace(kernels, entries=tuple(wanted)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from ...errors import KmodciError, NotFound
 from ...farm import Farm
 from ...openapi import JSON
 from ...release import BadName
-from ..board import keeper_of
+from ..board import BoardKeeper, keeper_of
 from ..schedulers import MATRIX, MatrixScheduler
 from .access import Access, Caller, Refused
 
@@ -68,10 +68,14 @@ class Context:
     @property
     def board(self) -> Board:
         """Raises Refused while there is none yet."""
-        board = keeper_of(self.master).board
+        board = self.keeper.board
         if not board.made:
             raise away("the farm has just been started, and knows nothing yet")
         return board
+
+    @property
+    def keeper(self) -> BoardKeeper:
+        return keeper_of(self.master)
 
     @property
     def scheduler(self) -> MatrixScheduler:
