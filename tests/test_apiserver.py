@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kmodci.apiserver import Server, read_token
-from kmodci.errors import Refused, StoreError
+from kmodci.errors import Refused, SecretUnusable
 from kmodci.release import BadName
 
 TOKEN = "A-_" + "x" * 40
@@ -83,7 +83,7 @@ def test_and_nowhere_else_unless_that_is_said(file: Path, server: str) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644])
 def test_a_file_that_others_may_read_is_refused(file: Path, mode: int) -> None:
     file.chmod(mode)
-    with pytest.raises(StoreError, match="others may read it") as caught:
+    with pytest.raises(SecretUnusable, match="others may read it") as caught:
         read_token(file, HTTPS, insecure=False)
     assert caught.value.hint.startswith(f"chmod 600 {file}")
 
@@ -91,24 +91,25 @@ def test_a_file_that_others_may_read_is_refused(file: Path, mode: int) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "holds no token"),
+        (b"", "does not hold one line"),
         (b"short", "holds no token"),
-        (f"{TOKEN}\r\nX-Evil: 1".encode(), "holds no token"),
-        (b"\xff" * 40, "holds no text"),
-        (b"x" * 5000, "holds more than 4096 bytes"),
+        (f"{TOKEN} and more".encode(), "holds no token"),
+        (f"{TOKEN}\r\nX-Evil: 1".encode(), "does not hold one line"),
+        (b"\xff" * 40, "does not hold one line"),
+        (b"x" * 5000, "does not hold one line"),
     ],
 )
 def test_what_is_no_token(file: Path, content: bytes, told: str) -> None:
     file.write_bytes(content)
-    with pytest.raises((StoreError, Refused), match=told) as caught:
+    with pytest.raises((SecretUnusable, Refused), match=told) as caught:
         read_token(file, HTTPS, insecure=False)
     assert TOKEN not in str(caught.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be read: No such file"):
+    with pytest.raises(SecretUnusable, match="no such file"):
         read_token(tmp_path / "none", HTTPS, insecure=False)
-    with pytest.raises(StoreError, match=r"cannot be read: Is a directory|others may read it"):
+    with pytest.raises(SecretUnusable, match=r"is a directory|others may read it"):
         read_token(tmp_path, HTTPS, insecure=False)
 
 

@@ -14,18 +14,19 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "addresses apianswers apiasked apifields apitold board causes contents coverage demands discovery"
-    " doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys lastwords logtext"
-    " manifest matrix modulefile objects ondemand openapi overdue past publishing ratelimit repositoriesat retention"
-    " runrecords runs runview sandbox schema search selectors settings targetsfile told uname verify",
+    "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
+    " discovery doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys"
+    " lastwords logtext manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand openapi overdue"
+    " past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search selectors"
+    " settings targetsfile told uname verify",
     "adapters": "acceptance apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder git"
-    " history indices ingredients mirrors packing paths pools privatefile refusals runstore sources store tables tokens"
+    " history indices ingredients mirrors newsstore packing paths pools refusals runstore sources store tables tokens"
     " trees workerbundle",
-    "farm": "byhand cleanup farm health ledger listing matrixtold metrics opening planning preparing products recovery"
-    " sourceview supply survey watch where",
+    "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing products"
+    " recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

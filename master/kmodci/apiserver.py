@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 from .addresses import API
 from .errors import Refused
 from .pools import is_loopback
-from .privatefile import read_private
 from .release import BadName
+from .secretfile import read_secret
 
-_LONGEST = 4096
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 _EXAMPLE = "an address is that of the web UI: https://farm.example.com/"
 _PRINTABLE = re.compile(r"[!-~]{1,500}")
@@ -58,14 +57,14 @@ class Server:
 def read_token(path: Path, server: Server, *, insecure: bool) -> str:
     """The token in a file that only its owner may read. insecure: it may be sent in the clear.
 
-    Raises StoreError for the file, Refused for where it would go. No error tells what is in it.
+    Raises SecretUnusable for the file, Refused for where it would go. No error tells what is in it.
     """
     if not (server.keeps_secrets or insecure):
         raise Refused(
             f"a token is not sent to {server.url}: anybody between here and there could read it",
             hint="ask over https, or through an ssh tunnel to 127.0.0.1; --insecure sends it nevertheless",
         )
-    token = read_private(path, limit=_LONGEST).strip()
+    token = read_secret(path)
     if not _TOKEN.fullmatch(token):
         hint = "it holds the one line that `kmodci token add NAME` printed on the farm's machine"
         raise Refused(f"{path} holds no token", hint=hint)

@@ -20,15 +20,13 @@ from types import TracebackType
 from typing import IO
 
 from .bucket import Bucket, Credentials
-from .errors import StoreError
-from .privatefile import read_private
+from .errors import SecretUnusable, StoreError
+from .secretfile import check_private
 
 # what rclone calls an object for as long as it is being written; no reader sees it, and a killed server leaves it
 _HALF = ".rclone_temp_put_*"
 _START_SECONDS = 15.0
 _STOP_SECONDS = 10.0
-_LONGEST = 4096
-"""bytes"""
 
 
 class EmbeddedS3:
@@ -190,8 +188,14 @@ def rclone() -> Path:
 
 
 def _read_credentials(path: Path) -> Credentials:
+    try:
+        check_private(path)
+    except SecretUnusable as error:
+        raise StoreError(
+            error.brief, hint=f"chmod 600 {path}, and delete it if others may have read it: new ones will be made"
+        ) from None
     with suppress(ValueError):
-        match json.loads(read_private(path, limit=_LONGEST)):
+        match json.loads(path.read_text()):
             case {"access_key": str(access_key), "secret": str(secret)}:
                 return Credentials(access_key=access_key, secret=secret)
     raise StoreError(f"{path}: holds no credentials", hint="delete it; new ones will be made")

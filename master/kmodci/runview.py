@@ -180,8 +180,8 @@ def groups(entries: Sequence[RunEntry]) -> tuple[Group, ...]:
         if each.ending in NOT_BUILT:
             cause = group_name(each.cause, each.build_id.release)
             found.setdefault((each.ending, cause), []).append(each.build_id)
-    told = [Group(ending=ending, cause=cause, builds=tuple(builds)) for (ending, cause), builds in found.items()]
-    return tuple(sorted(told, key=lambda group: (NOT_BUILT.index(group.ending), -len(group.builds), group.cause)))
+    every = [Group(ending=ending, cause=cause, builds=tuple(builds)) for (ending, cause), builds in found.items()]
+    return tuple(sorted(every, key=lambda group: (NOT_BUILT.index(group.ending), -len(group.builds), group.cause)))
 
 
 def _row(entry: RunEntry, running: Mapping[str, str], waiting: Mapping[str, str]) -> Row:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork
 
-from .fields import BuildSelector, ConfigPath, KernelSelector, Url, check_url, fitting
+from .fields import BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
@@ -144,6 +145,8 @@ class FarmFile(Section):
     poll: Poll = Poll()
     retention: Retention = Retention()
     api: Api = Api()
+    notify: Mapping[Name, Receiver] = {}
+    """who is told what became of runs, by name"""
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}

@@ -16,7 +16,7 @@ def open_answers(
     scope: object = "",
     fresh: object = False,
 ) -> Answers:
-    """From what the options say. Raises BadName, Refused, StoreError."""
+    """From what the options say. Raises BadName, Refused, SecretUnusable."""
     # either brings much with it that the other does not need
     if is_remote:
         from .remote import Remote
@@ -29,6 +29,6 @@ def open_answers(
 
 
 def remote_of(server: object, token_file: object, insecure: object) -> tuple[Server, str]:
-    """The farm that the options name, and the token; empty for none. Raises BadName, Refused, StoreError."""
+    """The farm that the options name, and the token; empty for none. Raises BadName, Refused, SecretUnusable."""
     at = Server.parse(str(server))
     return at, read_token(token_file, at, insecure=bool(insecure)) if isinstance(token_file, Path) else ""
