@@ -19,9 +19,9 @@ RANKS = {
     "distros": "distros",
     "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
     " discovery doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys"
-    " lastwords logtext manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand openapi overdue"
-    " past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search selectors"
-    " settings targetsfile told uname verify",
+    " lastwords logtext manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand openapi"
+    " overdue past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search"
+    " selectors settings targetsfile told uname verify",
     "adapters": "acceptance apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder git"
     " history indices ingredients mirrors newsstore packing paths pools refusals runstore sources store tables tokens"
     " trees workerbundle",

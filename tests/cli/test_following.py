@@ -1,9 +1,6 @@
 """`kmodci build --server --follow`: the log as it comes, and how the build ended."""
 
 import json
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,12 +127,8 @@ def test_waiting_without_the_log(run: Run, farm: ApiFarm) -> None:
 
 def test_ctrl_c_leaves_it_to_the_farm(run: Run, farm: ApiFarm) -> None:
     states(farm, build_told("pending", place=2))
-    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    interrupt.start()
-    try:
+    with farm.interrupting(STATE):
         status, out, err = run("build", BUILD, "--server", farm.url, "--follow")
-    finally:
-        interrupt.join()
     assert (status, out) == (130, "")
     again = f"kmodci build {BUILD} --follow --server {farm.url}/"
     assert err.rstrip().splitlines()[-1] == f"the build goes on at the farm; to follow it again: {again}"

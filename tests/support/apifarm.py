@@ -1,7 +1,11 @@
 """A farm's HTTP API, as far as a client can see it: each answer is said beforehand."""
 
 import json
-from collections.abc import Mapping
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +60,25 @@ class ApiFarm(WebServer):
 
     def tell(self, what: str, *replies: Reply) -> None:
         self._replies[what] = [*replies]
+
+    @contextmanager
+    def interrupting(self, what: str, *, times: int = 1) -> Iterator[None]:
+        """Presses Ctrl-C once this was asked so often."""
+        done = threading.Event()
+
+        def press() -> None:
+            while not done.wait(0.01):
+                if sum(heard.what == what for heard in self.heard) >= times:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
+
+        thread = threading.Thread(target=press)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def otherwise(self, heard: Heard) -> Reply:
         """What is answered where nothing was said beforehand."""
