@@ -196,7 +196,7 @@ def test_no_redirect_is_followed(farm: ApiFarm, client: ApiClient, tmp_path: Pat
 def test_what_is_no_farm(
     farm: ApiFarm, client: ApiClient, fault: Callable[[Handler], None], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kmodci.apiclient._LARGEST", 1_000_000)
+    monkeypatch.setattr("kmodci.apicalls.LARGEST", 1_000_000)
     farm.misbehave(f"{API}runs?limit=1", fault)
     with pytest.raises(KmodciError, match=told):
         ApiClient(client.server, patience=0).runs(1)

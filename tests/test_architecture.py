@@ -22,9 +22,9 @@ RANKS = {
     " lastwords logtext manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand openapi"
     " overdue past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search"
     " selectors settings targetsfile told uname verify",
-    "adapters": "acceptance apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder git"
-    " history indices ingredients mirrors newsstore packing paths pools refusals runstore sources store tables tokens"
-    " trees workerbundle",
+    "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder"
+    " git history indices ingredients mirrors newsstore packing paths pools refusals runstore sources store tables"
+    " tokens trees workerbundle",
     "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing products"
     " recovery sourceview supply survey watch where",
     "top": "bot cli",

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.aptrepo import AptRepo
 from support.farm import Command, LiveFarm, free_ports, live_farm, source
 
-pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(420)]
 
 SHUT = "the gate is shut"
 _BUILD = f'echo "{SHUT}"; until [ -e /in/go ]; do sleep 0.1; done; make -C "$KERNEL_DIR" M="$PWD" modules'
@@ -28,7 +28,7 @@ def farm(folder: Path, repo: AptRepo, publish: Callable[..., None]) -> Iterator[
     }
     with live_farm(folder, repo, modules) as made:
         made.up()
-        made.until(lambda: any(name.startswith("broken/") for name in made.store.outcomes()))
+        made.until(lambda: any(name.startswith("broken/") for name in made.store.outcomes()), seconds=240)
         yield made
 
 

@@ -74,7 +74,7 @@ def _finished(client: ApiClient, identity: str) -> float | None:
 
 def _followed(asked: Demand, told: BuildTold, before: float | None) -> BuildTold:
     # a master that is started again is no reason to go away
-    asked.client.patience = min(_PATIENCE, asked.wait or _PATIENCE)
+    asked.client.be_patient(min(_PATIENCE, asked.wait or _PATIENCE))
     end = time.monotonic() + asked.wait if asked.wait is not None else float("inf")
     with Bar(Console(stderr=True), counted=False) as bar:
         printer = LogPrinter(bar, to_stderr=asked.as_json) if asked.follow else None

@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Mapping, Sequence
 
-from ..apiclient import PATIENCE, ApiClient, Wanted
+from ..apicalls import PATIENCE
+from ..apiclient import ApiClient, Wanted
 from ..apiserver import Server
 from ..coverage import Counted
 from ..model import BuildId
