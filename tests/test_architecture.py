@@ -19,14 +19,14 @@ RANKS = {
     "distros": "distros",
     "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
     " discovery doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys"
-    " lastwords logtext manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand openapi"
-    " overdue past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search"
-    " selectors settings targetsfile told uname verify",
+    " lastwords logtext manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand ongoing"
+    " openapi osrelease overdue past publishing ratelimit repositoriesat retention runrecords runs runview sandbox"
+    " schema search selectors settings targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder"
     " git history indices ingredients mirrors newsstore packing paths pools refusals runstore sources store tables"
     " tokens trees workerbundle",
-    "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing products"
-    " recovery sourceview supply survey watch where",
+    "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing"
+    " products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -16,6 +16,8 @@ from ...settings import Settings
 from ...tokens import May, Tokens
 
 _SCHEME = "bearer"
+# of a list of addresses, from its end
+_LONGEST = 500
 
 
 class Refused(Exception):
@@ -59,7 +61,7 @@ class Access:
         who = f"token {caller.token}"
         if not caller.token:
             forwarded = request.getHeader("X-Forwarded-For") or "" if self._proxies else ""
-            who = asker(request.getClientAddress().host, forwarded, self._proxies)
+            who = asker(request.getClientAddress().host, forwarded[-_LONGEST:], self._proxies)
         if wait := self._limiter.take(who, time.monotonic()):
             told = ErrorTold(message="too many requests", hint="ask again after what Retry-After says")
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS, told, {"Retry-After": str(ceil(wait))})
@@ -67,9 +69,12 @@ class Access:
             raise who_asks("this token is none of this farm's")
         return caller
 
+    def may_read(self, caller: Caller) -> bool:
+        return self._read_is_open or bool(caller.token)
+
     def check_read(self, caller: Caller) -> None:
         """Raises Refused."""
-        if not (self._read_is_open or caller.token):
+        if not self.may_read(caller):
             raise who_asks("to read here takes a token")
 
     def count(self, status: int) -> None:

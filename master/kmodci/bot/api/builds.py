@@ -1,5 +1,6 @@
 """Builds on demand: `POST builds`, and how each stands by now, and what it says."""
 
+import math
 from collections.abc import Awaitable
 from dataclasses import replace
 from http import HTTPStatus
@@ -99,9 +100,11 @@ class Builds(Endpoint):
 
     def _is_cancelled(self, found: Answer, board: Board) -> bool:
         """Whether it is held until a person asks."""
-        name = str(found.build_id)
-        hold = self.context.scheduler.plan.holds.get(name)
-        return hold is not None and hold.key == board.keys.get(name) and hold.until == float("inf")
+        name, scheduler = str(found.build_id), self.context.scheduler
+        hold = scheduler.plan.holds.get(name)
+        is_held = hold is not None and hold.key == board.keys.get(name) and hold.until == math.inf
+        # the last plan was before that
+        return is_held and not scheduler.is_asked_for(name)
 
     def _accepted(self, request: Request, found: Answer, board: Board) -> bytes:
         told = build_told(found, board, self.context.addresses)
