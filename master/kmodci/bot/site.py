@@ -1,4 +1,4 @@
-"""Mounts the farm's own pages below /kmodci of Buildbot's web server."""
+"""Mounts the farm's own pages below /kmodci of Buildbot's web server, /healthz and /metrics; the API mounts itself."""
 
 from buildbot.master import BuildMaster
 from buildbot.util.service import BuildbotService
@@ -6,6 +6,7 @@ from twisted.internet import defer
 
 from ..farm import Farm
 from ..settings import PUBLIC_FILES
+from .api.root import Api
 from .files import Files
 from .pages.builds import Builds
 from .pages.coverage import Coverage, Home
@@ -37,12 +38,14 @@ class Site(BuildbotService):
             "runs": Runs(master, farm),
             "sources": Sources(master, farm),
         }
-        made |= {f"{name}.json": made[name] for name in ("runs", "sources")}
         for name, page in made.items():
             pages.putChild(name.encode(), page)
+        self.api = Api(self.master, farm)
         pages.putChild(_FILES.encode(), Files(farm.bucket))
         # the root of the web server, which is not made yet when a master starts
-        self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
+        root = self.master.www.apps.get("base").resource
+        for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():
+            root.putChild(name.encode(), resource)
         return defer.succeed(None)
 
 

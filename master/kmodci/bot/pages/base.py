@@ -5,14 +5,12 @@ do with one is said in its headers.
 """
 
 import hashlib
-import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import cache, partial
 from typing import NoReturn
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import jinja2
 from buildbot.www.encoding import ZstandardEncoderFactory
@@ -30,9 +28,10 @@ from ...release import BadName
 from ...settings import PUBLIC_FILES
 from ..board import keeper_of
 from ..menu import STATIC
+from ..origin import is_own
 from .cells import cells
 
-HTML, JSON = "text/html; charset=utf-8", "application/json"
+HTML = "text/html; charset=utf-8"
 _FORM = "application/x-www-form-urlencoded"
 _SEEN = "seen"
 """the field of a query by which a page that is shown says which it is"""
@@ -119,10 +118,6 @@ class Page(Resource):
         request.setResponseCode(http.NO_CONTENT)
         return b""
 
-    def json(self, request: Request, data: Mapping[str, object]) -> bytes:
-        request.setHeader("Content-Type", JSON)
-        return (json.dumps(data) + "\n").encode()
-
     def see_other(self, request: Request, path: str) -> bytes:
         """After something was done. path: of the page that shows it, below the master's first."""
         request.setResponseCode(http.SEE_OTHER)
@@ -161,10 +156,7 @@ class Page(Resource):
 
     async def _checked_post(self, request: Request) -> bytes:
         """A form of another site cannot press a button here: a browser says whose page a form is on."""
-        www, own = self.master.config.www, urlsplit(self.base_url)
-        allowed = www.get("allowed_origins", [f"{own.scheme}://{own.netloc}"])
-        origin = (request.getHeader("Origin") or "").lower()
-        if not any(fnmatchcase(origin, each.lower()) for each in allowed):
+        if not is_own(self.master, request.getHeader("Origin") or ""):
             self.refuse(http.FORBIDDEN, f"not from a page of this farm: open it as {self.base_url} and try again")
         if (request.getHeader("Content-Type") or "").partition(";")[0].strip().lower() != _FORM:
             self.refuse(http.UNSUPPORTED_MEDIA_TYPE, f"a form is sent as {_FORM}")
