@@ -254,6 +254,9 @@ class TestWhoAsks:
                 assert (status, headers["WWW-Authenticate"]) == (401, "Bearer"), path
                 assert "loop" not in text
                 assert site.ask(path, token=reader)[0] in (200, 404), path
+            status, headers, text = site.ask("builds", ASKED)
+            assert (status, headers["WWW-Authenticate"], "loop" in text) == (401, "Bearer", False), "POST tells as much"
+            assert site.ask("builds", ASKED, token=reader)[0] == 200
             assert site.ask("openapi.json")[0] == 200
             status, found = site.told("/healthz")
             assert (status, found["problems"][:2]) == (503, ["bucket", "engine"])

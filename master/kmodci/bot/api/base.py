@@ -128,7 +128,7 @@ class Endpoint(Resource):
             raise refused(
                 HTTPStatus.METHOD_NOT_ALLOWED, "there is no such method here", headers={"Allow": ", ".join(there)}
             )
-        if not self.is_open and method == b"GET":
+        if not self.is_open:
             self.context.access.check_read(caller)
         return work(request, caller)
 
