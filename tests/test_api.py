@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from support.apisite import (
     with_token,
 )
 from support.boards import published_of
+from twisted.internet import defer
 
 ASKED = {"module": "loop", "distro": "debian", "series": "bookworm", "arch": "amd64", "kernel_release": RELEASE}
 
@@ -121,6 +123,17 @@ class TestAsking:
             site.behind.clear()
             assert site.told(f"builds/{identity}")[1]["status"] == ("built" if name == BUILT else "failed")
 
+    def test_what_has_just_ended_is_not_asked_for_again(self, site: Site, token: str) -> None:
+        """The board has it as queued still: it would be built a second time."""
+        site.behind.add(QUEUED)
+        try:
+            assert site.told("builds", asked(QUEUED), token=token)[0] == 202
+            assert site.scheduler.asked == []
+            assert site.told("builds", asked(QUEUED, rebuild=True), token=token)[0] == 202
+            assert site.scheduler.asked == [(QUEUED, "token node", True)]
+        finally:
+            site.behind.clear()
+
     def test_what_runs_is_not_asked_for_again(self, site: Site, token: str) -> None:
         assert site.told("builds", asked(RUNNING, rebuild=True), token=token)[0] == 202
         assert site.scheduler.asked == []
@@ -205,6 +218,25 @@ class TestLimits:
             assert site.told("builds", asked(CANCELLED), token=with_token(site, name="other"))[0] == 202
             site.scheduler.before = {}
             assert site.told("builds", asked(CANCELLED), token=token)[0] == 202, "one of them has ended"
+
+    def test_nor_if_it_asks_for_all_of_them_at_once(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, queue=1) as site, ThreadPoolExecutor(1) as pool:
+            token, gate = with_token(site), defer.Deferred[None]()
+            site.scheduler.gate = gate
+            first = pool.submit(site.told, "builds", asked(QUEUED), token=token)
+            try:
+                assert site.scheduler.waiting.wait(20)
+                site.scheduler.gate = None
+                assert site.told("builds", asked(CANCELLED), token=token)[0] == 429
+            finally:
+                site.in_reactor(gate.callback, None)
+            assert first.result()[0] == 202
+            assert [name for name, _, _ in site.scheduler.asked] == [QUEUED]
+
+    def test_what_users_of_the_pages_asked_for_is_no_tokens(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, queue=1) as site:
+            site.scheduler.before = {UNAVAILABLE: "node"}
+            assert site.told("builds", asked(QUEUED), token=with_token(site))[0] == 202
 
     def test_who_asks_too_often_is_told_when_to_ask_again(self, tmp_path: Path) -> None:
         with api_site(tmp_path, rate=1, burst=3, proxies=["10.0.0.0/8"]) as site:

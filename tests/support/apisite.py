@@ -27,7 +27,7 @@ from kmodci.runs import Run, RunEntry
 from kmodci.schema import KnownFailure, Scope
 from kmodci.store import RepositoryState
 from kmodci.tokens import May, Tokens
-from twisted.internet import reactor
+from twisted.internet import defer, reactor
 from twisted.internet.threads import blockingCallFromThread
 from twisted.web.resource import Resource
 
@@ -59,10 +59,17 @@ class Scheduler:
     """build id, who, whether to build what is built"""
     before: dict[str, str] = field(default_factory=dict)
     fails: Exception | None = None
+    gate: defer.Deferred[None] | None = None
+    """what is asked for is asked for once this fires"""
+    waiting: threading.Event = field(default_factory=threading.Event)
+    """somebody waits for that"""
 
     async def build_now(self, planned: Planned, *, by: str, rebuild: bool = False) -> None:
         if self.fails:
             raise self.fails
+        if self.gate is not None:
+            self.waiting.set()
+            await self.gate
         self.asked.append((str(planned.entry.build_id), by, rebuild))
 
     async def asked_by(self) -> dict[str, str]:

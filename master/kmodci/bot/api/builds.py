@@ -6,6 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from twisted.internet import defer
+from twisted.python import log
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
@@ -26,6 +27,9 @@ from .questions import question_of
 
 _MOST = 20_000
 _SOON, _LATE = 2, 30
+# for the record
+_TOKEN = "token "
+_ASKED = f"asked for by {_TOKEN}"
 
 
 class Builds(Endpoint):
@@ -62,7 +66,9 @@ class Builds(Endpoint):
         if demand is Demand.BUILT:
             found = replace(found, state=Status.BUILT, reason="", place=0)
             return self.remember(asked, board, json_of(build_told(found, board, self.context.addresses)))
-        if demand is Demand.COMING:
+        is_seen = not self.context.keeper.is_behind(str(found.build_id))
+        if demand is Demand.COMING or (demand is Demand.BUILD and not asked.rebuild and not is_seen):
+            # it has just ended: how, the next board says
             return self._accepted(request, found, board)
         if demand is Demand.BUILD:
             return self._build(request, found, board, caller, rebuild=asked.rebuild)
@@ -138,11 +144,14 @@ class Builds(Endpoint):
                 headers={"Retry-After": str(_LATE)},
             )
             raise told
+        is_asked_for = False
         try:
-            await scheduler.build_now(planned, by=f"token {caller.token}", rebuild=rebuild)
-        except BaseException:
-            quota.drop(caller.token, name)
-            raise
+            # a build that is queued already has another reason: here it says who put it before the others
+            log.msg(f"{name} is {_ASKED}{caller.token}{', again' if rebuild else ''}")
+            await scheduler.build_now(planned, by=f"{_TOKEN}{caller.token}", rebuild=rebuild)
+            is_asked_for = True
+        finally:
+            quota.settle(caller.token, name, is_open=is_asked_for)
         # what was said of it, and what the board has, is of before
         self._built.clear()
         board = self.context.board
@@ -153,7 +162,9 @@ class Builds(Endpoint):
         """What was asked for before this master was started, or read its configuration again, counts too."""
         if not self._is_restored:
             for name, by in (await self.context.scheduler.asked_by()).items():
-                self.context.access.quota.take(by.removeprefix("token "), name, lambda _: True)
+                # who presses a button on a page has no token, whatever they are called
+                if by.startswith(_TOKEN):
+                    self.context.access.quota.note(by.removeprefix(_TOKEN), name)
             self._is_restored = True
 
     def _refusal_of(self, demand: Demand, found: Answer, caller: Caller) -> Refused:
