@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kmodci.board import Board
 from kmodci.errors import StoreError
@@ -37,6 +37,13 @@ ASKED = {"module": "loop", "distro": "debian", "series": "bookworm", "arch": "am
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with api_site(tmp_path_factory.mktemp("api")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Behind a proxy on this machine."""
+    with api_site(tmp_path_factory.mktemp("proxied"), proxies=["127.0.0.0/8"]) as made:
         yield made
 
 
@@ -455,6 +462,16 @@ class TestWhatIsNotUnderstood:
         path = "/api/kmodci/v1/builds/" + "".join(f"%{byte:02x}" for byte in data)
         status, _, text = site.ask(path)
         assert status in (404, 405) and json.loads(text)
+
+    @pytest.mark.parametrize("name", ["Authorization", "X-Forwarded-For", "Origin", "Content-Type"])
+    @settings(max_examples=25, derandomize=True, suppress_health_check=[*HealthCheck])
+    @given(value=st.binary(max_size=40).map(lambda data: data.translate(None, b"\r\n\0")))
+    @example(value=b"\xff")
+    @example(value=b"Bearer \xff\xfe")
+    def test_nor_does_any_header(self, proxied: Site, name: str, value: bytes) -> None:
+        status, headers, text = proxied.ask("builds", ASKED, headers={name: value})
+        assert status in (200, 401, 403, 415), text
+        assert headers["Content-Type"] == "application/json" and json.loads(text)
 
 
 class TestReading:

@@ -147,7 +147,7 @@ class Site:
         *,
         method: str = "",
         token: str = "",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
     ) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and body. path: below the API, or from the root; body: what is sent as JSON, or bytes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)

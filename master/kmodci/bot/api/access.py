@@ -14,6 +14,7 @@ from ...errors import StoreError
 from ...ratelimit import Limiter, Quota, asker
 from ...settings import Settings
 from ...tokens import May, Tokens
+from ..origin import header
 
 _SCHEME = "bearer"
 # of a list of addresses, from its end
@@ -54,13 +55,13 @@ class Access:
 
     def enter(self, request: Request) -> Caller:
         """Raises Refused for a token that is none, and for who asks too often."""
-        scheme, _, secret = (request.getHeader("Authorization") or "").partition(" ")
+        scheme, _, secret = header(request, "Authorization").partition(" ")
         caller = Caller()
         if scheme.lower() == _SCHEME:
             caller = self._caller(secret.strip())
         who = f"token {caller.token}"
         if not caller.token:
-            forwarded = request.getHeader("X-Forwarded-For") or "" if self._proxies else ""
+            forwarded = header(request, "X-Forwarded-For") if self._proxies else ""
             who = asker(request.getClientAddress().host, forwarded[-_LONGEST:], self._proxies)
         if wait := self._limiter.take(who, time.monotonic()):
             told = ErrorTold(message="too many requests", hint="ask again after what Retry-After says")

@@ -26,6 +26,7 @@ from ...farm import Farm
 from ...openapi import JSON
 from ...release import BadName
 from ..board import BoardKeeper, keeper_of
+from ..origin import header
 from ..schedulers import MATRIX, MatrixScheduler
 from .access import Access, Caller, Refused
 
@@ -210,7 +211,7 @@ def query_of(request: Request, model: type[Query]) -> Query:
 
 def body_of(request: Request, model: type[Query]) -> Query:
     """The body, which is JSON. Raises Refused."""
-    kind = (request.getHeader("Content-Type") or "").partition(";")[0].strip().lower()
+    kind = header(request, "Content-Type").partition(";")[0].strip().lower()
     if kind != JSON:
         raise refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a body is sent as {JSON}", "say so: Content-Type")
     data = request.content.read(BODY_LIMIT + 1)

@@ -19,7 +19,7 @@ from ...errors import NotFound
 from ...matrix import Planned, Why
 from ...model import Status
 from ...ondemand import Answer, Question, answer, parse_id
-from ..origin import is_own
+from ..origin import header, is_own
 from .access import Caller, Refused, who_asks
 from .base import Body, Context, Endpoint, away, body_of, json_of, query_of, refused, unknown
 from .logs import Indices, Log
@@ -48,8 +48,8 @@ class Builds(Endpoint):
         return OneBuild(self, path.decode(errors="replace"))
 
     def post(self, request: Request, caller: Caller) -> Body:
-        origin = request.getHeader("Origin")
-        if origin is not None and not is_own(self.context.master, origin):
+        is_sent = request.requestHeaders.hasHeader("Origin")
+        if is_sent and not is_own(self.context.master, header(request, "Origin")):
             raise refused(HTTPStatus.FORBIDDEN, "not from a page of this farm", "another site's page may not ask here")
         query_of(request, NoQuery)
         asked = body_of(request, BuildAsked)
