@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from kmodci.board import Board
 from kmodci.errors import StoreError
 from kmodci.model import Status
+from kmodci.ondemand import answer
 from kmodci.tokens import May
 from support.apisite import (
     BUILT,
@@ -255,6 +257,41 @@ class TestLimits:
             assert site.told("builds", ASKED, token=token)[0] == 200
             assert site.told("builds", ASKED, headers={"X-Forwarded-For": "192.0.2.1"})[0] == 429
             assert site.told("builds", ASKED, token="kmodci_wrong")[0] == 429, "wrong ones are of the address"
+
+    def test_what_is_not_there_costs_more_until_it_is_known(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, rate=1, burst=100, proxies=["127.0.0.0/8"]) as site:
+            node, other = ({"X-Forwarded-For": f"192.0.2.{number}"} for number in (1, 2))
+            missing = [{**ASKED, "kernel_release": f"6.1.0-{number}-amd65"} for number in range(60)]
+            statuses = [site.ask("builds", each, headers=node)[0] for each in missing]
+            assert statuses[:9] == [404] * 9 and 429 in statuses
+            # another asks for one of these, which is known by now
+            assert [site.ask("builds", missing[0], headers=other)[0] for _ in range(60)] == [404] * 60
+
+    def test_the_nearest_are_found_in_a_thread_and_for_one_after_the_other(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The reactor answers others meanwhile; the same question is looked for once."""
+        begun, let_go, found = threading.Event(), threading.Event(), []
+
+        def slow(*given: object) -> object:
+            found.append(given)
+            begun.set()
+            assert let_go.wait(20)
+            return answer(*given)  # type: ignore[arg-type] # as it is called
+
+        monkeypatch.setattr("kmodci.bot.api.misses.answer", slow)
+        paths = [f"builds/loop,1.0,debian-bookworm-amd64,6.1.0-{number}-amd66" for number in (1, 1, 2)]
+        with ThreadPoolExecutor(3) as pool:
+            try:
+                asked_for = [pool.submit(site.told, path) for path in paths]
+                assert begun.wait(20)
+                assert site.told("builds", ASKED)[0] == 200
+                assert len(found) == 1
+            finally:
+                let_go.set()
+            answers = [each.result() for each in asked_for]
+        assert [status for status, _ in answers] == [404] * 3
+        assert answers[0] == answers[1] != answers[2] and len(found) == 2
 
     def test_who_a_proxy_asks_for_counts_by_itself(self, tmp_path: Path) -> None:
         with api_site(tmp_path, rate=1, burst=1, proxies=["127.0.0.0/8"]) as site:

@@ -24,6 +24,19 @@ def test_who_is_refused_pays_nothing_and_a_clock_that_goes_back_gives_nothing() 
     assert limiter.take("a", 11.0) == 0
 
 
+def test_what_costs_more_counts_as_more() -> None:
+    limiter = Limiter(1, 3)
+    assert limiter.take("a", 0.0) == 0
+    limiter.charge("a", 2)
+    assert limiter.take("a", 0.0) == 1
+    assert limiter.take("a", 1.0) == 0
+    # never more than a burst, or one answer would shut somebody out
+    limiter.charge("a", 1000)
+    assert limiter.take("a", 1.0) == 4
+    limiter.charge("nobody", 5)
+    assert len(limiter) == 1
+
+
 def test_memory_is_bounded_and_who_asked_last_is_remembered() -> None:
     limiter = Limiter(1, 1, most=10)
     for number in range(1000):

@@ -34,6 +34,12 @@ class Limiter:
             self._left.popitem(last=False)
         return waits
 
+    def charge(self, who: str, cost: int) -> None:
+        """So many more are taken of who took one, for what that one costs: there may be less than none left."""
+        if who in self._left:
+            left, then = self._left[who]
+            self._left[who] = (left - min(cost, self.burst), then)
+
 
 class Quota:
     """How many things each has under way. Memory is bounded by how many there are of them, times `most`."""

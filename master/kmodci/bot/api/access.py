@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import ceil
 
@@ -19,6 +19,8 @@ from ..origin import header
 _SCHEME = "bearer"
 # of a list of addresses, from its end
 _LONGEST = 500
+DEAR = 10
+"""as how many requests one counts whose answer has to be made first, in a thread"""
 
 
 class Refused(Exception):
@@ -38,6 +40,8 @@ class Caller:
     token: str = ""
     """its name; empty for who has none"""
     may_build: bool = False
+    who: str = ""
+    """by whom requests are counted"""
 
 
 class Access:
@@ -68,7 +72,11 @@ class Access:
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS, told, {"Retry-After": str(ceil(wait))})
         if scheme.lower() == _SCHEME and not caller.token:
             raise who_asks("this token is none of this farm's")
-        return caller
+        return replace(caller, who=who)
+
+    def charge(self, caller: Caller, cost: int) -> None:
+        """This request counts as so many more."""
+        self._limiter.charge(caller.who, cost)
 
     def may_read(self, caller: Caller) -> bool:
         return self._read_is_open or bool(caller.token)

@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import zstandard
@@ -46,16 +46,16 @@ class Indices:
 class Log(Endpoint):
     """From a byte on, in pieces."""
 
-    def __init__(self, context: Context, indices: Indices, find: Callable[[], Answer]) -> None:
+    def __init__(self, context: Context, indices: Indices, find: Callable[[Caller], Awaitable[Answer]]) -> None:
         super().__init__(context)
         self._find = find
         self._indices = indices
 
     def get(self, request: Request, caller: Caller) -> Body:
-        query, found = query_of(request, LogQuery), self._find()
-        return self._read(request, found, query.offset)
+        return self._read(request, query_of(request, LogQuery).offset, caller)
 
-    async def _read(self, request: Request, found: Answer, offset: int) -> bytes:
+    async def _read(self, request: Request, offset: int, caller: Caller) -> bytes:
+        found = await self._find(caller)
         address = _address(found, self.context.board)
         live = _Live(self.context.master, address, self._indices)
         piece = await live.read(offset) if found.planned else None
