@@ -3,16 +3,20 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kmodci.board import Board
+from kmodci.bot.api.vitals import Examiner
 from kmodci.errors import StoreError
+from kmodci.health import LATE_BOARD
 from kmodci.model import Status
 from kmodci.ondemand import answer
 from kmodci.tokens import May
@@ -31,8 +35,9 @@ from support.apisite import (
     with_token,
 )
 from support.boards import published_of
-from twisted.internet import defer
+from twisted.internet import defer, reactor, task
 
+T = TypeVar("T")
 ASKED = {"module": "loop", "distro": "debian", "series": "bookworm", "arch": "amd64", "kernel_release": RELEASE}
 
 
@@ -57,6 +62,11 @@ def token(site: Site) -> str:
 @pytest.fixture(autouse=True)
 def nothing_asked(site: Site) -> None:
     site.scheduler.asked.clear()
+
+
+def boxed(work: Callable[..., T], *arguments: object) -> tuple[T]:
+    """What comes of it, if that is a Deferred: else who asks the reactor waits for it."""
+    return (work(*arguments),)
 
 
 def asked(name: str, **more: object) -> dict[str, object]:
@@ -190,6 +200,9 @@ class TestAsking:
             assert site.told("builds", asked(FAILED))[1]["error"]["others"] == ["0.9"]
             status, found = site.told("builds", asked(FAILED, version="0.9"))
             assert (status, found["version"]) == (200, "0.9")
+            status, found = site.told("builds", asked(FAILED, version="0.9", rebuild=True), token=with_token(site))
+            assert (status, "0.9" in found["error"]["message"]) == (409, True)
+            assert site.scheduler.asked == []
 
     def test_a_farm_that_does_not_know_yet_says_when_to_ask_again(self, tmp_path: Path) -> None:
         with api_site(tmp_path, replace(a_board(), is_whole=False)) as site:
@@ -303,13 +316,15 @@ class TestLimits:
         status, found = site.told("builds", b"x" * (64 * 1024 + 1), token=token)
         assert (status, "65536" in found["error"]["message"]) == (413, True)
 
-    @pytest.mark.parametrize("head", ["Content-Length: 99999999", "Transfer-Encoding: chunked"])
-    def test_a_body_without_an_end_is_not_read_to_its_end(self, site: Site, head: str) -> None:
+    @pytest.mark.parametrize("path", ["/api/kmodci/v1/builds", "/%61pi/kmodci/v1/builds"])
+    @pytest.mark.parametrize("head", ["Content-Length: 65537", "Transfer-Encoding: chunked"])
+    def test_a_body_without_an_end_is_not_read_to_its_end(self, site: Site, head: str, path: str) -> None:
         with socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection:
-            connection.sendall(f"POST /api/kmodci/v1/builds HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
             chunk = b"%x\r\n" % (1 << 20) + b"x" * (1 << 20) + b"\r\n"
             try:
-                for _ in range(64 if "chunked" in head else 0):
+                if "chunked" in head:
+                    # far from what others may send; and no end is sent
                     connection.sendall(chunk)
             except ConnectionError:
                 pass
@@ -558,6 +573,17 @@ class TestReading:
             assert site.told("builds", ASKED)[0] == 202
             assert site.told("coverage")[1]["counts"] == before["counts"]
 
+    def test_what_is_out_of_date_is_not_told(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, a_board(made=time.time() - LATE_BOARD - 1)) as site:
+            identity = f"loop,1.0,debian-bookworm-amd64,{RELEASE}"
+            for path in ("coverage", "kernels", f"builds/{identity}"):
+                status, headers, text = site.ask(path)
+                assert (status, int(headers["Retry-After"]) > 0, "healthz" in text) == (503, True, True), path
+            assert site.told("builds", ASKED)[0] == 503
+            assert site.ask("runs")[0] == 200, "from the database"
+            site.keeper.board = a_board()
+            assert site.told("builds", ASKED)[0] == 200
+
     def test_heads_have_no_bodies(self, site: Site) -> None:
         for path in ("kernels", "openapi.json"):
             status, headers, text = site.ask(path, method="HEAD")
@@ -571,6 +597,24 @@ class TestStatus:
         parts = {problem.partition(":")[0] for problem in found["problems"]}
         assert {"bucket", "engine"} <= parts and "database" not in parts
         assert "verysecret" not in json.dumps(found)
+
+    def test_a_part_that_hangs_keeps_nobody(self, site: Site) -> None:
+        examiner, let_go = Examiner(site.api.health.context), threading.Event()
+        clock = task.Clock()
+        examiner.context.master.reactor = clock
+        try:
+            waiting = [site.in_reactor(boxed, examiner._asked, "engine", let_go.wait)[0] for _ in range(50)]
+            part = examiner._parts["engine"]
+            assert len(part.waiting) == 50 and not any(each.called for each in waiting)
+            site.in_reactor(clock.advance, 5.0)
+            assert len(part.waiting) == 0 and all(each.called for each in waiting)
+            part.began -= 5.0
+            [late] = site.in_reactor(boxed, examiner._asked, "engine", let_go.wait)
+            assert late.called and len(part.waiting) == 0
+            assert "has not answered for" in examiner._fault("engine")
+        finally:
+            examiner.context.master.reactor = reactor
+            let_go.set()
 
     def test_metrics_are_few_and_tell_the_farm(self, site: Site) -> None:
         site.ask("builds", ASKED)

@@ -6,6 +6,7 @@ Twisted's reactor runs in a thread, once in a test process.
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -193,7 +194,7 @@ def a_board(**more: object) -> Board:
         running={RUNNING: "http://farm.example.org/ci/#/builders/1/builds/2"},
         queue={QUEUED: 3},
         waiting={CANCELLED: "cancelled by somebody"},
-        **more,
+        **{"made": time.time(), **more},
     )
     for name in (BUILT, FAILED, RUNNING, CANCELLED, UNAVAILABLE, QUEUED):
         assert name in made.standings, name

@@ -17,13 +17,15 @@ from twisted.python import log
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from ...addresses import Addresses
+from ...addresses import API, Addresses
 from ...apianswers import ErrorAnswer, ErrorTold
 from ...apiasked import mistakes
 from ...board import Board
 from ...errors import KmodciError, NotFound
 from ...farm import Farm
+from ...health import LATE_BOARD
 from ...openapi import JSON
+from ...quantities import age_text
 from ...release import BadName
 from ..board import BoardKeeper, keeper_of
 from ..origin import header
@@ -68,10 +70,12 @@ class Context:
 
     @property
     def board(self) -> Board:
-        """Raises Refused while there is none yet."""
+        """Raises Refused while there is none yet, and where it is out of date."""
         board = self.keeper.board
         if not board.made:
             raise away("the farm has just been started, and knows nothing yet")
+        if now() - board.made > LATE_BOARD:
+            raise away(f"what the farm knows is {age_text(now() - board.made)} old", "/healthz says what is wrong")
         return board
 
     @property
@@ -164,7 +168,7 @@ class NoSuchThing(Endpoint):
 
     def _work(self, request: Request) -> Body:
         self.context.access.enter(request)
-        hint = f"{self.context.addresses.web}api/kmodci/v1/openapi.json has all that is there"
+        hint = f"{self.context.addresses.web}{API}/openapi.json has all that is there"
         raise refused(HTTPStatus.NOT_FOUND, "there is nothing here", hint)
 
 
