@@ -543,7 +543,27 @@ class TestReading:
                 (name, status) for name in names
             ]
         assert site.told("coverage/builds?module=scap")[1]["builds"] == []
-        assert site.told("coverage/builds?version=2.0")[1]["builds"] == []
+
+    def test_coverage_is_of_the_versions_that_sources_are_at(self, site: Site) -> None:
+        assert site.told("coverage?version=1.0")[1]["counts"] == site.told("coverage")[1]["counts"]
+        for path in ("coverage", "coverage/builds"):
+            status, found = site.told(f"{path}?module=loop&version=2.0")
+            assert (status, "2.0" in found["error"]["message"], "loop 1.0" in found["error"]["hint"]) == (
+                404,
+                True,
+                True,
+            )
+
+    def test_a_series_is_said_as_a_node_knows_it(self, site: Site) -> None:
+        for path, what in (("coverage/builds", "builds"), ("kernels", "kernels")):
+            named = site.told(f"{path}?distro=debian&series=bookworm")[1][what]
+            assert named
+            for query in ("distro=debian&series=12", "series=12", "series=12&distro=debian&arch=x86_64"):
+                found = site.told(f"{path}?{query}")[1][what]
+                assert found == [each for each in named if "arch" not in query or "amd64" in json.dumps(each)], query
+            status, found = site.told(f"{path}?distro=ubuntu&series=99.04")
+            assert (status, [*found["error"]["fields"]]) == (422, ["series"])
+            assert site.told(f"{path}?distro=opensuse-leap&series=15.6")[1][what] == []
 
     def test_kernels_are_listed_with_what_is_built_for_them(self, site: Site) -> None:
         _, found = site.told("kernels")
@@ -583,6 +603,34 @@ class TestReading:
             assert site.ask("runs")[0] == 200, "from the database"
             site.keeper.board = a_board()
             assert site.told("builds", ASKED)[0] == 200
+
+    def test_what_several_ask_for_is_made_once_and_costs_more(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, rate=1, burst=100) as site:
+            begun, let_go, made = threading.Event(), threading.Event(), []
+            endpoint = site.api.root.children[b"v1"].children[b"kernels"]
+            told = endpoint._told
+
+            def slow(*given: object) -> object:
+                made.append(given)
+                begun.set()
+                assert let_go.wait(20)
+                return told(*given)
+
+            endpoint._told = slow
+            with ThreadPoolExecutor(4) as pool:
+                asked_for = [pool.submit(site.ask, "kernels") for _ in range(4)]
+                try:
+                    assert begun.wait(20)
+                    # while that is made, what needs no thread, and what has its own, are answered
+                    assert site.ask("builds", ASKED)[0] == 200
+                    assert site.ask("/metrics")[0] == 200
+                finally:
+                    let_go.set()
+                assert len({each.result()[2] for each in asked_for}) == 1
+            assert len(made) == 1
+            # what nobody asked for before costs more than what is known
+            statuses = [site.ask(f"kernels?release=6.{number}")[0] for number in range(40)]
+            assert statuses[0] == 200 and 429 in statuses
 
     def test_heads_have_no_bodies(self, site: Site) -> None:
         for path in ("kernels", "openapi.json"):

@@ -89,9 +89,18 @@ class Context:
 
     async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Raises Refused where too many wait for the same."""
+        return await self.in_turn(lambda: threads.deferToThread(work, *arguments))
+
+    async def in_turn(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The same for what has threads of its own, and takes as long."""
         if len(self.threads.waiting) >= _WAITING:
             raise away("too much is asked for at once")
-        return await self.threads.run(threads.deferToThread, work, *arguments)
+
+        async def awaited() -> Result:
+            return await work()
+
+        found: Result = await self.threads.run(lambda: defer.ensureDeferred(awaited()))
+        return found
 
 
 class Endpoint(Resource):

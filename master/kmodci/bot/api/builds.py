@@ -22,7 +22,7 @@ from ...ondemand import Answer, Question, answer, is_known, parse_id
 from ..origin import header, is_own
 from .access import Caller, Refused, who_asks
 from .base import Body, Context, Endpoint, away, body_of, json_of, query_of, refused
-from .logs import Indices, Log
+from .logs import Log, Logs
 from .misses import Misses, refusal_of
 from .questions import question_of
 
@@ -41,7 +41,7 @@ class Builds(Endpoint):
         self._board: Board | None = None
         self._built: dict[object, bytes] = {}
         """what was answered from this board about what is built, by what was asked"""
-        self.indices = Indices()
+        self.logs = Logs()
         self._misses = Misses(context)
         self._restored = defer.DeferredLock()
         self._is_restored = False
@@ -194,7 +194,7 @@ class OneBuild(Endpoint):
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         if path == b"log":
-            return Log(self.context, self._builds.indices, self.find)
+            return Log(self.context, self._builds.logs, self.find)
         return super().getChild(path, request)
 
     def get(self, request: Request, caller: Caller) -> Body:
