@@ -36,9 +36,8 @@ def check_version(board: Board, query: CoverageQuery) -> None:
     current = {name: each.version for name, each in sorted(board.versions.items()) if query.module in (None, name)}
     if query.version not in current.values():
         what = query.module or "any module"
-        there = ", ".join(
-            sorted({version for name, version in board.published if query.module in (None, name)}, key=version_key)
-        )
+        published = {version for name, version in board.published if query.module in (None, name)}
+        there = ", ".join(sorted(published, key=version_key))
         raise NotFound(
             f"the source of {what} is not at version {query.version}",
             hint=f"coverage is of {', '.join(f'{name} {version}' for name, version in current.items()) or 'none yet'}; "

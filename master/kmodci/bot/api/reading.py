@@ -96,9 +96,8 @@ class Sources(Endpoint):
 
     async def _look(self, query: SourcesQuery) -> bytes:
         farm = self.context.farm
-        seen = await self._together.run(
-            "", lambda: self.context.in_thread(survey, farm.settings, farm.scope, farm.store, farm.watch.acceptances)
-        )
+        asked = (farm.settings, farm.scope, farm.store, farm.watch.acceptances)
+        seen = await self._together.run("", lambda: self.context.in_thread(survey, *asked))
         chosen = [each for each in seen if query.name in (None, each.name)]
         return json_of(matrixtold.sources_told(chosen, now()))
 
