@@ -22,6 +22,8 @@ from support.standings import KERNELS, standing
 HOOK = Receiver(webhook=WebhookAt(url="http://127.0.0.1:1"))
 ENTRIES = [standing(number, Status.PENDING).entry for number in range(len(KERNELS))]
 KEYS = {str(entry.build_id): "k" for entry in ENTRIES}
+FETCH = {"git": "https://github.com/owner/loop.git", "commit": "c" * 40}
+VERSIONS = {"loop": ModuleVersion(module="loop", version="1", origin="", fetch=FETCH, digest="c" * 40)}
 NO_FROB = "x.c:7:3: error: no `frob`"
 
 
@@ -75,7 +77,12 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
 
 
 def look(desk: NewsDesk, now: float) -> None:
-    desk.look(ENTRIES, KEYS, now)
+    desk.look(ENTRIES, KEYS, VERSIONS, now)
+
+
+def hub(folder: Path) -> GitHubAt:
+    (folder / "token").touch(0o600)
+    return GitHubAt(token_file=folder / "token")
 
 
 def told(desk: NewsDesk, receiver: str = "hook") -> list[str]:
@@ -172,23 +179,40 @@ def test_each_receiver_is_told_what_it_wants(farm: Farm) -> None:
 
 
 def test_a_commit_is_told_to_its_host_only(farm: Farm, tmp_path: Path) -> None:
-    (tmp_path / "token").touch(0o600)
-    fetch = {"git": "https://github.com/owner/loop.git", "commit": "c" * 40}
-    farm.store.put_module_version(ModuleVersion(module="loop", version="1", origin="", fetch=fetch, digest="c" * 40))
-    at = GitHubAt(token_file=tmp_path / "token")
+    at = hub(tmp_path)
     inside = at.model_copy(update={"base_url": "https://github.example.com/api/v3"})
     desk = farm.desk({"hub": Receiver(github=at), "inside": Receiver(github=inside), "hook": HOOK})
     run = farm.open(0, 1, at=100)
+    more = farm.open(*range(2, len(ENTRIES)), at=101)
     look(desk, 101)
     look(desk, 102)
     [pending] = desk.news.letters("hub")
     assert pending.news.kind == "commit" and pending.news.state == "pending"
     farm.end(run, Status.BUILT, at=110)
+    look(desk, 111)
+    assert len(desk.news.letters("hub")) == 1, "others are still to be built"
+    farm.end(more, Status.BUILT, at=112)
     look(desk, 120)
     states = [each.news.state for each in desk.news.letters("hub") if each.news.kind == "commit"]
     assert states == ["pending", "success"]
     assert desk.news.letters("inside") == []
-    assert told(desk) == ["run"]
+    assert told(desk) == ["run", "run"]
+
+
+def test_a_commit_is_not_judged_by_what_was_built_of_the_one_before(farm: Farm, tmp_path: Path) -> None:
+    desk = farm.desk({"hub": Receiver(github=hub(tmp_path))})
+    farm.end(farm.open(*range(len(ENTRIES)), at=100), Status.BUILT, at=110)
+    look(desk, 120)
+    assert [each.news.commit for each in desk.news.letters("hub") if each.news.kind == "commit"] == ["c" * 40]
+    assert told(desk, "hub") == ["commit"]
+    # its poller has found a new one, and nothing was planned since
+    new = replace(VERSIONS["loop"], fetch={**FETCH, "commit": "d" * 40}, digest="d" * 40)
+    farm.store.put_module_version(new)
+    look(desk, 180)
+    assert told(desk, "hub") == []
+    # as it is planned
+    desk.look(ENTRIES, dict.fromkeys(KEYS, "k2"), {"loop": new}, 181)
+    assert [each.news.state for each in desk.news.letters("hub") if each.news.kind == "commit"] == ["pending"]
 
 
 def test_nothing_is_noted_that_is_not_told(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import assert_never
 from .commits import is_to_be_told, of_commit
 from .coverage import Standing, standings
 from .matrix import Entry
+from .model import ModuleVersion
 from .news import CommitNews, FailureNews, ManyFailuresNews, News, RunNews, TestNews
 from .newsstore import COMMIT_NOTES, Letter, NewsStore
 from .newsworthy import Known, failing, follow, is_news, is_ripe, of_failures, of_run
@@ -61,8 +62,14 @@ class NewsDesk:
         is_open = frozenset(run.id for run in self.runs.runs(is_open=True))
         return is_open != self._open or bool(self.news.untold_runs(self.news.since()))
 
-    def look(self, entries: Sequence[Entry], keys: Mapping[str, str], now: float) -> None:
-        """Writes what there is to tell. entries, keys: the matrix as it was planned last; now: since the epoch."""
+    def look(
+        self, entries: Sequence[Entry], keys: Mapping[str, str], versions: Mapping[str, ModuleVersion], now: float
+    ) -> None:
+        """Writes what there is to tell. now: seconds since the epoch.
+
+        entries, keys, versions: the matrix as it was planned last, all of one plan. The store may have a newer version
+        of a module by now, of which these outcomes say nothing.
+        """
         ended, open_runs = self.news.untold_runs(self.news.since()), self.runs.runs(is_open=True)
         # read after the runs: what ended with them is among them
         standing = standings(entries, self.store.outcomes(), keys)
@@ -78,7 +85,7 @@ class NewsDesk:
         failures, known = self._failures(
             known, standing, [each for each in known if is_ripe(each, open_runs, now)], now
         )
-        commits = self._commits(standing)
+        commits = self._commits(standing, versions)
         letters = self._letters([*news, *failures, *((_name(each, now), each) for each in commits)], now)
         self.news.write(
             known=known,
@@ -114,13 +121,13 @@ class NewsDesk:
         news: list[tuple[str, News]] = [(_name(each, now), each) for each in of_failures(ripe, groups, pages)]
         return news, tuple(replace(each, told=now) if each.name in names else each for each in known)
 
-    def _commits(self, standing: Sequence[Standing]) -> list[CommitNews]:
+    def _commits(self, standing: Sequence[Standing], versions: Mapping[str, ModuleVersion]) -> list[CommitNews]:
         hosts = {each.github.host for each in self.receivers.values() if each.github}
         if not hosts:
             return []
         open_modules, noted = self.news.open_modules(), self.store.metas(COMMIT_NOTES)
         found = []
-        for module in self.store.module_versions().values():
+        for module in versions.values():
             builds = [each for each in standing if each.entry.build_id.module == module.module]
             url = self._page_of(builds)
             for host in hosts:

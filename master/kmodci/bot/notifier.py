@@ -118,7 +118,7 @@ class Notifier(BuildbotService):
             if plan and plan.builds:
                 is_due = now - self._looked >= _EVERY
                 if is_due or await threads.deferToThread(desk.is_urgent):
-                    await threads.deferToThread(desk.look, plan.entries, plan.keys, now)
+                    await threads.deferToThread(desk.look, plan.entries, plan.keys, plan.versions, now)
                     self._looked = now
         except KmodciError as error:
             log.msg(f"news are not looked for, tried again within a minute: {error}")
