@@ -21,7 +21,7 @@ def repository_of(url: str, host: str) -> str:
 
 
 def of_commit(
-    module: ModuleVersion, standing: Sequence[Standing], *, host: str, open_modules: Collection[str], url: str
+    module: ModuleVersion, standing: Sequence[Standing], *, host: str, open_modules: Collection[str], url: str = ""
 ) -> CommitNews | None:
     """How the commit of a module stands; None if it has none there, or nothing is known of it yet.
 
@@ -60,7 +60,7 @@ def of_commit(
 
 def is_to_be_told(news: CommitNews, before: CommitNews | None) -> bool:
     """Whether a commit's status has changed. Once it is known what becomes of a commit, it is not pending again."""
-    if before is None or before.commit != news.commit:
+    if before is None or (before.host, before.repository, before.commit) != (news.host, news.repository, news.commit):
         return True
     return news.state != "pending" and (news.state, news.words) != (before.state, before.words)
 

@@ -58,7 +58,7 @@ def test_who_is_told(run: Run, config: Path) -> None:
     store = Store(load(config).database_url)
     store.create()
     letter = Letter(receiver="team", id="x", written=1.0, news=TestNews(url="http://f"))
-    NewsStore(store).write(known=(), runs=(), notes={}, letters=[letter])
+    NewsStore(store).write(letters=[letter])
     store.close()
     assert "1, since " in run("notify")[1]
     [team] = json.loads(run("notify", "--json")[1])["receivers"]
