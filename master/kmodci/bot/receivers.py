@@ -3,7 +3,7 @@
 They take a report without builds (but for GitHub's, which is given what it reads of one); each answers how it went.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from email.message import Message
 from email.utils import make_msgid
 from io import BytesIO
@@ -20,7 +20,7 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.mail.smtp import ESMTPSenderFactory
 
 from ..notifyfile import GitHubAt, MailAt
-from .posting import ANSWER_OF, SECONDS, Answer, Post, failed
+from .posting import ANSWER_OF, FINAL, FINAL_OF_ONE, SECONDS, Answer, Post, failed
 
 Report = Mapping[str, object]
 
@@ -31,6 +31,8 @@ class Answering:
     receiver: str
     hidden: Sequence[SecretStr] = ()
     """what must not be told"""
+    final: Collection[int] = FINAL
+    """statuses of HTTP after which a message is not sent again"""
 
     async def deliver(self, report: Report) -> Answer:
         """Sends one message."""
@@ -38,7 +40,7 @@ class Answering:
             await super().sendMessage([report])  # type: ignore[misc] # Buildbot's, beside which this is mixed in
             return self.answered()
         except Exception as error:
-            return failed(error, self.hidden)
+            return failed(error, self.hidden, self.final)
 
     def answered(self) -> Answer:
         """What came of the last message. Raises what went wrong, where the reporter did not."""
@@ -137,6 +139,8 @@ class GitHub(Answering, GitHubStatusPush):
     """Sets the status of a commit. Buildbot's logs a traceback for what went wrong, each time, and tells nobody."""
 
     _http: Post
+    # one repository among many is no reason for the others to wait
+    final = FINAL_OF_ONE
 
     def checkConfig(self, receiver: str, at: GitHubAt, token: SecretStr, generators: list[object]) -> None:
         super().checkConfig(token="", generators=generators)
