@@ -11,7 +11,7 @@ from kmodci.model import ModuleVersion, Outcome, Status
 from kmodci.news import TestNews
 from kmodci.newsdesk import LIFETIME, MOST_WAITING, NewsDesk
 from kmodci.newsstore import COMMIT_NOTES, Letter
-from kmodci.notifyfile import GitHubAt, Receiver, WebhookAt
+from kmodci.notifyfile import GitHubAt, MailAt, Receiver, WebhookAt
 from kmodci.runs import Ending, Run, cut
 from kmodci.runstore import RunStore
 from kmodci.schema import Web
@@ -325,6 +325,19 @@ def test_what_is_not_for_who_has_the_name_now_is_forgotten(farm: Farm, tmp_path:
     desk = farm.desk({"it": HOOK})
     assert desk.waiting("it", 182) == ([], [])
     assert desk.news.letters("it") == [] and not farm.store.metas(COMMIT_NOTES)
+
+
+def test_each_address_of_a_mail_is_told_by_itself(farm: Farm) -> None:
+    mail = MailAt.model_validate({"to": ["ann@example.org", "ben@example.org"], "from": "kmodci@example.org"})
+    desk = farm.desk({"list": Receiver(mail=mail, on=("runs",))})
+    assert [each.mail.to for each in desk.receivers.values() if each.mail] == [
+        ("ann@example.org",),
+        ("ben@example.org",),
+    ]
+    farm.end(farm.open(0, at=100), Status.BUILT, at=110)
+    look(desk, 120)
+    assert told(desk, "list to ann@example.org") == ["run"]
+    assert len(desk.waiting("list to ben@example.org", 121)[0]) == 1
 
 
 def test_nothing_is_noted_that_is_not_told(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,14 @@ def test_a_mail_that_is_refused_for_good(error: Exception, is_final: bool) -> No
     assert failed(error, ()).is_final == is_final
 
 
+def test_the_server_says_why_a_mail_is_refused() -> None:
+    addresses = [(b"ben@example.org", 550, b"nobody of that name")]
+    error = SMTPDeliveryError(550, b"No recipients accepted", b"AUTH s3cret", addresses)
+    assert failed(error, ()).said == "550 nobody of that name"
+    taken = [(b"ben@example.org", 250, b"ok")]
+    assert failed(SMTPDeliveryError(554, b"spam", b"AUTH s3cret", taken), ()).said == "554 spam"
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -16,7 +16,7 @@ from .model import ModuleVersion
 from .news import CommitNews, FailureNews, ManyFailuresNews, News, RunNews, TestNews
 from .newsstore import COMMIT_NOTES, Letter, NewsStore
 from .newsworthy import Known, failing, follow, is_news, is_ripe, of_failures, of_run
-from .notifyfile import GitHubAt, Receiver
+from .notifyfile import GitHubAt, Receiver, addressees
 from .runstore import RunStore
 from .settings import Settings
 from .store import Store
@@ -40,7 +40,7 @@ class NewsDesk:
 
     @property
     def receivers(self) -> Mapping[str, Receiver]:
-        return self.settings.notify
+        return addressees(self.settings.notify)
 
     @property
     def news(self) -> NewsStore:

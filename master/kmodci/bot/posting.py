@@ -121,6 +121,9 @@ def _parts(secret: str) -> Iterator[str]:
 
 def _words(error: BaseException) -> str:
     match error:
+        case SMTPDeliveryError(addresses=[(_, code, resp)]) if code >= 400:
+            # it was refused for who it is to; Twisted's own words do not say why
+            return f"{code} {bytes(resp).decode(errors='replace')}"
         case SMTPClientError(code=code, resp=resp):
             # its own words have all that was said before, and so the password
             text = bytes(resp).decode(errors="replace")
