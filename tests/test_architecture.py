@@ -18,9 +18,9 @@ RANKS = {
     "repos": "repos",
     "distros": "distros",
     "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
-    " coverage coverageview demands discovery doubt elf explanation facts failureview fallover fields headers"
-    " hosttools images kernellist kernelsat kernelview keys lastwords logtext manifest matrix modulefile news"
-    " newswords newsworthy notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
+    " coverage coveragetable coverageview demands discovery doubt elf explanation facts failureview fallover fields"
+    " headers hosttools images kernellist kernelsat kernelview keys lastwords logtext manifest matrix modulefile"
+    " news newswords newsworthy notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile told"
     " uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine fetch folder"

@@ -13,7 +13,7 @@ from kmodci.bot.pages.cells import cells
 from kmodci.bot.pages.coverage import Sent
 from kmodci.bot.pages.sources import AcceptSource
 from kmodci.bot.virtual import VirtualBuilders
-from kmodci.coverageview import Cell, Count, Row
+from kmodci.coveragetable import Cell, Count, Row
 from kmodci.errors import NotFound, StoreError
 from kmodci.model import Target
 from kmodci.release import check_release
