@@ -17,14 +17,14 @@ RANKS = {
     "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
-    " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects ondemand overdue past"
-    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile"
-    " uname verify",
+    "decisions": "addresses apianswers apiasked apifields apitold board causes contents coverage demands discovery"
+    " doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys lastwords logtext"
+    " manifest matrix modulefile objects ondemand openapi overdue past publishing ratelimit repositoriesat retention"
+    " runrecords runs runview sandbox schema search selectors settings targetsfile uname verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools runstore sources store tables trees workerbundle",
-    "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
-    " survey watch where",
+    " ingredients mirrors packing paths pools runstore sources store tables tokens trees workerbundle",
+    "farm": "byhand cleanup farm health ledger listing matrixtold metrics opening planning preparing products recovery"
+    " sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import median
 
 from .coverage import Standing, Tally, standings, tally
 from .distros import index_place
 from .manifest import IndexEntry
-from .model import Kernel, ModuleVersion, Outcome, Status
+from .model import Kernel, ModuleVersion, Outcome, Status, Target
 from .past import Arrival
 
 RUNNING = "running"
@@ -73,9 +74,31 @@ class Board:
         return {module: tally(group) for module, group in groups.items()}
 
     @cached_property
+    def usual_seconds(self) -> Mapping[str, float]:
+        """What a build of each module that was built takes, as a rule (the median), from its start to its end."""
+        took: defaultdict[str, list[float]] = defaultdict(list)
+        for each in self.standings.values():
+            if each.status is Status.BUILT and each.outcome and each.outcome.seconds:
+                took[each.entry.build_id.module].append(each.outcome.seconds)
+        return {module: median(found) for module, found in took.items()}
+
+    @cached_property
     def places(self) -> Mapping[tuple[str, str], Kernel]:
         """Every kernel by what a node knows of its own: `distros.index_place` and the kernel release."""
         return {(index_place(kernel.target), kernel.release): kernel for kernel in self.kernels.values()}
+
+    @cached_property
+    def releases(self) -> Mapping[str, tuple[str, ...]]:
+        """The kernel releases of each such place."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for place, release in self.places:
+            found[place].append(release)
+        return {place: tuple(names) for place, names in found.items()}
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Those that there are kernels of."""
+        return tuple(sorted({kernel.target for kernel in self.kernels.values()}))
 
     @cached_property
     def modules(self) -> tuple[str, ...]:

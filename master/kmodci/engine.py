@@ -85,6 +85,11 @@ class Engine:
         """Every `repository:tag` that the engine has."""
         return frozenset(self.sizes())
 
+    def containers(self) -> int:
+        """How many containers this farm has, running or not."""
+        with self._ask("list containers") as client:
+            return len(client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}))
+
     def sizes(self) -> dict[str, int]:
         """The same, with bytes."""
         with self._ask("list images") as client:

@@ -91,6 +91,10 @@ class VerifyError(KmodciError):
 
 
 class NotFound(KmodciError):
-    """A name the user gave does not exist."""
+    """A name the user gave does not exist. nearest: those that do, and are called nearly so."""
 
     exit_code = 2
+
+    def __init__(self, brief: str, *, hint: str = "", nearest: Sequence[str] = ()) -> None:
+        super().__init__(brief, hint=hint)
+        self.nearest = tuple(nearest)

@@ -115,7 +115,7 @@ def find_place(target: Target, release: str, board: Board) -> Kernel:
     if found is not None:
         return found
     # the nearest are looked for among its own
-    of_place = {f"{target}/{name}": name for where, name in board.places if where == place}
+    of_place = {f"{target}/{name}": name for name in board.releases.get(place, ())}
     find_kernel(f"{target}/{release}", of_place, among="is listed by any source of this farm")
     raise AssertionError("found by one name and not by the other")
 

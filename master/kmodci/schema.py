@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork
 
 from .fields import BuildSelector, ConfigPath, KernelSelector, Url, check_url, fitting
 from .quantities import Bytes, Seconds
@@ -106,6 +106,23 @@ class Retention(Section):
     """of what can be had again: header bundles, their pieces and sources, each"""
 
 
+class Api(Section):
+    """The HTTP API."""
+
+    read: Literal["open", "token"] = "open"
+    """who may read: anybody, or who has a token"""
+    tokens: ConfigPath | None = None
+    """the file that `kmodci token` writes; without it, `tokens.json` of the state folder"""
+    rate: int = Field(default=100, ge=1)
+    """requests a second: of one token, or of one address without one"""
+    burst: int = Field(default=1000, ge=1)
+    """requests that may come at once before the rate counts"""
+    queue: int = Field(default=20, ge=1)
+    """builds that one token may have waiting or running at once"""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """networks of proxies whose X-Forwarded-For is believed"""
+
+
 class Scope(Section):
     """A part of the matrix: these modules, for these kernels."""
 
@@ -126,6 +143,7 @@ class FarmFile(Section):
     limits: LimitsPerBuild = LimitsPerBuild()
     poll: Poll = Poll()
     retention: Retention = Retention()
+    api: Api = Api()
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}

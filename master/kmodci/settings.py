@@ -42,6 +42,11 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
         """SQLite in the state folder, unless the configuration names another."""
         return self.database.url if self.database else f"sqlite:///{self.state / 'kmodci.sqlite'}"
 
+    @property
+    def tokens_file(self) -> Path:
+        """Who may ask the HTTP API for builds."""
+        return self.api.tokens or self.state / "tokens.json"
+
 
 def load(folder: Path) -> Settings:
     """Reads the configuration. Raises SettingsError with every mistake that is in it."""

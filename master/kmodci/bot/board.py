@@ -63,6 +63,7 @@ class BoardKeeper(BuildbotService):
             (await consume(self._plan_made, PLANNED)),
             (await consume(self._has_ended, ("buildsets", None, "complete"))),
             (await consume(self._has_started, ("builds", None, "new"))),
+            (await consume(self._has_started, ("buildsets", None, "new"))),
         ]
         self._timer.start(_EVERY, now=True)
 

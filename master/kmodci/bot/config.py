@@ -32,7 +32,7 @@ from .site import Site
 from .sweeper import Sweeper
 from .virtual import VirtualBuilders
 from .watchdog import Watchdog
-from .web import answer_from_the_reactor, close_event_stream
+from .web import answer_from_the_reactor, close_event_stream, open_own_api
 from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
@@ -53,6 +53,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     BuildRequestDistributor.BuildChooser = BoundedChooser
     close_event_stream()
     answer_from_the_reactor()
+    open_own_api()
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
     web, database = farm.settings.web, buildbot_database(farm.settings)

@@ -138,6 +138,11 @@ class Requests:
         every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
         return {each["bsid"]: each["external_idstring"] for each in every if each["external_idstring"]}
 
+    async def reasons(self) -> dict[str, str]:
+        """Why each was asked for, of what has not ended."""
+        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
+        return {each["external_idstring"]: each["reason"] or "" for each in every if each["external_idstring"]}
+
     async def _requests(self) -> dict[str, tuple[int, bool]]:
         names = await self._incomplete()
         every = await self._master.data.get(("buildrequests",), filters=[Filter("complete", "eq", [False])])

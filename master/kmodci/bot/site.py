@@ -1,10 +1,11 @@
-"""Mounts the farm's own pages below /kmodci of Buildbot's web server."""
+"""Mounts the farm's own pages below /kmodci of Buildbot's web server, /healthz and /metrics; the API mounts itself."""
 
 from buildbot.master import BuildMaster
 from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
+from .api.root import Api
 from .pages.base import Page
 from .pages.runs import Runs
 from .pages.sources import Sources
@@ -24,9 +25,11 @@ class Site(BuildbotService):
         pages = Page(self.master)
         for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
             pages.putChild(name.encode(), page)
-            pages.putChild(f"{name}.json".encode(), page)
+        self.api = Api(self.master, farm)
         # the root of the web server, which is not made yet when a master starts
-        self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
+        root = self.master.www.apps.get("base").resource
+        for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():
+            root.putChild(name.encode(), resource)
         return defer.succeed(None)
 
 

@@ -21,6 +21,7 @@ _COMMANDS = {
     "fetch": "Fetch a published module from the bucket.",
     "gc": "Tell what need not be kept any longer, or remove it.",
     "index": "Make the index and the store's outcomes again, from the bucket.",
+    "token": "Make, list and remove the tokens of the HTTP API.",
     "bench": "Tell how well a run used the machine.",
     "up": "Start a farm on this machine.",
 }
