@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
     "decisions": "addresses apianswers apiasked apifields apitold board causes contents coverage demands discovery"
