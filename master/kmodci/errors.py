@@ -12,6 +12,7 @@ KmodciError
   +- BuildImpossible     this build cannot be tried, and why
   |    +- HeadersUnusable  ... because what its kernel is made of will not do, however often it is tried
   +- VerifyError         what was built must not be published, with the list of reasons
+  +- SecretUnusable      a file that holds a secret is open to others, or holds none
   +- NotFound            a name the user gave does not exist, with the nearest that do
 """
 
@@ -88,6 +89,10 @@ class VerifyError(KmodciError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class SecretUnusable(KmodciError):
+    """A file that should hold a secret is not kept from others, or holds none. Never tells what is in it."""
 
 
 class NotFound(KmodciError):
