@@ -1,5 +1,6 @@
 """What `kmodci.yml` and `known-failures.yml` may say, key by key."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -9,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork
 
 from .fields import BuildSelector, ConfigPath, KernelSelector, Url, check_url, fitting
+from .loginfile import Login
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
@@ -28,6 +30,16 @@ class Web(Section):
     port: int = Field(default=8010, ge=1, le=65535)
     url: Url = ""
     """what browsers and nodes call it, if that is not http://host:port"""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """networks of the reverse proxies before it, who are believed who asks (X-Forwarded-For, login.proxy)"""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it listens on loopback only: `host` is an address, or `localhost`."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def address(self) -> str:
@@ -109,8 +121,6 @@ class Retention(Section):
 class Api(Section):
     """The HTTP API."""
 
-    read: Literal["open", "token"] = "open"
-    """who may read: anybody, or who has a token"""
     tokens: ConfigPath | None = None
     """the file that `kmodci token` writes; without it, `tokens.json` of the state folder"""
     rate: int = Field(default=100, ge=1)
@@ -119,8 +129,6 @@ class Api(Section):
     """requests that may come at once before the rate counts"""
     queue: int = Field(default=20, ge=1)
     """builds that one token may have waiting or running at once"""
-    proxies: tuple[IPvAnyNetwork, ...] = ()
-    """networks of proxies whose X-Forwarded-For is believed"""
 
 
 class Scope(Section):
@@ -144,6 +152,7 @@ class FarmFile(Section):
     poll: Poll = Poll()
     retention: Retention = Retention()
     api: Api = Api()
+    login: Login = Login()
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}

@@ -1,4 +1,4 @@
-"""Who asks, what that one may, and how often. A cookie says nothing here, so no page of another site can use one."""
+"""Who asks, what that one may, and how often. A cookie is good for reading alone: none builds by it."""
 
 import time
 from collections import Counter
@@ -42,8 +42,7 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         api = settings.api
-        self._read_is_open = api.read == "open"
-        self._proxies = api.proxies
+        self._proxies = settings.web.proxies
         self._tokens = Tokens(settings.tokens_file)
         self._limiter = Limiter(api.rate, api.burst)
         self.quota = Quota(api.queue)
@@ -66,11 +65,6 @@ class Access:
         if scheme.lower() == _SCHEME and not caller.token:
             raise who_asks("this token is none of this farm's")
         return caller
-
-    def check_read(self, caller: Caller) -> None:
-        """Raises Refused."""
-        if not (self._read_is_open or caller.token):
-            raise who_asks("to read here takes a token")
 
     def count(self, status: int) -> None:
         self.answers[int(status)] += 1

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import NoReturn
+from urllib.parse import quote
 
 import jinja2
 from buildbot.www.resource import Resource
@@ -20,6 +21,7 @@ from twisted.web.server import Request
 from ...errors import KmodciError, NotFound
 from ...quantities import age_text, duration_text
 from ...release import BadName
+from ..login.rules import may_read
 from ..menu import STATIC
 from ..origin import is_own
 
@@ -38,6 +40,9 @@ _HEADERS = {
 class Page(Resource):
     """Has the master, and answers to the path that it is mounted at. Subclasses write `get`, and `post` if they act."""
 
+    is_open = False
+    """also to who may not read"""
+
     async def get(self, request: Request) -> bytes:
         """The page. Raises NotFound, and KmodciError for what does not work just now."""
         raise NotFound("there is no such page")
@@ -51,7 +56,7 @@ class Page(Resource):
         return self if not path else Page(self.master)
 
     def render_GET(self, request: Request) -> int:
-        return self._render(request, self.get)
+        return self._render(request, self._checked_get)
 
     def render_POST(self, request: Request) -> int:
         return self._render(request, self._checked_post)
@@ -86,6 +91,15 @@ class Page(Resource):
             request.setHeader(name, value)
         refusal = partial(self._write_refusal, request)
         return self.asyncRenderHelper(request, lambda it: defer.ensureDeferred(_told(work, it)), refusal)
+
+    async def _checked_get(self, request: Request) -> bytes:
+        """Who may not read may log in, and comes back here."""
+        if not self.is_open and not may_read(self.master, request):
+            if not self.master.www.getUserInfos(request).get("anonymous"):
+                self.refuse(http.FORBIDDEN, f"{self.user(request)} may not read here: an operator gives out roles")
+            here = quote(request.uri.decode(errors="replace").lstrip("/"), safe="")
+            return self.see_other(request, f"auth/login?redirect={here}")
+        return await self.get(request)
 
     async def _checked_post(self, request: Request) -> bytes:
         """A form of another site cannot press a button here: a browser says whose page a form is on."""
