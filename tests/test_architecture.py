@@ -14,15 +14,17 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig passwords quantities secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
     "decisions": "addresses apianswers apiasked apifields apitold board causes contents coverage demands discovery"
-    " doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys lastwords logtext"
-    " manifest matrix modulefile objects ondemand openapi overdue past publishing ratelimit repositoriesat retention"
-    " runrecords runs runview sandbox schema search selectors settings targetsfile uname verify",
+    " doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys"
+    " lastwords loginfile loginlimit logtext manifest matrix modulefile objects ondemand openapi overdue"
+    " past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search"
+    " selectors settings targetsfile uname verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools runstore sources store tables tokens trees workerbundle",
+    " ingredients mirrors packing paths pools privatefile runstore sources store tables tokens trees users"
+    " workerbundle",
     "farm": "byhand cleanup farm health ledger listing matrixtold metrics opening planning preparing products recovery"
     " sourceview supply survey watch where",
     "top": "bot cli",
