@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
@@ -58,7 +58,7 @@ class _Farm(Collector):
         yield from self._builds()
         yield from self._sources()
         yield self._took()
-        answers = GaugeMetricFamily("kmodci_api_answers", "answers of the API since the start", labels=["status"])
+        answers = CounterMetricFamily("kmodci_api_answers", "answers of the API since the start", labels=["status"])
         for status, count in sorted(of.requests.items()):
             answers.add_metric([str(status)], count)
         yield answers

@@ -220,11 +220,10 @@ def _inline(schema: object, definitions: Mapping[str, object]) -> object:
         if "$ref" in schema:
             return _inline(definitions[schema["$ref"]], definitions)
         # a query cannot say `null`: what is not said is not there
-        if "anyOf" in schema:
-            [*some] = (each for each in schema["anyOf"] if each != {"type": "null"})
+        some = [_as_dict(_inline(each, definitions)) for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+        if some:
             rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
-            only = some[0] if len(some) == 1 else {"anyOf": some}
-            return {**rest, **_as_dict(_inline(only, definitions))}
+            return {**rest, **(some[0] if len(some) == 1 else {"anyOf": some})}
         return {name: _inline(value, definitions) for name, value in schema.items()}
     return [_inline(each, definitions) for each in schema] if isinstance(schema, list) else schema
 
