@@ -17,16 +17,16 @@ RANKS = {
     "values": "errors release model digests kernelconfig passwords quantities secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "addresses apianswers apiasked apifields apitold board causes contents coverage demands discovery"
-    " doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat keys"
-    " lastwords loginfile loginlimit logtext manifest matrix modulefile objects ondemand openapi overdue"
-    " past publishing ratelimit repositoriesat retention runrecords runs runview sandbox schema search"
-    " selectors settings targetsfile uname verify",
+    "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
+    " discovery doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat"
+    " keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
+    " notifyfile objects ondemand openapi overdue past publishing ratelimit repositoriesat retention"
+    " runrecords runs runview sandbox schema search selectors settings targetsfile uname verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools privatefile runstore sources store tables tokens trees users"
-    " workerbundle",
-    "farm": "byhand cleanup farm health ledger listing matrixtold metrics opening planning preparing products recovery"
-    " sourceview supply survey watch where",
+    " ingredients mirrors newsstore packing paths pools privatefile runstore sources store tables tokens"
+    " trees users workerbundle",
+    "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing"
+    " products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import IO
 
 from .bucket import Bucket, Credentials
-from .errors import StoreError
+from .errors import SecretUnusable, StoreError
+from .secretfile import check_private
 
 # what rclone calls an object for as long as it is being written; no reader sees it, and a killed server leaves it
 _HALF = ".rclone_temp_put_*"
@@ -187,10 +188,12 @@ def rclone() -> Path:
 
 
 def _read_credentials(path: Path) -> Credentials:
-    if path.stat().st_mode & 0o077:
+    try:
+        check_private(path)
+    except SecretUnusable as error:
         raise StoreError(
-            f"{path}: others may read it", hint=f"chmod 600 {path}, and delete it if others may have read it"
-        )
+            error.brief, hint=f"chmod 600 {path}, and delete it if others may have read it: new ones will be made"
+        ) from None
     with suppress(ValueError):
         match json.loads(path.read_text()):
             case {"access_key": str(access_key), "secret": str(secret)}:

@@ -3,15 +3,12 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .errors import SecretUnusable
-from .fields import ConfigPath, Url, fitting
+from .fields import ConfigPath, SecretPath, Url, fitting
 from .quantities import Seconds
-from .secretfile import check_private
 from .yamlfile import Section
 
 _DAY = 86_400
@@ -44,21 +41,6 @@ def _nobodys(name: str) -> str:
     return name
 
 
-def private(path: Path) -> Path:
-    """It is there and kept from others. Who may not look at it is not the farm, which reads it at its start."""
-    try:
-        check_private(path)
-    except SecretUnusable as error:
-        raise ValueError(f"{error.brief} ({error.hint})") from None
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except OSError:
-        pass
-    return path
-
-
-SecretPath = Annotated[ConfigPath, AfterValidator(private)]
-"""a file with one secret in it"""
 Lower = AfterValidator(str.lower)
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork
 
-from .fields import BuildSelector, ConfigPath, KernelSelector, Url, check_url, fitting
+from .fields import BuildSelector, ConfigPath, KernelSelector, Name, SecretPath, Url, check_url, fitting
 from .loginfile import Login
+from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
@@ -53,7 +54,7 @@ class BucketAt(Section):
     endpoint: Url
     bucket: Annotated[str, fitting(_BUCKET, "a bucket's name")] = "kmodci"
     region: str = "us-east-1"
-    credentials_file: ConfigPath
+    credentials_file: SecretPath
     """as AWS tools write it: a section [default] with aws_access_key_id and aws_secret_access_key"""
 
 
@@ -153,6 +154,8 @@ class FarmFile(Section):
     retention: Retention = Retention()
     api: Api = Api()
     login: Login = Login()
+    notify: Mapping[Name, Receiver] = {}
+    """who is told what became of runs, by name"""
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}

@@ -1,12 +1,9 @@
 """Attacks on the web server of a farm that runs: who may do what, by whatever way it is tried."""
 
-import base64
 import http.client
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -18,7 +15,17 @@ from support.webpages import FORM
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(300)]
 
-PASSWORDS = {"reader": "reading-is-all", "builder": "builds-and-builds", "other": "some-other-person", "gone": "was-once-here"}
+PASSWORDS = {
+    "reader": "reading-is-all",
+    "builder": "builds-and-builds",
+    "other": "some-other-person",
+    "gone": "was-once-here",
+}
+    "reader": "reading-is-all",
+    "builder": "builds-and-builds",
+    "other": "some-other-person",
+    "gone": "was-once-here",
+}
 ROLES = {"reader": Role.READ, "builder": Role.BUILD, "other": Role.BUILD, "gone": Role.OPERATE}
 JSON = "application/json"
 

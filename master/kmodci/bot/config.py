@@ -30,9 +30,11 @@ from .index import IndexWriter
 from .login.rules import FORCE, Rules
 from .login.ways import auth_of
 from .menu import MENU, PLUGIN
+from .notifier import Notifier
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
+from .reports import reporter_of
 from .schedulers import MATRIX, MatrixScheduler
 from .site import Site
 from .sweeper import Sweeper
@@ -54,6 +56,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         farm = open_farm(config_dir, scope=scope, modules=modules)
         settings, users = farm.settings, Users(farm.settings.users_file)
         auth = auth_of(settings, users)
+        address, receivers = farm.settings.web.address, farm.settings.notify
+        reporters = [reporter_of(name, receiver, address) for name, receiver in receivers.items()]
     except SettingsError as error:
         raise ConfigErrors(list(error.problems)) from None
     except KmodciError as error:
@@ -96,6 +100,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             Watchdog(),
             BoardKeeper(farm),
             Site(farm),
+            Notifier(farm),
+            *reporters,
         ],
         # counts are kept for whoever asks, and written to the log now and then; the process's own are in /proc
         "metrics": {"log_interval": 300, "periodic_interval": 0},

@@ -32,6 +32,8 @@ from .virtual import VirtualBuilders, properties
 CHANGED = ("kmodci", "matrix", "changed")
 # Told when a plan was made: `MatrixScheduler.plan` is the new one.
 PLANNED = ("kmodci", "matrix", "planned")
+# Told when builds that have ended are noted in their runs.
+SETTLED = ("kmodci", "runs", "settled")
 # the name of the one scheduler of this kind
 MATRIX = "matrix"
 _EVERY = 60.0
@@ -159,8 +161,10 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
                 await threads.deferToThread(self._catch_up)
                 self._is_caught_up = True
             ended, self._ended = self._ended, set()
-            if ended and not await threads.deferToThread(self.ledger.ended, ended):
-                self._plan_is_old = True
+            if ended:
+                if not await threads.deferToThread(self.ledger.ended, ended):
+                    self._plan_is_old = True
+                self.master.mq.produce(SETTLED, {})
             if self._plan_is_old:
                 self._plan_is_old = False
                 await self.requests.check()

@@ -19,6 +19,7 @@ _COMMANDS = {
     "explain": "Say why a build is what it is, and what it is made of.",
     "build": "Build one module for one kernel by hand, without a farm.",
     "fetch": "Fetch a published module from the bucket.",
+    "notify": "List who is told what became of runs, or send a test message.",
     "gc": "Tell what need not be kept any longer, or remove it.",
     "index": "Make the index and the store's outcomes again, from the bucket.",
     "token": "Make, list and remove the tokens of the HTTP API.",
