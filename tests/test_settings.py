@@ -571,7 +571,10 @@ def test_a_secret_of_a_url_or_one_that_others_may_read_is_refused(problems: Prob
         ("login: {session: 10s}", "login.session: "),
         ("login: {roles: {build: {users: [a]}}}", "login: roles: is for other ways to log in"),
         ("login: {proxy: {}}", "login: who logs in by proxy may do nothing yet"),
-        ("login: {proxy: {}, roles: {build: {users: [a]}}}", "login.proxy: whoever sends that header is believed only"),
+        (
+            "login: {proxy: {}, roles: {build: {users: [a]}}}",
+            "login.proxy: that header is believed from web.proxies alone",
+        ),
         ("login: {proxy: {header: 'X Y'}, roles: {build: {users: [a]}}}", "login.proxy.header: not a header's name"),
         ("login: {proxy: {}, users: u, roles: {build: {users: [a]}}}", "login: users: is of passwords"),
         ("login: {proxy: {}, roles: {admin: {users: [a]}}}", "login.roles.admin"),

@@ -117,7 +117,7 @@ def _in_login(farm: FarmFile) -> Found:
     if not farm.web.is_local and "login" not in farm.model_fields_set:
         yield ("web", "host"), f"web.host: {farm.web.host} can be reached from other machines: {_SAY_WHO}"
     if farm.login.proxy and not farm.web.proxies:
-        yield ("login", "proxy"), "login.proxy: whoever sends that header is believed only from web.proxies, and there are none"
+        yield ("login", "proxy"), "login.proxy: that header is believed from web.proxies alone, and there are none"
     try:
         check_private(users_file(farm))
     except SecretUnusable as error:

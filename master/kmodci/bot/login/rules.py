@@ -117,7 +117,11 @@ class ListedRoles(RolesFromBase):
     def getRolesFromUser(self, userDetails: UserInfo) -> Sequence[str]:
         if userDetails.get(WAY) != self._way:
             return ()
-        found = {Role(name) for matcher in self._matchers for name in matcher.getRolesFromUser(userDetails)}
+        details = dict(userDetails)
+        if "@" not in str(details.get("email", "")):
+            # a name, for want of an address (`oauth`): Buildbot takes one like `example.org` for an address there
+            details.pop("email", None)
+        found = {Role(name) for matcher in self._matchers for name in matcher.getRolesFromUser(details)}
         return tuple({name for role in found for name in role.all})
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import time
+from http import HTTPStatus
 from math import ceil
 from typing import NoReturn
 
@@ -10,7 +11,6 @@ from buildbot.master import BuildMaster
 from buildbot.www.auth import AuthBase
 from twisted.internet import defer, threads
 from twisted.python import log
-from twisted.web import http
 from twisted.web.error import Error
 from twisted.web.resource import IResource
 from twisted.web.server import Request
@@ -98,12 +98,12 @@ class SignIn(Page):
     async def _enter(self, request: Request, name: str, password: str) -> None:
         """Begins the session, or refuses."""
         if wait := self._auth.take(request, name):
-            self._wait(request, http.TOO_MANY_REQUESTS, wait, "too many tries")
+            self._wait(request, HTTPStatus.TOO_MANY_REQUESTS, wait, "too many tries")
         if self._auth.is_busy:
-            self._wait(request, http.SERVICE_UNAVAILABLE, 5, "too many log in at once")
+            self._wait(request, HTTPStatus.SERVICE_UNAVAILABLE, 5, "too many log in at once")
         user = await self._auth.login(request, name, password)
         if user is None:
-            self.refuse(http.FORBIDDEN, "no user has this name and this password")
+            self.refuse(HTTPStatus.FORBIDDEN, "no user has this name and this password")
         session = request.getSession()
         session.user_info = {"username": user.name, "email": user.name, WAY: "password", MARK: user.mark}
         session.updateSession(request)

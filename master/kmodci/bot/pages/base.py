@@ -7,6 +7,7 @@ do with one is said in its headers.
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache, partial
+from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -111,7 +112,7 @@ class Page(Resource):
 
     def _write_refusal(self, request: Request, message: bytes, errcode: int = http.BAD_REQUEST) -> None:
         request.setResponseCode(errcode)
-        meaning = http.RESPONSES.get(errcode, b"").decode()
+        meaning = HTTPStatus(errcode).phrase
         text = message.decode(errors="replace")
         request.write(self.html(request, "refusal.html.j2", status=errcode, meaning=meaning, message=text))
         request.finish()
