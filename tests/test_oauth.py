@@ -1,69 +1,32 @@
 """What GitHub, GitLab and Google say of somebody, and what of that is believed: a server answers as they do."""
 
-import json
-import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kmodci.bot.login.landing import landing
 from kmodci.bot.login.oauth import Google, provider
 from kmodci.errors import SecretUnusable
 from kmodci.loginfile import GitHubAt, GitLabAt, GoogleAt
-
-TOKEN = {"access_token": "hush"}
-
-
-@dataclass
-class Provider:
-    """Answers what it is given, to who has the token."""
-
-    answers: dict[str, object] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    url: str = ""
+from support.oauthserver import CLIENT_SECRET, TOKEN, Provider, oauth_server
 
 
 @pytest.fixture
 def served() -> Iterator[Provider]:
-    made = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            made.asked.append(self.path)
-            parts = urlsplit(self.path)
-            answer = made.answers.get(parts.path)
-            if callable(answer):
-                answer = answer(parse_qs(parts.query))
-            right = self.headers["Authorization"] == "Bearer hush" and "hush" not in self.path
-            self.send_response(200 if right and answer is not None else 403)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with oauth_server() as made:
         yield made
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
     path = tmp_path / "secret"
-    path.write_text("very secret\n")
+    path.write_text(f"{CLIENT_SECRET}\n")
     path.chmod(0o600)
     return path
 
 
-def info(auth: object, token: Mapping[str, str] = TOKEN) -> dict[str, object]:
-    return auth.getUserInfoFromOAuthClient(auth.createSessionFromToken(token))  # type: ignore[attr-defined]
+def info(auth: object, token: Mapping[str, str] | None = None) -> dict[str, object]:
+    return auth.getUserInfoFromOAuthClient(auth.createSessionFromToken(token or {"access_token": TOKEN}))  # type: ignore[attr-defined]
 
 
 def test_github_is_believed_what_it_has_verified(served: Provider, secret: Path) -> None:
@@ -135,7 +98,7 @@ def test_no_token_is_in_an_address_nor_in_an_error(served: Provider, secret: Pat
     auth = provider(GitLabAt(client_id="a", client_secret_file=secret, url=served.url), [])
     with pytest.raises(Exception, match="403") as caught:
         info(auth)
-    assert "hush" not in str(caught.value) and not any("hush" in path for path in served.asked)
+    assert TOKEN not in str(caught.value) and not any(TOKEN in path for path in served.asked)
     with pytest.raises(KeyError):
         info(auth, {"error": "bad_verification_code"})
 

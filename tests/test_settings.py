@@ -183,9 +183,10 @@ def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
         lines = (SHIPPED / name).read_text().splitlines()
         (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
     kmodci = (SHIPPED / "kmodci.yml").read_text()
-    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:")).replace("/etc/kmodci/", "")
+    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:", "login:")).replace("/etc/kmodci/", "")
     (tmp_path / "kmodci.yml").write_text(kmodci)
-    (tmp_path / "s3-credentials").touch(mode=0o600)
+    for name in ("s3-credentials", "github-secret"):
+        (tmp_path / name).touch(mode=0o600)
     (tmp_path / "targets.yml").write_text((SHIPPED / "targets.yml").read_text().replace("\n#   ", "\n  "))
     (tmp_path / "modules.yml").write_text(
         """\

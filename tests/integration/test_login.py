@@ -5,16 +5,17 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 from benchmarks.aptrepo import AptRepo
 from kmodci.loginfile import Role
 from kmodci.users import Users
 from support.farm import LiveFarm, gated, live_farm
+from support.web import ask, submit
 from support.webpages import FORM
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(300)]
@@ -39,44 +40,6 @@ def foreign(farm: LiveFarm) -> list[str]:
         f"http://evil.example:{farm.port}",
         f"{farm.url}0",
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: str
-
-    @property
-    def cookies(self) -> list[str]:
-        return self.headers.get_all("Set-Cookie") or []
-
-
-def ask(
-    farm: LiveFarm,
-    path: str,
-    *,
-    method: str = "",
-    headers: Mapping[str, str] | None = None,
-    body: str | None = None,
-    address: str = "127.0.0.1",
-) -> Answer:
-    """From that address of this machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", farm.port, timeout=30, source_address=(address, 0))
-    try:
-        connection.request(method or ("GET" if body is None else "POST"), f"/{path}", body, dict(headers or {}))
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.headers, answer.read().decode())
-    finally:
-        connection.close()
-
-
-def submit(farm: LiveFarm, path: str, *, cookie: str = "", origin: str | None = "own", **form: str) -> Answer:
-    """A form, as a browser sends it."""
-    headers = {"Content-Type": FORM, "Cookie": cookie}
-    if origin is not None:
-        headers["Origin"] = farm.url if origin == "own" else origin
-    return ask(farm, path, headers=headers, body=urlencode(form))
 
 
 @pytest.fixture(scope="module")
