@@ -14,14 +14,15 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig passwords quantities secretfile tarzst unpack yamlfile",
+    "values": "digests errors kernelconfig model passwords quantities release secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
     "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
     " discovery doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat"
     " keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
-    " notifyfile objects ondemand openapi overdue past publishing ratelimit repositoriesat retention"
-    " runrecords runs runview sandbox schema search selectors settings targetsfile uname verify",
+    " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
+    " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
+    " targetsfile uname verify",
     "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
     " ingredients mirrors newsstore packing paths pools privatefile runstore sources store tables tokens"
     " trees users workerbundle",

@@ -17,6 +17,7 @@ RUNS = board(running={NAME: "http://127.0.0.1/1"})
 BOARDS = {
     "built": board(Status.BUILT),
     "running": RUNS,
+    "built, and running again": board(Status.BUILT, running={NAME: "http://127.0.0.1/1"}),
     "queued": board(queue={NAME: 4}),
     "waiting": board(waiting={NAME: "cancelled"}),
     "failed": board({NAME: (Status.FAILED, "error")}),
@@ -37,6 +38,7 @@ def asked(name: str) -> Answer:
     [
         ("built", Demand.BUILT, Demand.BUILD),
         ("running", Demand.COMING, Demand.COMING),
+        ("built, and running again", Demand.BUILT, Demand.COMING),
         ("queued", Demand.BUILD, Demand.BUILD),
         ("waiting", Demand.BUILD, Demand.BUILD),
         ("failed", Demand.REFUSE, Demand.BUILD),

@@ -63,4 +63,4 @@ def test_a_quota_is_of_what_is_open() -> None:
     ],
 )
 def test_who_asks(peer: str, forwarded: str, who: str) -> None:
-    assert asker(peer, forwarded, [ip_network("10.0.0.0/8")]) == who
+    assert asker(peer, forwarded, (ip_network("10.0.0.0/8"),)) == who

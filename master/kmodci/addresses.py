@@ -24,7 +24,7 @@ class Addresses:
     @classmethod
     def of(cls, settings: Settings) -> "Addresses":
         web = settings.web.address
-        return cls(web=web, files=f"{web}{PAGES}/files/")
+        return cls(web=web, files=f"{settings.public_bucket.rstrip('/')}/")
 
     def status(self, identity: str) -> str:
         """Of a build, by the id of a question for it."""

@@ -20,12 +20,11 @@ class Demand(Enum):
 
 def decide(answer: Answer, *, rebuild: bool, may_build: bool, is_cancelled: bool) -> Demand:
     """rebuild: also what has ended; may_build: who asks; is_cancelled: a pending build waits for a person to ask."""
+    if answer.is_built and (not rebuild or answer.planned is None):
+        # also what is being built once more
+        return Demand.BUILT
     if answer.state == RUNNING:
         return Demand.COMING
-    if answer.planned is None and not answer.is_built:
-        return Demand.REFUSE
-    if answer.is_built and (not rebuild or answer.planned is None):
-        return Demand.BUILT
     if answer.planned is None or answer.planned.skipped:
         return Demand.REFUSE
     if answer.state == Status.PENDING:

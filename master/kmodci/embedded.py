@@ -37,7 +37,7 @@ class EmbeddedS3:
 
     def __init__(self, state: Path, *, port: int, bucket: str = "kmodci") -> None:
         self._folder = state.absolute() / "s3"
-        self._credentials = state.absolute() / "s3-credentials.json"
+        self.credentials_file = state.absolute() / "s3-credentials.json"
         self._pid = state.absolute() / "s3.pid"
         self._log = state.absolute() / "s3.log"
         self._port, self._bucket = port, bucket
@@ -50,7 +50,7 @@ class EmbeddedS3:
 
     def bucket(self, name: str = "") -> Bucket:
         """Our bucket on it, or another. Raises StoreError if the credentials cannot be kept."""
-        return Bucket(self.endpoint, name or self._bucket, credentials(self._credentials))
+        return Bucket(self.endpoint, name or self._bucket, credentials(self.credentials_file))
 
     def start(self) -> Bucket:
         """Starts the server and waits until it answers.
@@ -62,7 +62,7 @@ class EmbeddedS3:
         for broken in self._folder.rglob(_HALF):
             broken.unlink()
         bucket = self.bucket()
-        keys = credentials(self._credentials)
+        keys = credentials(self.credentials_file)
         with self._log.open("ab") as log:
             self._process = process = _spawn(self._command(), keys, log)
         self._pid.write_text(f"{process.pid}\n")

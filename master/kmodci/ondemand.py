@@ -156,14 +156,15 @@ def _of_standing(
     if state == Status.BUILT and entry is None:
         # the index is about to be read again
         state = Status.PENDING
-    is_built = state == Status.BUILT
+    # also while it is built once more
+    is_built = standing.status is Status.BUILT
     return Answer(
         build_id=standing.entry.build_id,
         version=version,
         kernel=standing.entry.kernel,
         state=state,
         reason="" if is_built else standing.cause or board.waiting.get(name, ""),
-        place=0 if is_built else board.queue.get(name, 0),
+        place=0 if state == Status.BUILT else board.queue.get(name, 0),
         entry=entry if is_built else None,
         others=others,
         planned=standing.entry,

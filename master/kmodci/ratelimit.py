@@ -2,7 +2,8 @@
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import lru_cache
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MOST = 10_000
@@ -55,7 +56,8 @@ class Quota:
         self._has.get(who, set()).discard(what)
 
 
-def asker(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
+@lru_cache(_MOST)
+def asker(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> str:
     """Who asks, by address: the peer, or who a trusted proxy says it asks for.
 
     forwarded: X-Forwarded-For, to whose end each proxy adds whom it was asked by; what stands before that of the last

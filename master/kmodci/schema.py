@@ -56,6 +56,8 @@ class BucketAt(Section):
     region: str = "us-east-1"
     credentials_file: SecretPath
     """as AWS tools write it: a section [default] with aws_access_key_id and aws_secret_access_key"""
+    public: Url | None = None
+    """where nodes read it without credentials; without it, from the farm (`Settings.public_bucket`)"""
 
 
 class Database(Section):

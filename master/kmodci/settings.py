@@ -18,6 +18,8 @@ from .targetsfile import Following, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
+PUBLIC_FILES = "kmodci/files"
+"""where the farm's own web server has the bucket, below its address"""
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -37,6 +39,13 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
     def limits_of(self, module: str) -> LimitsPerBuild:
         """What a build of this module may use; for an unknown one, what any may."""
         return self.modules[module].limits.over(self.limits) if module in self.modules else self.limits
+
+    @property
+    def public_bucket(self) -> str:
+        """Where nodes read the bucket: the key of an object, after a `/`, makes its URL."""
+        if self.bucket is not None and self.bucket.public is not None:
+            return self.bucket.public
+        return f"{self.web.address}{PUBLIC_FILES}"
 
     @property
     def database_url(self) -> str:

@@ -83,12 +83,13 @@ class Site:
     """Asks it, and knows what came of that."""
 
     def __init__(self, folder: Path, of: Board, **api: object) -> None:
+        self.behind: set[str] = set()
         self.folder, self.config = folder, folder / "config"
         self.write_config(**api)
         self.farm = open_farm(self.config)
         self.tokens = Tokens(self.farm.settings.tokens_file)
         self.scheduler = Scheduler(of)
-        self.keeper = SimpleNamespace(board=of)
+        self.keeper = SimpleNamespace(board=of, is_behind=lambda name: name in self.behind)
         watchdog = SimpleNamespace(late=())
         self.master = SimpleNamespace(
             config=SimpleNamespace(buildbotURL=self.farm.settings.web.address, www={}),

@@ -42,6 +42,7 @@ class BoardKeeper(BuildbotService):
         self._planned = Board()
         self._old: dict[tuple[str, str], Mapping[str, IndexEntry]] = {}
         self._ended: set[str] = set()
+        self._unseen: set[str] = set()
         self._noted: Mapping[str, Tally] = {}
         self._is_old = True
         self._again: IDelayedCall | None = None
@@ -84,6 +85,10 @@ class BoardKeeper(BuildbotService):
         self._waiting.append(waiting)
         return waiting
 
+    def is_behind(self, build_id: str) -> bool:
+        """Whether a build has ended since the board was made: it says how things stood before."""
+        return build_id in self._unseen
+
     def _plan_made(self, key: object, message: object) -> None:
         self._is_old = True
         self._soon()
@@ -92,6 +97,7 @@ class BoardKeeper(BuildbotService):
         name = str(message.get("external_idstring")).removeprefix(FORCED)
         if name.count("/") == 2:
             self._ended.add(name)
+            self._unseen.add(name)
         self._soon()
 
     def _has_started(self, key: object, message: object) -> None:
@@ -130,6 +136,7 @@ class BoardKeeper(BuildbotService):
             self._ended -= ended
             self._planned = board
         self.board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
+        self._unseen -= ended
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self.board)

@@ -5,12 +5,14 @@ from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
+from ..settings import PUBLIC_FILES
 from .api.root import Api
+from .files import Files
 from .pages.base import Page
 from .pages.runs import Runs
 from .pages.sources import Sources
 
-_PATH = "kmodci"
+_PATH, _FILES = PUBLIC_FILES.split("/")
 
 
 class Site(BuildbotService):
@@ -26,6 +28,7 @@ class Site(BuildbotService):
         for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
             pages.putChild(name.encode(), page)
         self.api = Api(self.master, farm)
+        pages.putChild(_FILES.encode(), Files(farm.bucket))
         # the root of the web server, which is not made yet when a master starts
         root = self.master.www.apps.get("base").resource
         for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():

@@ -16,6 +16,8 @@ from ...settings import Settings
 from ...tokens import May, Tokens
 
 _SCHEME = "bearer"
+# of a list of addresses, from its end
+_LONGEST = 500
 
 
 class Refused(Exception):
@@ -58,7 +60,7 @@ class Access:
         who = f"token {caller.token}"
         if not caller.token:
             forwarded = request.getHeader("X-Forwarded-For") or "" if self._proxies else ""
-            who = asker(request.getClientAddress().host, forwarded, self._proxies)
+            who = asker(request.getClientAddress().host, forwarded[-_LONGEST:], self._proxies)
         if wait := self._limiter.take(who, time.monotonic()):
             told = ErrorTold(message="too many requests", hint="ask again after what Retry-After says")
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS, told, {"Retry-After": str(ceil(wait))})

@@ -1,5 +1,6 @@
 """Builds on demand: `POST builds`, and how each stands by now, and what it says."""
 
+import math
 from collections.abc import Awaitable
 from dataclasses import replace
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from ...board import Board
 from ...demands import Demand, decide, why_refused
 from ...errors import NotFound
 from ...matrix import Planned, Why
+from ...model import Status
 from ...ondemand import Answer, Question, answer, parse_id
 from ..origin import is_own
 from .access import Caller, Refused, who_asks
@@ -58,6 +60,7 @@ class Builds(Endpoint):
             is_cancelled=self._is_cancelled(found, board),
         )
         if demand is Demand.BUILT:
+            found = replace(found, state=Status.BUILT, reason="", place=0)
             return self.remember(asked, board, json_of(build_told(found, board, self.context.addresses)))
         if demand is Demand.COMING:
             return self._accepted(request, found, board)
@@ -81,17 +84,27 @@ class Builds(Endpoint):
     def answer(self, question: Question, board: Board) -> Answer:
         """Raises Refused for what is not there, or not known yet."""
         try:
-            return answer(question, board, self.context.farm.settings.modules)
+            return self._as_asked(answer(question, board, self.context.farm.settings.modules), board)
         except NotFound as error:
             if not board.is_whole and question.module in self.context.farm.settings.modules:
                 raise away(f"{error.brief}, as far as is known: not all sources have been read yet") from None
             raise unknown(error) from None
 
+    def _as_asked(self, found: Answer, board: Board) -> Answer:
+        """What has ended, and is asked for again, is pending until it has ended again."""
+        name = str(found.build_id)
+        has_ended = found.planned and found.state in (Status.BUILT, Status.FAILED, Status.UNAVAILABLE)
+        if has_ended and (self.context.scheduler.is_asked_for(name) or self.context.keeper.is_behind(name)):
+            return replace(found, state=Status.PENDING, reason="", place=board.queue.get(name, 0))
+        return found
+
     def _is_cancelled(self, found: Answer, board: Board) -> bool:
         """Whether it is held until a person asks."""
-        name = str(found.build_id)
-        hold = self.context.scheduler.plan.holds.get(name)
-        return hold is not None and hold.key == board.keys.get(name) and hold.until == float("inf")
+        name, scheduler = str(found.build_id), self.context.scheduler
+        hold = scheduler.plan.holds.get(name)
+        is_held = hold is not None and hold.key == board.keys.get(name) and hold.until == math.inf
+        # the last plan was before that
+        return is_held and not scheduler.is_asked_for(name)
 
     def _accepted(self, request: Request, found: Answer, board: Board) -> bytes:
         told = build_told(found, board, self.context.addresses)
@@ -130,11 +143,11 @@ class Builds(Endpoint):
         except BaseException:
             quota.drop(caller.token, name)
             raise
+        # what was said of it, and what the board has, is of before
+        self._built.clear()
         board = self.context.board
         place = scheduler.places(board.running).get(name, 0)
-        # what the board has is of before
-        found = replace(found, state="pending", reason="", place=place, entry=None)
-        return self._accepted(request, found, board)
+        return self._accepted(request, replace(found, state=Status.PENDING, reason="", place=place), board)
 
     async def _restore(self) -> None:
         """What was asked for before this master was started, or read its configuration again, counts too."""
@@ -174,7 +187,7 @@ class OneBuild(Endpoint):
             return known
         found = self.find()
         body = json_of(build_told(found, board, self.context.addresses))
-        return self._builds.remember(self._name, board, body) if found.is_built else body
+        return self._builds.remember(self._name, board, body) if found.state == Status.BUILT else body
 
     def find(self) -> Answer:
         """Raises BadName for what is no id, and Refused for what is not there."""

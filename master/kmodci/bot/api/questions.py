@@ -3,8 +3,11 @@
 from ...apiasked import BuildAsked
 from ...board import Board
 from ...distros import DISTROS
+from ...errors import NotFound
 from ...model import Target
 from ...ondemand import Question
+from ...osrelease import series_of
+from ...release import BadName
 from .base import wrong
 
 
@@ -12,7 +15,7 @@ def question_of(asked: BuildAsked, board: Board) -> Question:
     """Raises Refused where the series has to be said, and is not."""
     distro = DISTROS.get(asked.distro)
     if asked.series:
-        series = series_of(asked.distro, asked.series)
+        series = _series(asked.distro, asked.series)
     elif distro and distro.by_series:
         raise wrong({"series": f"is needed: {asked.distro}'s series have different kernels of one release"})
     else:
@@ -27,9 +30,8 @@ def question_of(asked: BuildAsked, board: Board) -> Question:
     )
 
 
-def series_of(distro: str, text: str) -> str:
-    """The series that /etc/os-release means by its VERSION_ID; what is a series already stays as it is."""
-    return _VERSIONS.get((distro, text), text)
-
-
-_VERSIONS = {("debian", "11"): "bullseye", ("debian", "12"): "bookworm", ("debian", "13"): "trixie"}
+def _series(distro: str, text: str) -> str:
+    try:
+        return series_of(distro, text)
+    except (BadName, NotFound) as error:
+        raise wrong({"series": error.brief}) from None

@@ -33,13 +33,16 @@ class Health(_Status):
 
     def get(self, request: Request, caller: Caller) -> Body:
         query_of(request, NoQuery)
-        return self._look(request)
+        return self._look(request, may_read=self.may_read(request, caller))
 
-    async def _look(self, request: Request) -> bytes:
+    async def _look(self, request: Request, *, may_read: bool) -> bytes:
         vitals = await self.examiner.look()
         found = self.problems(vitals)
         if found:
             request.setResponseCode(HTTPStatus.SERVICE_UNAVAILABLE)
+        if not may_read:
+            # the rest names servers, folders and sources
+            found = tuple(dict.fromkeys(problem.partition(":")[0].partition(" ")[0] for problem in found))
         return json_of(
             HealthAnswer(
                 healthy=not found,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from twisted.internet import defer, threads
+from twisted.python import log
 
 from ...errors import KmodciError
 from ...health import Vitals
@@ -102,4 +103,8 @@ def _fault_of(work: Callable[[], None]) -> str:
         work()
     except KmodciError as error:
         return error.brief.splitlines()[0][:300]
+    except Exception as error:
+        # whatever it is, the next one who asks shall be told, and not wait for this
+        log.err(error, "while asking a part of the farm how it is")
+        return f"an error of the farm's own, {type(error).__name__}: the master's log has it"
     return ""
