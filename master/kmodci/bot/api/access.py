@@ -51,6 +51,14 @@ class Access:
         self.answers: Counter[int] = Counter()
         """by status"""
 
+    def shows_token(self, request: Request) -> bool:
+        """Whether who asks has one, whatever it is good for."""
+        scheme, _, secret = (request.getHeader("Authorization") or "").partition(" ")
+        try:
+            return scheme.lower() == _SCHEME and bool(self._caller(secret.strip()).token)
+        except Refused:
+            return False
+
     def enter(self, request: Request) -> Caller:
         """Raises Refused for a token that is none, and for who asks too often."""
         scheme, _, secret = (request.getHeader("Authorization") or "").partition(" ")
