@@ -14,7 +14,8 @@ import pytest
 from benchmarks.aptrepo import AptRepo
 from kmodci.loginfile import Role
 from kmodci.users import Users
-from support.farm import LiveFarm, gated, live_farm
+from support.browser import chromium, shown
+from support.farm import LiveFarm, gated, live_farm, source
 from support.web import ask, submit
 from support.webpages import FORM
 
@@ -29,6 +30,17 @@ PASSWORDS = {
 ROLES = {"reader": Role.READ, "builder": Role.BUILD, "other": Role.BUILD, "gone": Role.OPERATE}
 JSON = "application/json"
 TARGET_SOURCE = "test main"
+# what a Makefile may write: HTML, a title for the terminal, a link that is a script, colours
+_SAID = (
+    "<script>document.title = 1</script><img src=x onerror=document.title=2>"
+    r"\033]0;owned\007\033]8;;javascript:alert(1)\033\\press me\033]8;;\033\\ \033[31mred\033[0m end-of-it"
+)
+ALOUD = source(
+    "hello",
+    build=f"printf '%b\\n' '{_SAID}'; exit 1",
+    artifacts=["hello.ko"],
+    kernels={"include": ["*/*-cloud-amd64"]},
+)
 
 
 def foreign(farm: LiveFarm) -> list[str]:
@@ -46,8 +58,10 @@ def foreign(farm: LiveFarm) -> list[str]:
 def farm(folder: Path, repo: AptRepo, publish: Callable[..., None]) -> Iterator[LiveFarm]:
     """With four builds, which nobody has asked for: two run until they are let go, two wait."""
     publish(repo, "old", "old-cloud")
-    with live_farm(folder, repo, {"first": gated(), "second": gated()}) as made:
+    modules = {"aloud": ALOUD, "first": gated(), "second": gated()}
+    with live_farm(folder, repo, modules) as made:
         made.up()
+        made.until(lambda: any(name.startswith("aloud/") for name in made.store.outcomes()))
         users = Users(made.state / "users.json")
         for name, password in PASSWORDS.items():
             users.add(name, ROLES[name], password)
@@ -350,6 +364,53 @@ def test_reading_may_take_a_login(farm: LiveFarm, cookies: dict[str, str]) -> No
     finally:
         farm.write("kmodci.yml", settings)
         farm.reconfigure()
+
+
+def test_a_build_log_is_text(farm: LiveFarm) -> None:
+    name = next(name for name in farm.store.outcomes() if name.startswith("aloud/"))
+    [build] = farm.builds(name)
+    [step] = [step for step in farm.get(f"builds/{build['buildid']}/steps")["steps"] if step["name"] == "build"]
+    at = f"api/v2/builds/{build['buildid']}/steps/{step['number']}/logs/stdio"
+    assert "end-of-it" in farm.step_log(build, "build")
+    for path in (f"{at}/raw", f"{at}/raw_inline"):
+        answer = ask(farm, path)
+        assert answer.status == 200 and "<script>" in answer.body
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+    with chromium() as browser, shown(browser) as window:
+        page, asked = window.page, []
+        page.on("dialog", lambda dialog: asked.append(dialog.message))
+        for place in (
+            f"#/builders/{build['builderid']}/builds/{build['number']}/steps/{step['number']}/logs/stdio",
+            f"{at}/raw_inline",
+        ):
+            page.goto(f"{farm.url}/{place}")
+            page.get_by_text("end-of-it").first.wait_for()
+            assert page.get_by_text("onerror").count(), "it is there to be read"
+            assert page.locator("img[src=x], a[href^=javascript], script:not([src]):not(#bb-config)").count() == 0
+            assert page.title() not in ("1", "2", "owned")
+        assert (asked, window.faults) == ([], [])
+
+
+def test_logging_in_with_a_browser(farm: LiveFarm) -> None:
+    with chromium() as browser, shown(browser) as window:
+        page = window.page
+        page.goto(farm.url)
+        page.get_by_text("Anonymous").click()
+        page.get_by_text("Login").click()
+        page.get_by_label("Name").fill("builder")
+        page.get_by_label("Password").fill("not this one")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("no user has this name and this password").wait_for()
+        page.get_by_label("Name").fill("builder")
+        page.get_by_label("Password").fill(PASSWORDS["builder"])
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"{farm.url}/#/**")
+        page.get_by_text("builder").first.wait_for()
+        assert page.evaluate("document.cookie") == ""
+        # 403 of the wrong one is a fault to a browser; that a rule was broken would be another
+        assert [fault for fault in window.faults if "403" not in fault] == []
 
 
 def test_nothing_secret_is_in_the_logs(farm: LiveFarm, cookies: dict[str, str]) -> None:

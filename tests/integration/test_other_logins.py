@@ -1,4 +1,4 @@
-"""Ways to log in where others know who somebody is, at a farm that runs and builds nothing; and who can reach it at all."""
+"""Ways to log in where others know who somebody is, at a farm that builds nothing; and who can reach a farm at all."""
 
 import json
 import os
@@ -149,7 +149,7 @@ def _ip(*words: str) -> None:
 
 @contextmanager
 def another_machine() -> Iterator[tuple[str, Callable[[str, int], str]]]:
-    """A network namespace beside ours. Gives our address on the way there, and how a connection from there to a port ends."""
+    """A network namespace beside ours: our address on the way there, and how a connection from there to a port ends."""
     name = f"kmodci-{os.getpid()}"
     ours, theirs = f"km{os.getpid()}a", f"km{os.getpid()}b"
     _ip("netns", "add", name)
