@@ -393,26 +393,6 @@ def test_a_build_log_is_text(farm: LiveFarm) -> None:
         assert (asked, window.faults) == ([], [])
 
 
-def test_logging_in_with_a_browser(farm: LiveFarm) -> None:
-    with chromium() as browser, shown(browser) as window:
-        page = window.page
-        page.goto(farm.url)
-        page.get_by_text("Anonymous").click()
-        page.get_by_text("Login").click()
-        page.get_by_label("Name").fill("builder")
-        page.get_by_label("Password").fill("not this one")
-        page.get_by_role("button", name="Log in").click()
-        page.get_by_text("no user has this name and this password").wait_for()
-        page.get_by_label("Name").fill("builder")
-        page.get_by_label("Password").fill(PASSWORDS["builder"])
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"{farm.url}/#/**")
-        page.get_by_text("builder").first.wait_for()
-        assert page.evaluate("document.cookie") == ""
-        # 403 of the wrong one is a fault to a browser; that a rule was broken would be another
-        assert [fault for fault in window.faults if "403" not in fault] == []
-
-
 def test_nothing_secret_is_in_the_logs(farm: LiveFarm, cookies: dict[str, str]) -> None:
     """After all of that."""
     logged = farm.log + "".join(path.read_text() for path in (farm.state / "master").glob("http.log*"))

@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from kmodci.users import FIRST
+from support.browser import chromium, shown
 from support.farm import LiveFarm, live_farm, source
 from support.oauthserver import CLIENT_SECRET, CODE, TOKEN, Provider, oauth_server
 from support.web import Answer, ask
@@ -141,6 +143,26 @@ def test_behind_tls_cookies_go_over_tls_only(farm: LiveFarm) -> None:
         assert "secure" in [part.strip().lower() for part in cookie.split(";")]
         assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
         assert ask(farm, "config", headers={"Host": "other.example"}).status == 403
+
+
+def test_logging_in_with_a_browser(farm: LiveFarm) -> None:
+    with chromium() as browser, shown(browser) as window:
+        page = window.page
+        page.goto(farm.url)
+        page.get_by_text("Anonymous").click()
+        page.get_by_text("Login").click()
+        page.get_by_label("Name").fill(FIRST)
+        page.get_by_label("Password").fill("not this one")
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("no user has this name and this password").wait_for()
+        page.get_by_label("Name").fill(FIRST)
+        page.get_by_label("Password").fill(farm.paths.first_password.read_text().strip())
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"{farm.url}/#/**")
+        page.get_by_text(FIRST, exact=True).first.wait_for()
+        assert page.evaluate("document.cookie") == ""
+        # 403 of the wrong one is a fault to a browser; that a rule was broken would be another
+        assert [fault for fault in window.faults if "403" not in fault] == []
 
 
 def _ip(*words: str) -> None:
