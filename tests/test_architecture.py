@@ -22,10 +22,10 @@ RANKS = {
     " keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
-    " targetsfile uname verify",
-    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors newsstore packing paths pools privatefile runstore sources store tables tokens"
-    " trees users workerbundle",
+    " targetsfile told uname verify",
+    "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine fetch"
+    " folder git history indices ingredients mirrors newsstore packing paths pools privatefile refusals"
+    " runstore sources store tables tokens trees users workerbundle",
     "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing"
     " products recovery sourceview supply survey watch where",
     "top": "bot cli",

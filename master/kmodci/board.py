@@ -16,6 +16,10 @@ RUNNING = "running"
 """what a build is, in the words that users see, while it is neither `pending` nor has ended"""
 
 
+_OF_KERNELS = ("places", "releases", "targets")
+"""what is found out of the kernels alone"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Board:
     """Never changes; the next one takes its place. What is by build id is in the order of the matrix."""
@@ -104,6 +108,14 @@ class Board:
     def modules(self) -> tuple[str, ...]:
         """The modules of the matrix, in their order there."""
         return tuple(dict.fromkeys(each.entry.build_id.module for each in self.standings.values()))
+
+    def after(self, before: "Board") -> "Board":
+        """The same, which need not find out again what is known of the same kernels: there may be ten thousand."""
+        if before.kernels is self.kernels:
+            known = {name: before.__dict__[name] for name in _OF_KERNELS if name in before.__dict__}
+            # where `cached_property` looks for it
+            self.__dict__.update(known)
+        return self
 
     def with_outcomes(self, outcomes: Iterable[Outcome]) -> "Board":
         """The same after some builds have ended."""

@@ -14,6 +14,8 @@ KmodciError
   +- VerifyError         what was built must not be published, with the list of reasons
   +- SecretUnusable      a file that holds a secret is open to others, or holds none
   +- NotFound            a name the user gave does not exist, with the nearest that do
+  +- Refused             a farm that was asked over HTTP will not do it
+  +- FarmAway            a farm that was asked over HTTP gave no answer, so nothing is known
 """
 
 from collections.abc import Sequence
@@ -103,3 +105,15 @@ class NotFound(KmodciError):
     def __init__(self, brief: str, *, hint: str = "", nearest: Sequence[str] = ()) -> None:
         super().__init__(brief, hint=hint)
         self.nearest = tuple(nearest)
+
+
+class Refused(KmodciError):
+    """A farm that was asked over HTTP will not do it: a token, a wrong word, a wrong address."""
+
+    exit_code = 2
+
+
+class FarmAway(KmodciError):
+    """A farm that was asked over HTTP gave no answer, or not in time: nothing is known of what was asked for."""
+
+    exit_code = 3

@@ -174,7 +174,7 @@ def plain_whole(seen: RunView, entries: Collection[RunEntry]) -> dict[str, objec
 
 
 def groups(entries: Sequence[RunEntry]) -> tuple[Group, ...]:
-    """The worst ending first, of each the most frequent cause."""
+    """What was not built, by ending and cause: the worst ending first, of each the most frequent cause."""
     found: dict[tuple[Ending, str], list[BuildId]] = {}
     for each in entries:
         if each.ending in NOT_BUILT:

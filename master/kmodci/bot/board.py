@@ -135,7 +135,8 @@ class BoardKeeper(BuildbotService):
             # the plan knows of all that had ended before it was made
             self._ended -= ended
             self._planned = board
-        self.board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
+        board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
+        self.board = board.after(self.board)
         self._unseen -= ended
         waiting, self._waiting = self._waiting, []
         for each in waiting:

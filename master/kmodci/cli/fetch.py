@@ -14,15 +14,16 @@ from ..search import find_build
 from ..settings import Settings, load
 from ..tarzst import replacing
 from ..where import open_bucket
+from .completing import complete_builds
 from .options import config_option, json_option
 from .output import note, print_json
-from .view import farm_store
+from .remembered import farm_store
 
 _URL_SECONDS = 3600
 
 
 @click.command()
-@click.argument("build_id")
+@click.argument("build_id", shell_complete=complete_builds)
 @click.option("--version", default="", metavar="V", help="Of the module [default: the one that the farm built last].")
 @click.option(
     "--to",

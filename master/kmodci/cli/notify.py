@@ -18,7 +18,7 @@ from ..settings import Settings, load
 from ..yamlfile import suggestion
 from .options import config_option, json_option
 from .output import print_json, print_table
-from .view import farm_store
+from .remembered import farm_store
 
 
 @click.command()
