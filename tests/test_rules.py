@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from buildbot.data.exceptions import InvalidPathError
 from kmodci.bot.login.proxied import ProxyAuth
 from kmodci.bot.login.rules import Rules
 from kmodci.loginfile import Login, People, ProxyAt, Role
@@ -94,3 +95,28 @@ def test_a_proxy_is_believed_and_nobody_else() -> None:
         assert auth.user_of(asked(peer, **said, X_Forwarded_For="10.0.0.1")) == {"anonymous": True}
     for name in ("", "anonymous", "<script>", "a b", "a\x00b", "-x", "x" * 200):
         assert auth.user_of(asked("10.0.0.1", X_Remote_User=name)) == {"anonymous": True}
+
+
+@pytest.mark.parametrize(
+    ("action", "who", "read", "allowed"),
+    [
+        ("GET", "", "open", True),
+        ("HEAD", "", "open", True),
+        ("GET", "", "login", False),
+        ("HEAD", "", "login", False),
+        ("GET", "alice", "login", True),
+        ("anything new", "", "open", False),
+        ("anything new", "alice", "open", False),
+        ("anything new", "boss@corp.example", "open", True),
+    ],
+)
+def test_what_no_rule_names_is_for_who_operates(action: str, who: str, read: str, allowed: bool) -> None:
+    def nowhere(path: object) -> None:
+        raise InvalidPathError("there is no such path")
+
+    known = Rules(Login.model_construct(roles=PEOPLE, read=read, proxy=ProxyAt()), Users(Path("nowhere")))
+    known.setMaster(SimpleNamespace(data=SimpleNamespace(getEndpoint=nowhere)))
+    user = {"username": who, "email": who, "way": "proxy"} if who else {"anonymous": True}
+    came_of_it: list[object] = []
+    known.assertUserAllowed(("kmodci", "runs"), action, {}, user).addBoth(came_of_it.append)
+    assert (came_of_it == [None]) is allowed

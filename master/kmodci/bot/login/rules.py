@@ -52,7 +52,7 @@ class Rules(Authz):
             # who may cancel all, and else who has asked for it
             StopOrCancel(role=operate, defaultDeny=False),
             StopOrCancel(role=_OWNER),
-            AnyControlEndpointMatcher(role=operate),
+            AnyCommand(role=operate),
         ]
         if not login.is_open:
             rules.append(AnyEndpointMatcher(role=str(Role.READ)))
@@ -73,6 +73,15 @@ class ForceModule(EndpointMatcherBase):
         self, epobject: Endpoint, epdict: Mapping[str, object], options: Mapping[str, object]
     ) -> defer.Deferred[Match | None]:
         return defer.succeed(Match(self.master) if epdict["schedulername"] == FORCE else None)
+
+
+class AnyCommand(AnyControlEndpointMatcher):
+    """Whatever is no reading. Buildbot 4.3.0 takes HEAD for a command."""
+
+    def match(
+        self, ep: Sequence[str], action: str = "", options: Mapping[str, object] | None = None
+    ) -> defer.Deferred[Match | None]:
+        return super().match(ep, "get" if action == "HEAD" else action, options)
 
 
 class StopOrCancel(StopBuildEndpointMatcher):
