@@ -17,12 +17,12 @@ RANKS = {
     "values": "digests errors kernelconfig model passwords quantities release secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
-    " discovery doubt elf explanation facts fallover fields headers hosttools images kernellist kernelsat"
-    " keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
-    " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
-    " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
-    " targetsfile told uname verify",
+    "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
+    " coverage coverageview demands discovery doubt elf explanation facts failureview fallover fields"
+    " headers hosttools images kernellist kernelsat kernelview keys lastwords loginfile loginlimit logtext"
+    " manifest matrix modulefile news newswords newsworthy notifyfile objects ondemand ongoing openapi"
+    " osrelease overdue past publishing ratelimit repositoriesat retention runrecords runs runview sandbox"
+    " schema search selectors settings targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine fetch"
     " folder git history indices ingredients mirrors newsstore packing paths pools privatefile refusals"
     " runstore sources store tables tokens trees users workerbundle",

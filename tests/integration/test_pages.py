@@ -112,7 +112,7 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
         f"{here}?ending=%3Cscript%3E": 400,
     }.items():
         answered, headers, body = ask(farm, path)
-        assert (answered, "<script" in body) == (status, False), path
+        assert (answered, "<script>" in body) == (status, False), path
         assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
 
@@ -120,7 +120,8 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
 def test_the_menu_of_buildbot_leads_there(farm: LiveFarm) -> None:
     config = json.loads(page(farm, "config"))
     pages = {entry["page"]: entry["caption"] for entry in config["plugins"]["kmodci"]}
-    assert pages == {"kmodci/runs": "Runs", "kmodci/sources": "Sources"}
+    names = ("Coverage", "Failures", "Runs", "Sources")
+    assert pages == {f"kmodci/{name.lower()}": name for name in names}
     for path, caption in pages.items():
         assert f"<h1>{caption}</h1>" in page(farm, path)
     assert "buildbotSetupPlugin" in page(farm, "plugins/kmodci/scripts.js")

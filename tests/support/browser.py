@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 # no sandbox, since tests run as root in containers; and nothing that asks the internet
@@ -18,6 +18,8 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# what is waited for may take as long as a busy machine takes: milliseconds
+_PATIENCE = 60_000
 DESK, PHONE = (1280, 900), (375, 740)
 """pixels"""
 
@@ -40,6 +42,7 @@ class Shown:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
         try:
@@ -59,7 +62,7 @@ def shown(
         java_script_enabled=script,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(_PATIENCE)
     found = Shown(context.new_page())
     found.page.on("console", found.note)
     found.page.on("pageerror", lambda error: found.faults.append(str(error)))

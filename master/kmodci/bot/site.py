@@ -10,7 +10,10 @@ from ..settings import PUBLIC_FILES
 from .api.root import Api
 from .files import Files
 from .login.rules import may_read
-from .pages.base import Page
+from .pages.builds import Builds
+from .pages.coverage import Coverage, Home
+from .pages.failures import Failures
+from .pages.kernels import FindKernel, Kernels
 from .pages.runs import Runs
 from .pages.sources import Sources
 
@@ -26,8 +29,18 @@ class Site(BuildbotService):
         super().__init__(farm=farm)
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
-        pages = Page(self.master)
-        for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
+        master = self.master
+        pages = Home(master)
+        made = {
+            "coverage": Coverage(master, farm),
+            "failures": Failures(master),
+            "builds": Builds(master, farm),
+            "kernel": FindKernel(master),
+            "kernels": Kernels(master),
+            "runs": Runs(master, farm),
+            "sources": Sources(master, farm),
+        }
+        for name, page in made.items():
             pages.putChild(name.encode(), page)
         self.api = Api(self.master, farm)
         pages.putChild(_FILES.encode(), Files(farm.bucket, may_read=self._may_read))
