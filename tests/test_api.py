@@ -107,7 +107,9 @@ class TestAsking:
         assert again["id"] == found["id"]
 
     def test_who_has_no_token_is_told_what_is_coming_and_hurries_nothing(self, site: Site) -> None:
-        assert site.told("builds", asked(QUEUED))[1]["place"] == 3
+        told = site.told("builds", asked(QUEUED))[1]
+        # 12.5 s each, two at once, of which one runs
+        assert (told["place"], told["eta_seconds"]) == (3, 25)
         assert site.told("builds", asked(RUNNING))[1]["status"] == "running"
         assert site.scheduler.asked == []
 
@@ -337,7 +339,7 @@ class TestLimits:
 
 class TestWhoAsks:
     def test_reading_may_take_a_token(self, tmp_path: Path) -> None:
-        with api_site(tmp_path, read="token") as site:
+        with api_site(tmp_path, read="login") as site:
             reader = with_token(site, May.READ, "reader")
             paths = ("coverage", "coverage/builds", "kernels", "sources", "runs", f"runs/{RUN}", "builds/x", "/metrics")
             for path in paths:

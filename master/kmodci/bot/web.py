@@ -1,25 +1,15 @@
-"""What of Buildbot's web server is changed: 4.3.0 streams every event to anyone under /sse, loses answers, takes bodies
-of any size, and has no place for an API beside its own."""
+"""What of Buildbot's web server is changed: 4.3.0 streams every event to anyone under /sse, loses answers, and
+has no place for an API beside its own. `guard` and `frontpage` say what else."""
 
 import json
-from urllib.parse import unquote_to_bytes
 
 from buildbot.master import BuildMaster
 from buildbot.www import rest, sse
 from buildbot.www.rest import RestRootResource, V2RootResource
-from buildbot.www.service import BuildbotSite
 from twisted.internet import reactor
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
-
-from ..apianswers import ErrorAnswer, ErrorTold
-from .api.base import BODY_LIMIT as API_LIMIT
-from .api.base import json_of
-
-BODY_LIMIT = 32 << 20
-"""bytes: GitHub's hooks send up to 25 MB; the API takes much less"""
-_TOO_LONG = json_of(ErrorAnswer(error=ErrorTold(message=f"a body has at most {API_LIMIT} bytes")), exclude_none=True)
 
 
 class ClosedEvents(Resource):
@@ -57,56 +47,9 @@ class _Apis(RestRootResource):
         return site.api.root if path == b"kmodci" and site else super().getChild(path, request)
 
 
-class _BoundedRequest(Request):
-    """Answers 413 to a body that is too long as soon as it is known to be, and reads no more of it."""
-
-    _has = 0
-    _is_for_api = False
-
-    def gotLength(self, length: int | None) -> None:
-        super().gotLength(length)
-        # `path` is set when the request has ended
-        self._is_for_api = _is_of_api(self.channel._path)
-        if length and length > self._most:
-            self._refuse()
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        if _is_of_api(path):
-            # no form is taken there, and to find out that it is none takes as long as all the rest of an answer
-            self._parsePOSTFormSubmission = False
-        super().requestReceived(command, path, version)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        self._has += len(data)
-        if self._has <= self._most:
-            super().handleContentChunk(data)
-        else:
-            # of a chunked one
-            self._refuse()
-
-    @property
-    def _most(self) -> int:
-        return API_LIMIT if self._is_for_api else BODY_LIMIT
-
-    def _refuse(self) -> None:
-        if self.channel is not None:
-            body = _TOO_LONG if self._is_for_api else b""
-            self.channel.transport.write(
-                b"HTTP/1.1 413 Request Entity Too Large\r\nContent-Type: application/json\r\n"
-                b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
-            )
-            self.channel.loseConnection()
-
-
-def _is_of_api(path: bytes) -> bool:
-    """However it is written: Twisted takes `%61pi` for `api` as well."""
-    return unquote_to_bytes(path).startswith(b"/api/kmodci/")
-
-
 def open_own_api() -> None:
     """Before the site is made: it puts its own resource at /api when it is, after the farm's services were started."""
     rest.RestRootResource = _Apis
-    BuildbotSite.requestFactory = _BoundedRequest
 
 
 def _encode(request: Request, encoder: json.JSONEncoder, data: object) -> None:

@@ -10,6 +10,7 @@ from twisted.python import log
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from ...apianswers import BuildTold
 from ...apiasked import BuildAsked, NoQuery
 from ...apitold import build_told
 from ...apitold import refused as refusal_told
@@ -70,7 +71,7 @@ class Builds(Endpoint):
         )
         if demand is Demand.BUILT:
             found = replace(found, state=Status.BUILT, reason="", place=0)
-            return self.remember(asked, board, json_of(build_told(found, board, self.context.addresses)))
+            return self.remember(asked, board, json_of(self.told(found, board)))
         is_seen = not self.context.keeper.is_behind(str(found.build_id))
         if demand is Demand.COMING or (demand is Demand.BUILD and not asked.rebuild and not is_seen):
             # it has just ended: how, the next board says
@@ -78,6 +79,9 @@ class Builds(Endpoint):
         if demand is Demand.BUILD:
             return await self._build(request, found, board, caller, rebuild=asked.rebuild)
         raise self._refusal_of(demand, found, caller)
+
+    def told(self, found: Answer, board: Board) -> BuildTold:
+        return build_told(found, board, self.context.addresses, slots=self.context.farm.slots)
 
     def known(self, key: object, board: Board) -> bytes | None:
         """The answer to what was asked before, while it is true."""
@@ -119,7 +123,7 @@ class Builds(Endpoint):
         return is_held and not scheduler.is_asked_for(name)
 
     def _accepted(self, request: Request, found: Answer, board: Board) -> bytes:
-        told = build_told(found, board, self.context.addresses)
+        told = self.told(found, board)
         request.setResponseCode(HTTPStatus.ACCEPTED)
         request.setHeader(b"Location", told.status_url.encode())
         wait = min(max(_SOON, told.eta_seconds or _SOON), _LATE)
@@ -206,7 +210,7 @@ class OneBuild(Endpoint):
 
     async def _tell(self, board: Board, caller: Caller) -> bytes:
         found = await self._builds.answer(parse_id(self._name), board, caller)
-        body = json_of(build_told(found, board, self.context.addresses))
+        body = json_of(self._builds.told(found, board))
         return self._builds.remember(self._name, board, body) if found.state == Status.BUILT else body
 
     async def find(self, caller: Caller) -> Answer:
