@@ -152,6 +152,10 @@ class TestAsking:
             assert site.scheduler.asked == []
             assert site.told("builds", asked(QUEUED, rebuild=True), token=token)[0] == 202
             assert site.scheduler.asked == [(QUEUED, "token node", True)]
+            # what was cancelled has ended as well, and is not built unless it is asked for
+            site.behind.add(CANCELLED)
+            assert site.told("builds", asked(CANCELLED), token=token)[0] == 202
+            assert site.scheduler.asked[1:] == [(CANCELLED, "token node", False)]
         finally:
             site.behind.clear()
 

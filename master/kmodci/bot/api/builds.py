@@ -63,18 +63,19 @@ class Builds(Endpoint):
 
     async def _decide(self, request: Request, asked: BuildAsked, board: Board, caller: Caller) -> bytes:
         found = await self.answer(question_of(asked, board), board, caller)
+        is_cancelled = self._is_cancelled(found, board)
         demand = decide(
             found,
             rebuild=asked.rebuild,
             may_build=caller.may_build,
-            is_cancelled=self._is_cancelled(found, board),
+            is_cancelled=is_cancelled,
         )
         if demand is Demand.BUILT:
             found = replace(found, state=Status.BUILT, reason="", place=0)
             return self.remember(asked, board, json_of(self.told(found, board)))
-        is_seen = not self.context.keeper.is_behind(str(found.build_id))
-        if demand is Demand.COMING or (demand is Demand.BUILD and not asked.rebuild and not is_seen):
-            # it has just ended: how, the next board says
+        has_just_ended = self.context.keeper.is_behind(str(found.build_id)) and not is_cancelled
+        if demand is Demand.COMING or (demand is Demand.BUILD and not asked.rebuild and has_just_ended):
+            # how, the next board says
             return self._accepted(request, found, board)
         if demand is Demand.BUILD:
             return await self._build(request, found, board, caller, rebuild=asked.rebuild)
