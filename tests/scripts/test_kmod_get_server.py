@@ -125,6 +125,11 @@ def test_how_long_to_wait_may_be_said_by_the_farm(node: Node, farm: StandIn) -> 
     (node.extra / FILES[0]).unlink()
     fetches_what_is_built(node, farm.url, "hello")
     assert slept.read_text().split()[2:] == ["5"]
+    # what is no number is passed over
+    farm.web.answers[BUILDS] = following([sending(429, "", {"Retry-After": "010"}), farm.question])
+    (node.extra / FILES[0]).unlink()
+    fetches_what_is_built(node, farm.url, "hello")
+    assert slept.read_text().split()[3:] == ["2"]
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
