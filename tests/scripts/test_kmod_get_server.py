@@ -110,7 +110,7 @@ def test_nobody_answers(node: Node) -> None:
 def test_a_farm_that_is_started_again_meanwhile(node: Node, farm: StandIn) -> None:
     hurried(node)
     farm.states = ["pending"]
-    farm.web.answers[farm.status_url] = following([sending(502, "<html>"), sending(503, ""), farm.status])
+    farm.web.answers[f"{BUILDS}/{farm.id}"] = following([sending(502, "<html>"), sending(503, ""), farm.status])
     waits_for_what_is_not(node, farm.url, "hello")
 
 
@@ -137,7 +137,7 @@ def test_it_gives_up(node: Node, farm: StandIn, seconds: int) -> None:
     farm.states = ["pending"] * 50
     said = node.get("hello", "--server", farm.url, "--wait", str(seconds))
     assert (said.status, node.files()) == (6, []), said.err
-    assert f"gave up after {seconds} s: hello for {RELEASE} is pending (id hello,1.0+x)" in said.err
+    assert f"gave up after {seconds} s: hello for {RELEASE} is pending (id {farm.id})" in said.err
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_what_a_farm_refuses_is_told_as_it_says_it(
 def test_what_became_of_a_build_is_told(node: Node, farm: StandIn, state: str) -> None:
     hurried(node)
     farm.states = ["pending"]
-    farm.web.answers[farm.status_url] = sending(200, {"id": "1", "status": state, "reason": "x.c:1: error: y"})
+    farm.web.answers[f"{BUILDS}/{farm.id}"] = sending(200, farm.told(status=state, reason="x.c:1: error: y"))
     said = node.get("hello", "--server", farm.url)
     assert (said.status, f"is {state}: x.c:1: error: y" in said.err) == (3, True)
 
@@ -182,16 +182,6 @@ def test_a_token_is_sent_to_who_it_is_for_and_to_nobody_else(node: Node, farm: S
     assert node.get("hello", "--server", farm.url).status == 7
     farm.states = ["running"]
     token = token_file(tmp_path)
-    with serving() as other:
-        # whose page says so could be anybody's
-        other.default = sending(200, {"id": "1", "status": "failed", "reason": ""})
-        ours = farm.status_url
-        farm.status_url = f"{other.url}/x"
-        said = node.get("hello", "--server", farm.url, "--token-file", token)
-        assert said.status == 3
-        assert [asked.headers.get("Authorization") for asked in other.asked] == [None]
-        farm.status_url = ours
-    farm.web.asked.clear()
     farm.states = ["running"]
     waits_for_what_is_not(node, farm.url, "hello", "--bucket", farm.url, "--token-file", token)
     sent = {asked.path: asked.headers.get("Authorization") for asked in farm.web.asked}
@@ -199,6 +189,70 @@ def test_a_token_is_sent_to_who_it_is_for_and_to_nobody_else(node: Node, farm: S
         BUILDS: f"Bearer {TOKEN}",
         farm.status_url: f"Bearer {TOKEN}",
     }
+
+
+@pytest.mark.parametrize("path", ["/x", f"{BUILDS}/hello"])
+def test_nobody_is_asked_but_who_was_asked_first(node: Node, farm: StandIn, tmp_path: Path, path: str) -> None:
+    """Wherever a farm says that it is, be it by mistake: it goes on at the address that it was asked at."""
+    hurried(node)
+    farm.token = TOKEN
+    farm.states = ["pending", "running"]
+    with serving() as other:
+        other.default = sending(200, farm.told(status="built", files=[]))
+        farm.status_url = f"{other.url}{path}"
+        waits_for_what_is_not(node, farm.url, "hello", "--token-file", token_file(tmp_path))
+        assert other.asked == []
+    assert [asked.path for asked in farm.web.asked[1:3]] == [f"{BUILDS}/{farm.id.replace('+', '%2B')}"] * 2
+
+
+def test_a_farm_that_says_its_whole_address(node: Node, farm: StandIn) -> None:
+    hurried(node)
+    farm.states = ["pending"]
+    path, farm.status_url = farm.status_url, f"{farm.url}{farm.status_url}?again=1"
+    farm.web.answers[f"{BUILDS}/{farm.id}?again=1"] = farm.status
+    waits_for_what_is_not(node, farm.url, "hello")
+    assert farm.web.asked[1].path == f"{path}?again=1"
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("module", "other"),
+        ("distro", "ubuntu"),
+        ("arch", "arm64"),
+        ("kernel_release", "6.1.0-50-amd64"),
+        ("version", "2.0"),
+        ("version", ""),
+    ],
+)
+@pytest.mark.parametrize("status", ["built", "pending"])
+def test_an_answer_to_another_question(node: Node, farm: StandIn, field: str, other: str, status: str) -> None:
+    files = [{**file.model_dump(), "url": f"{farm.url}/{file.key}"} for file in farm.record.files]
+    answer = farm.told(status=status, files=files, status_url=farm.status_url)
+    farm.web.answers[BUILDS] = sending(200, {**answer, field: other})
+    said = node.get("hello", "--server", farm.url, "--version", "1.0+x")
+    assert (said.status, node.files()) == (1, []), said.err
+    assert f"of another {field} than it should be" in said.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "status"),
+    [("noble", "noble", 0), ("noble", "jammy", 1), ("24.04", "noble", 0)],
+)
+def test_series_that_have_other_kernels_of_one_release(
+    node: Node, farm: StandIn, asked: str, answered: str, status: int
+) -> None:
+    farm.record = farm.record.model_copy(update={"distro": "ubuntu", "series": answered})
+    said = node.get("hello", "--server", farm.url, "--distro", "ubuntu", "--series", asked, "--arch", "x86_64")
+    assert (said.status, "of another series" in said.err) == (status, status == 1), said.err
+
+
+@pytest.mark.parametrize("version", ["", "../1", "\x1b[2J", None])
+def test_a_version_that_is_none(node: Node, farm: StandIn, version: str | None) -> None:
+    farm.web.answers[BUILDS] = sending(200, {**farm.told(status="built"), "version": version})
+    said = node.get("hello", "--server", farm.url)
+    assert (said.status, node.files()) == (1, []), said.err
+    assert "the version that it says is none" in said.err
 
 
 @pytest.mark.parametrize("client", ["curl", "wget"])
@@ -218,34 +272,44 @@ def test_a_token_that_is_none(node: Node, farm: StandIn, tmp_path: Path, text: s
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "told"),
     [
-        "<html>",
-        {"id": "1", "status": "pending"},
-        {"id": "1", "status": "pending", "status_url": "file:///etc/passwd"},
-        {"id": "1", "status": "pending", "status_url": "/x y"},
-        {"id": "1", "status": "what"},
-        {"id": "1", "status": "built", "files": []},
-        {"id": "1", "status": "built", "files": [{"name": "x.ko", "url": "file:///x.ko"}]},
-        [[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]],
-        {"x": "y" * 300_000},
+        ("<html>", "no answer of a farm's"),
+        ({"status": "pending"}, "no status_url"),
+        ({"status": "pending", "status_url": "file:///etc/passwd"}, "no status_url"),
+        ({"status": "pending", "status_url": "/x y"}, "no status_url"),
+        ({"status": "pending", "status_url": "/x", "id": "a/../../b"}, "no id"),
+        ({"status": "pending", "status_url": "/x", "id": "\x1b[2J"}, "no id"),
+        ({"status": "pending", "status_url": "/x", "id": ""}, "no id"),
+        ({"status": "what"}, "no answer of a farm's"),
+        ({"status": "built", "files": []}, "names no file"),
+        ({"status": "built", "files": [{"name": "x.ko", "url": "file:///x.ko"}]}, "says no SHA256"),
+        ([[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]], "no answer of a farm's"),
+        ({"x": "y" * 300_000}, "larger than"),
     ],
 )
-def test_what_is_no_answer_of_a_farm(node: Node, farm: StandIn, answer: object) -> None:
+def test_what_is_no_answer_of_a_farm(node: Node, farm: StandIn, answer: object, told: str) -> None:
     hurried(node)
-    farm.web.answers[BUILDS] = sending(200, answer)
+    farm.web.answers[BUILDS] = sending(200, farm.told(**answer) if isinstance(answer, dict) else answer)
     said = node.get("hello", "--server", farm.url)
     assert (said.status, node.files()) == (1, []), said.err
+    assert told in said.err and "\x1b" not in said.err
 
 
 @pytest.mark.parametrize(
-    "change", [{"url": "http://127.0.0.1:1/x$(id)"}, {"url": ""}, {"sha256": ""}, {"name": "../x.ko"}]
+    ("change", "told"),
+    [
+        ({"url": "http://127.0.0.1:1/x$(id)"}, "no URL"),
+        ({"url": ""}, "no URL"),
+        ({"sha256": ""}, "no SHA256"),
+        ({"name": "../x.ko"}, "cannot be one"),
+    ],
 )
-def test_a_file_that_a_farm_may_not_name(node: Node, farm: StandIn, change: dict[str, str]) -> None:
+def test_a_file_that_a_farm_may_not_name(node: Node, farm: StandIn, change: dict[str, str], told: str) -> None:
     file = {**farm.record.files[0].model_dump(), "url": f"{farm.url}/x", **change}
-    farm.web.answers[BUILDS] = sending(200, {"id": "1", "status": "built", "files": [file]})
+    farm.web.answers[BUILDS] = sending(200, farm.told(status="built", files=[file]))
     said = node.get("hello", "--server", farm.url)
-    assert (said.status, node.files()) == (1, []), said.err
+    assert (said.status, told in said.err, node.files()) == (1, True, []), said.err
 
 
 def test_a_dry_run_has_nothing_built(node: Node, farm: StandIn) -> None:
@@ -266,18 +330,22 @@ def test_it_can_be_stopped_while_it_waits(tmp_path: Path, farm: StandIn) -> None
     assert node.files() == []
 
 
-def test_two_servers_below_one_name(node: Node) -> None:
+@pytest.mark.parametrize("elsewhere", ["", "http://127.0.0.1:1"])
+def test_two_servers_below_one_name(node: Node, farm: StandIn, elsewhere: str) -> None:
     """A farm below a path, behind a proxy: what it names by a path is of the whole server."""
     with serving() as web:
-        web.answers[f"/ci{BUILDS}"] = sending(202, {"id": "1", "status": "pending", "status_url": "/ci/status"})
-        web.answers["/ci/status"] = sending(200, {"id": "1", "status": "skipped", "reason": "no"})
+        pending = farm.told(status="pending", status_url=f"{elsewhere}/ci/status")
+        web.answers[f"/ci{BUILDS}"] = sending(202, pending)
+        next_path = f"/ci{BUILDS}/{farm.id}" if elsewhere else "/ci/status"
+        web.answers[next_path] = sending(200, farm.told(status="skipped", reason="no"))
         hurried(node)
         assert node.get("hello", "--server", f"{web.url}/ci/").status == 3
 
 
 def test_json_of_all_kinds_is_read_alike(tmp_path: Path, farm: StandIn) -> None:
     """By each awk, and as Python reads it."""
-    text = json.dumps({"status": "skipped", "reason": 'a "b" \\ / \t é \u2028 {[,:]} null', "x": [{}, [], 1e5, None]})
+    reason = 'a "b" \\ / \t é \u2028 {[,:]} null'
+    text = json.dumps(farm.told(status="skipped", reason=reason, x=[{}, [], 1e5, -0.5, 0, None]))
     farm.web.answers[BUILDS] = sending(200, text)
     told = set()
     for awk in ("mawk", "gawk", "busybox"):

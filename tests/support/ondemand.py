@@ -49,10 +49,11 @@ class StandIn:
         self.is_compact = True
         """JSON in one line"""
         self.headers: dict[str, str] = {}
-        self.status_url = f"{BUILDS}/hello,1.0+x"
-        """as a path"""
+        self.id = f"hello,1.0+x,debian-13-amd64,{record.release}"
+        self.status_url = f"{BUILDS}/{self.id.replace('+', '%2B')}"
+        """as a path, as it is sent"""
         web.answers[BUILDS] = self.question
-        web.answers[self.status_url] = self.status
+        web.answers[f"{BUILDS}/{self.id}"] = self.status
 
     @property
     def url(self) -> str:
@@ -74,15 +75,21 @@ class StandIn:
         if self.token and asked.headers.get("Authorization") != f"Bearer {self.token}":
             return self.refuse(request, 401, "no token, or an unknown one", "put it into --token-file")
         state = self.states.pop(0) if self.states else "built"
-        answer: dict[str, object] = {"id": "hello,1.0+x", "status": state}
         if state != "built":
-            self.say(request, 202, {**answer, "status_url": self.status_url})
+            self.say(request, 202, self.told(status=state, status_url=self.status_url))
             return None
         files = [
             {**file.model_dump(), "url": f"{self.web.url}/{file.key.replace('+', '%2B')}"} for file in self.record.files
         ]
-        self.say(request, 200, {**answer, "files": files, "manifest": {"version": self.record.version, "ö": [1.5e3]}})
+        self.say(request, 200, self.told(status=state, files=files, toolchain=None, more={"ö": [1.5e3]}))
         return None
+
+    def told(self, **fields: object) -> dict[str, object]:
+        """What every answer about a build has, and these fields."""
+        record = self.record
+        of_build = {"module": record.module, "version": record.version, "kernel_release": record.release}
+        of_target = {"distro": record.distro, "series": record.series, "arch": record.arch}
+        return {"id": self.id, **of_build, **of_target, **fields}
 
     def refuse(self, request: BaseHTTPRequestHandler, status: int, message: str, hint: str = "") -> None:
         self.say(request, status, {"error": {"message": message, "hint": hint}})
