@@ -110,8 +110,39 @@ def test_nobody_answers(node: Node) -> None:
 def test_a_farm_that_is_started_again_meanwhile(node: Node, farm: StandIn) -> None:
     hurried(node)
     farm.states = ["pending"]
-    farm.web.answers[f"{BUILDS}/{farm.id}"] = following([sending(502, "<html>"), sending(503, ""), farm.status])
+    farm.web.answers[farm.status_path] = following([sending(502, "<html>"), sending(503, ""), farm.status])
     waits_for_what_is_not(node, farm.url, "hello")
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_farm_that_is_starting_is_waited_for(node: Node, farm: StandIn, status: int) -> None:
+    """It says when it will answer; and what is before it may be away for a moment meanwhile."""
+    slept = hurried(node)
+    starting = sending(status, {"error": {"message": "its sources are read"}}, {"Retry-After": "20"})
+    away = sending(status, "<html>")
+    farm.web.answers[BUILDS] = following([*[starting] * 9, away, away, starting, away, away, farm.question])
+    said = node.get("hello", "--server", farm.url)
+    assert (said.status, node.installed) == (0, FILES), said.err
+    assert said.err.count("its sources are read") == 1
+    assert slept.read_text().split()[:3] == ["20"] * 3
+
+
+def test_a_farm_that_is_not_ready_in_time(node: Node, farm: StandIn) -> None:
+    hurried(node)
+    with refusing(farm.web, 503, "its sources are read", **{"Retry-After": "20"}):
+        said = node.get("hello", "--server", farm.url, "--wait", "19")
+    assert (said.status, node.files()) == (6, []), said.err
+    assert f"gave up after 19 s: {farm.url} is not ready (503): its sources are read" in said.err
+
+
+def test_a_farm_that_is_started_anew_after_it_was_waited_for(node: Node, farm: StandIn) -> None:
+    """Without a word of when it will be back it is not there, however long it was waited for before."""
+    slept = hurried(node)
+    starting = sending(503, "", {"Retry-After": "20"})
+    farm.web.answers[BUILDS] = following([starting, sending(503, "")])
+    said = node.get("hello", "--server", farm.url)
+    assert (said.status, "it answers 503" in said.err) == (5, True), said.err
+    assert len(slept.read_text().split()) == 3
 
 
 def test_how_long_to_wait_may_be_said_by_the_farm(node: Node, farm: StandIn) -> None:
@@ -137,7 +168,7 @@ def test_a_source_that_moves_on_meanwhile(node: Node, farm: StandIn) -> None:
     hurried(node)
     farm.states = ["pending", "pending", "running"]
     moved_on = sending(404, {"error": {"message": "hello is not published in version 0.9"}})
-    farm.web.answers[farm.status_url] = following([farm.status, moved_on, farm.status])
+    farm.web.answers[farm.status_path] = following([farm.status, moved_on, farm.status])
     waits_for_what_is_not(node, farm.url, "hello")
     assert [asked.method for asked in farm.web.asked[:5]] == ["POST", "GET", "GET", "POST", "GET"]
 
@@ -145,7 +176,7 @@ def test_a_source_that_moves_on_meanwhile(node: Node, farm: StandIn) -> None:
 def test_a_farm_that_forgets_whatever_it_was_asked(node: Node, farm: StandIn) -> None:
     hurried(node)
     farm.states = ["pending"] * 50
-    farm.web.answers[farm.status_url] = sending(404, {"error": {"message": "never heard of it"}})
+    farm.web.answers[farm.status_path] = sending(404, {"error": {"message": "never heard of it"}})
     said = node.get("hello", "--server", farm.url)
     assert (said.status, node.files()) == (3, []), said.err
     assert said.err.splitlines()[-1].endswith(": never heard of it")
@@ -192,7 +223,7 @@ def test_what_a_farm_refuses_is_told_as_it_says_it(
 def test_what_became_of_a_build_is_told(node: Node, farm: StandIn, state: str) -> None:
     hurried(node)
     farm.states = ["pending"]
-    farm.web.answers[f"{BUILDS}/{farm.id}"] = sending(200, farm.told(status=state, reason="x.c:1: error: y"))
+    farm.web.answers[farm.status_path] = sending(200, farm.told(status=state, reason="x.c:1: error: y"))
     said = node.get("hello", "--server", farm.url)
     assert (said.status, f"is {state}: x.c:1: error: y" in said.err) == (3, True)
 
@@ -230,7 +261,7 @@ def test_a_farm_that_says_its_whole_address(node: Node, farm: StandIn) -> None:
     hurried(node)
     farm.states = ["pending"]
     path, farm.status_url = farm.status_url, f"{farm.url}{farm.status_url}?again=1"
-    farm.web.answers[f"{BUILDS}/{farm.id}?again=1"] = farm.status
+    farm.web.answers[f"{farm.status_path}?again=1"] = farm.status
     waits_for_what_is_not(node, farm.url, "hello")
     assert farm.web.asked[1].path == f"{path}?again=1"
 

@@ -51,9 +51,11 @@ class StandIn:
         self.headers: dict[str, str] = {}
         self.id = f"hello,1.0+x,debian-13-amd64,{record.release}"
         self.status_url = f"{BUILDS}/{self.id.replace('+', '%2B')}"
-        """as a path, as it is sent"""
+        """as it is sent"""
         web.answers[BUILDS] = self.question
-        web.answers[f"{BUILDS}/{self.id}"] = self.status
+        self.status_path = f"{BUILDS}/{self.id}"
+        """where it answers that"""
+        web.answers[self.status_path] = self.status
 
     @property
     def url(self) -> str:
