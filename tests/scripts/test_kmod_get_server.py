@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kmodci.apiserver import Server
 from kmodci.manifest import entry_of
 from kmodci.publishing import publish
 from support.builds import built
@@ -314,6 +315,69 @@ def test_no_token_is_in_a_command_line(tmp_path: Path, farm: StandIn, client: st
     node.program(client, f'echo "$@" >>{said}\nexec {real} "$@"')
     fetches_what_is_built(node, farm.url, "hello", "--token-file", token_file(tmp_path))
     assert TOKEN not in said.read_text() and "--config" in said.read_text()
+
+
+@pytest.mark.parametrize(
+    ("server", "is_sent"),
+    [
+        ("https://farm.example.com", True),
+        ("http://127.0.0.1:8010/ci", True),
+        ("http://127.8.25.255", True),
+        ("http://localhost", True),
+        ("http://[::1]:8010/", True),
+        ("http://farm.example.com", False),
+        ("http://farm.example.com/http://localhost", False),
+        ("http://localhost.example.com", False),
+        ("http://127.example.com", False),
+        ("http://127.0.0.1.example.com:8010", False),
+        ("http://127.0.0.256", False),
+        ("http://[::2]", False),
+        ("http://192.168.0.1:8010", False),
+    ],
+)
+def test_a_token_is_sent_over_https_and_to_this_machine(node: Node, tmp_path: Path, server: str, is_sent: bool) -> None:
+    """And to others where somebody says so. Nobody is asked here: the client is none."""
+    hurried(node)
+    node.program(node.client, f'echo asked >>"{tmp_path}/asked"; exit 7')
+    arguments = ("hello", "--server", server, "--token-file", token_file(tmp_path))
+    said = node.get(*arguments)
+    assert (said.status, (tmp_path / "asked").exists()) == ((5, True) if is_sent else (2, False)), said.err
+    assert ("a token is not sent to" in said.err and "--insecure" in said.err) == (not is_sent)
+    assert Server.parse(server).keeps_secrets == is_sent, "as kmodci's commands have it"
+    assert node.get(*arguments, "--insecure").status == 5
+    assert node.get(*arguments[:3]).status == 5, "without a token there is none to be read"
+
+
+def test_a_token_over_http_may_be_configured(node: Node, tmp_path: Path) -> None:
+    hurried(node)
+    node.program(node.client, "exit 7")
+    config = tmp_path / "kmod-get.conf"
+    for said, status in (("yes", 5), ("no", 2), ("", 2), ("1", 2)):
+        lines = {"SERVER": "http://farm.example.com", "TOKEN_FILE": token_file(tmp_path), "INSECURE": said}
+        config.write_text("".join(f"KMOD_GET_{name}={value}\n" for name, value in lines.items()))
+        assert node.get("hello", "--config", str(config)).status == status
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610, 0o622])
+def test_a_token_that_others_may_read(node: Node, farm: StandIn, tmp_path: Path, mode: int) -> None:
+    path = token_file(tmp_path, mode=mode)
+    (tmp_path / "link").symlink_to(path)
+    for named in (path, str(tmp_path / "link")):
+        said = node.get("hello", "--server", farm.url, "--token-file", named)
+        assert (said.status, farm.web.asked) == (2, [])
+        assert f"others may read {named}: chmod 600" in said.err and TOKEN not in said.err
+    Path(path).chmod(0o400)
+    fetches_what_is_built(node, farm.url, "hello", "--token-file", str(tmp_path / "link"))
+
+
+@pytest.mark.parametrize("spared", [{}, {"NO_PROXY": "example.com"}, {"no_proxy": "example.com"}, {"no_proxy": "*"}])
+def test_no_proxy_is_shown_a_token(node: Node, farm: StandIn, tmp_path: Path, spared: dict[str, str]) -> None:
+    """That is for this machine."""
+    farm.token = TOKEN
+    with serving() as proxy:
+        node.env |= {"http_proxy": proxy.url, **spared}
+        fetches_what_is_built(node, farm.url, "hello", "--token-file", token_file(tmp_path))
+        assert proxy.asked == []
 
 
 @pytest.mark.parametrize("text", ["", "\n", 'a"\nheader = "x', "a b", "$(id)"])

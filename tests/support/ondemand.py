@@ -111,8 +111,8 @@ def refusing(web: Web, status: int, message: str, hint: str = "", **headers: str
         web.answers[BUILDS] = before
 
 
-def token_file(folder: Path, token: str = TOKEN) -> str:
+def token_file(folder: Path, token: str = TOKEN, mode: int = 0o600) -> str:
     path = folder / "token"
     path.write_text(f"{token}\n")
-    path.chmod(0o600)
+    path.chmod(mode)
     return str(path)
