@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from kmodci.board import RUNNING
-from kmodci.coverageview import ABSENT, Filter, ModuleView, Row, column, fingerprints, lines, newcomers, versions, view
+from kmodci.coveragetable import Row, column
+from kmodci.coverageview import ABSENT, Filter, ModuleView, fingerprints, lines, newcomers, versions, view
 from kmodci.model import Kernel, Status, Target
 from kmodci.past import Arrival
 from support.boards import board

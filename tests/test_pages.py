@@ -13,7 +13,7 @@ from kmodci.bot.pages.cells import cells
 from kmodci.bot.pages.coverage import Sent
 from kmodci.bot.pages.sources import AcceptSource
 from kmodci.bot.virtual import VirtualBuilders
-from kmodci.coverageview import Cell, Count, Row
+from kmodci.coveragetable import Cell, Count, Row
 from kmodci.errors import NotFound, StoreError
 from kmodci.model import Target
 from kmodci.release import check_release
@@ -40,7 +40,9 @@ class Told(Page):
 
 
 def master(**www: object) -> SimpleNamespace:
-    return SimpleNamespace(config=SimpleNamespace(buildbotURL=ADDRESS, www=www))
+    """Of a farm that anybody may read."""
+    open_to_all = SimpleNamespace(authz=SimpleNamespace(is_open=True))
+    return SimpleNamespace(config=SimpleNamespace(buildbotURL=ADDRESS, www=www), www=open_to_all)
 
 
 def asked(page: Page, method: str = "GET", **headers: str) -> DummyRequest:
@@ -203,7 +205,8 @@ def test_who_may_not_press_a_button_is_told_why(user: dict[str, object], told: s
     known = master()
     rules.setMaster(known)
     known.www = SimpleNamespace(
-        assertUserAllowed=lambda request, path, action, options: rules.assertUserAllowed(path, action, options, user)
+        authz=SimpleNamespace(is_open=True),
+        assertUserAllowed=lambda request, path, action, options: rules.assertUserAllowed(path, action, options, user),
     )
     assert body(asked(Telling(known))) == told
 
@@ -278,3 +281,30 @@ def test_a_page_that_only_tells_takes_no_form_and_has_nothing_below() -> None:
     request = DummyRequest([])
     assert page.getChild(b"", request) is page
     assert asked(page.getChild(b"x", request)).responseCode == 404
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "place"),
+    [
+        ({"anonymous": True}, 303, "../../auth/login?redirect=kmodci%2Fruns%3Fpage%3D2"),
+        ({"email": "nobody@example.org"}, 403, ""),
+        ({"email": "me@example.org"}, 200, ""),
+    ],
+)
+def test_reading_may_take_a_login(user: dict[str, object], status: int, place: str) -> None:
+    class Closed(Told):
+        async def get(self, request: Request) -> bytes:
+            return b"secret"
+
+    known = master()
+    roles = {"me@example.org": ["read"]}
+    known.www = SimpleNamespace(
+        authz=SimpleNamespace(is_open=False, getRolesFromUser=lambda user: roles.get(user.get("email"), [])),
+        getUserInfos=lambda request: user,
+    )
+    page, request = Closed(known), DummyRequest([])
+    request.prepath, request.uri = [b"kmodci", b"runs", b""], b"/kmodci/runs?page=2"
+    page.render(request)
+    assert (request.responseCode or 200) == status
+    assert (b"secret" in b"".join(request.written)) is (status == 200)
+    assert not place or header(request, "Location") == place

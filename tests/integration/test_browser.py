@@ -46,9 +46,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def window(browser: Browser) -> Iterator[Shown]:
+def window(browser: Browser, farm: LiveFarm) -> Iterator[Shown]:
     """Its console must have said nothing, and its pages have broken no rule of their own, when a test ends."""
-    with shown(browser) as made:
+    with shown(browser, by=farm) as made:
         yield made
         assert made.faults == []
 
@@ -279,7 +279,7 @@ def test_text_can_be_read(farm: LiveFarm, browser: Browser, release: str, dark: 
 
 
 def test_everything_is_there_without_a_script(farm: LiveFarm, browser: Browser, release: str) -> None:
-    with shown(browser, script=False) as window:
+    with shown(browser, script=False, by=farm) as window:
         seen = window.page
         seen.goto(at(farm, "coverage"))
         seen.get_by_role("link", name="hello").first.click()

@@ -159,13 +159,13 @@ def test_what_is_queued_is_cancelled_and_what_runs_is_let_end(farm: LiveFarm) ->
     assert {ended[name] for name in queued} == {Ending.CANCELLED}
     assert {ended[name] for name in running} == {None}
     assert not any(farm.is_complete(build) for build in running.values())
-    assert "cancelled by an anonymous user" in page(farm, f"kmodci/runs/{run.id}")
+    assert "cancelled by kmodci" in page(farm, f"kmodci/runs/{run.id}")
 
     farm.open_gates()
     for name in running:
         farm.await_built(name)
     summary = await_end(farm, run)
-    assert summary["cancelled"] == "an anonymous user"
+    assert summary["cancelled"] == "kmodci"
     assert summary["endings"] == {"built": 2, "failed": 1, "cancelled": 4}
     assert press(farm, run, "stop", origin=farm.url) == 409, "it has ended"
     holds = {
@@ -195,4 +195,4 @@ def test_what_runs_is_stopped_if_it_is_wished(
         assert all(other.is_complete(build) for build in running.values())
         assert len(other.runs.holds()) == 6
         seen = told(other, f"kmodci/runs/{run.id}")
-        assert (seen["state"], seen["left"]) == ("cancelled by an anonymous user", 0)
+        assert (seen["state"], seen["left"]) == ("cancelled by kmodci", 0)

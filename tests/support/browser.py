@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from support.farm import LiveFarm
 
 CHROMIUM = "/usr/bin/chromium"
 # no sandbox, since tests run as root in containers; and nothing that asks the internet
@@ -53,9 +54,14 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def shown(
-    browser: Browser, *, size: tuple[int, int] = DESK, dark: bool = False, script: bool = True
+    browser: Browser,
+    *,
+    size: tuple[int, int] = DESK,
+    dark: bool = False,
+    script: bool = True,
+    by: LiveFarm | None = None,
 ) -> Iterator[Shown]:
-    """A new window with nothing in it."""
+    """A new window with nothing in it. by: the farm whose user has logged in there."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if dark else "light",
@@ -63,6 +69,9 @@ def shown(
         reduced_motion="reduce",
     )
     context.set_default_timeout(_PATIENCE)
+    if by is not None:
+        name, _, value = by.cookie.partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": by.url}])
     found = Shown(context.new_page())
     found.page.on("console", found.note)
     found.page.on("pageerror", lambda error: found.faults.append(str(error)))

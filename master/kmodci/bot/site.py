@@ -3,11 +3,13 @@
 from buildbot.master import BuildMaster
 from buildbot.util.service import BuildbotService
 from twisted.internet import defer
+from twisted.web.server import Request
 
 from ..farm import Farm
 from ..settings import PUBLIC_FILES
 from .api.root import Api
 from .files import Files
+from .login.rules import may_read
 from .pages.builds import Builds
 from .pages.coverage import Coverage, Home
 from .pages.failures import Failures
@@ -41,12 +43,16 @@ class Site(BuildbotService):
         for name, page in made.items():
             pages.putChild(name.encode(), page)
         self.api = Api(self.master, farm)
-        pages.putChild(_FILES.encode(), Files(farm.bucket))
+        pages.putChild(_FILES.encode(), Files(farm.bucket, may_read=self._may_read))
         # the root of the web server, which is not made yet when a master starts
         root = self.master.www.apps.get("base").resource
         for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():
             root.putChild(name.encode(), resource)
         return defer.succeed(None)
+
+    def _may_read(self, request: Request) -> bool:
+        """A node has no browser, but it may have a token."""
+        return may_read(self.master, request) or self.api.access.shows_token(request)
 
 
 def run_address(master: BuildMaster, run: str) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache, partial
+from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import quote, urlencode
 
@@ -27,6 +28,7 @@ from ...quantities import age_text, duration_text
 from ...release import BadName
 from ...settings import PUBLIC_FILES
 from ..board import keeper_of
+from ..login.rules import may_read
 from ..menu import STATIC
 from ..origin import is_own
 from .cells import cells
@@ -50,6 +52,9 @@ _HEADERS = {
 class Page(Resource):
     """Has the master, and answers to the path that it is mounted at. Subclasses write `get`, and `post` if they act."""
 
+    is_open = False
+    """also to who may not read"""
+
     async def get(self, request: Request) -> bytes:
         """The page. Raises NotFound, and KmodciError for what does not work just now."""
         raise NotFound("there is no such page")
@@ -68,7 +73,7 @@ class Page(Resource):
         return EncodingResourceWrapper(found, _ENCODERS) if isinstance(found, Page) else found
 
     def render_GET(self, request: Request) -> int:
-        return self._render(request, self.get)
+        return self._render(request, self._checked_get)
 
     def render_POST(self, request: Request) -> int:
         return self._render(request, self._checked_post)
@@ -154,6 +159,15 @@ class Page(Resource):
         refusal = partial(self._write_refusal, request)
         return self.asyncRenderHelper(request, lambda it: defer.ensureDeferred(_told(work, it)), refusal)
 
+    async def _checked_get(self, request: Request) -> bytes:
+        """Who may not read may log in, and comes back here."""
+        if not self.is_open and not may_read(self.master, request):
+            if not self.master.www.getUserInfos(request).get("anonymous"):
+                self.refuse(http.FORBIDDEN, f"{self.user(request)} may not read here: an operator gives out roles")
+            here = quote(request.uri.decode(errors="replace").lstrip("/"), safe="")
+            return self.see_other(request, f"auth/login?redirect={here}")
+        return await self.get(request)
+
     async def _checked_post(self, request: Request) -> bytes:
         """A form of another site cannot press a button here: a browser says whose page a form is on."""
         if not is_own(self.master, request.getHeader("Origin") or ""):
@@ -164,7 +178,7 @@ class Page(Resource):
 
     def _write_refusal(self, request: Request, message: bytes, errcode: int = http.BAD_REQUEST) -> None:
         request.setResponseCode(errcode)
-        meaning = http.RESPONSES.get(errcode, b"").decode()
+        meaning = HTTPStatus(errcode).phrase
         text = message.decode(errors="replace")
         request.write(self.html(request, "refusal.html.j2", status=errcode, meaning=meaning, message=text))
         request.finish()

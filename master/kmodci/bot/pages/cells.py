@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from ...coverageview import Cell, Row
+from ...coveragetable import Cell, Row
 
 _CAUSE = 120
 
