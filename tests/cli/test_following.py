@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from kmodci.cli.bar import Bar
+from kmodci.cli.following import LogPrinter
+from rich.console import Console
 from support.apifarm import BUILD, FILE, ID, QUOTED, ApiFarm, Reply, build_told, refusal
 
 Run = Callable[..., tuple[int, str, str]]
@@ -67,6 +71,21 @@ def test_as_json_the_log_is_beside_it(run: Run, farm: ApiFarm) -> None:
     assert status == 0
     assert json.loads(out)["id"] == ID
     assert "CC loop.o\n" in err
+
+
+def test_a_log_goes_to_the_terminal_though_what_else_is_said_goes_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, file = Terminal(), StringIO()
+    monkeypatch.setattr("sys.stdout", terminal)
+    with Bar(Console(file=file), counted=False) as bar:
+        printer = LogPrinter(bar)
+        printer(b"CC \x1b[2Jloop.o\nLD loop")
+        printer(b".ko")
+        printer.end()
+    assert (terminal.getvalue(), file.getvalue()) == ("CC [2Jloop.o\nLD loop.ko\n", "")
 
 
 def test_built_anew_what_was_before_is_no_news(run: Run, farm: ApiFarm) -> None:

@@ -132,7 +132,7 @@ def standing_text(told: BuildTold) -> str:
 
 
 class LogPrinter:
-    """A log on stdout as it comes; on a terminal without what that would obey, and above the bar."""
+    """A log on stdout as it comes; on a terminal without what that would obey, and above a bar that is live."""
 
     def __init__(self, bar: Bar, *, to_stderr: bool = False) -> None:
         """to_stderr: where stdout is for something else."""
@@ -149,10 +149,18 @@ class LogPrinter:
             return
         *lines, self._begun = (self._begun + self._decoder.decode(data)).split("\n")
         for line in lines:
-            self._bar.line(printable(line))
+            self._line(line)
 
     def end(self) -> None:
         """The last line, if it was none yet."""
         if self._begun:
-            self._bar.line(printable(self._begun))
+            self._line(self._begun)
             self._begun = ""
+
+    def _line(self, text: str) -> None:
+        if self._bar.is_live:
+            self._bar.line(printable(text))
+        else:
+            # the bar's lines go into a file
+            self._stream.write(f"{printable(text)}\n")
+            self._stream.flush()
