@@ -438,7 +438,7 @@ def test_no_name_of_a_module_leads_anywhere(tmp_path_factory: pytest.TempPathFac
         (("hello", "--server", "http://example.org", "--wait", "010"), "not a number"),
         (("hello", "--bucket", "http://example.org", "--version", "a b"), "not a version"),
         (("hello", "--bucket", "http://example.org", "--root", "/nowhere"), "no directory"),
-        (("hello", "--server", "http://example.org", "--token-file", "/nowhere"), "cannot be read"),
+        (("hello", "--server", "https://example.org", "--token-file", "/nowhere"), "cannot be read"),
         (("hello", "--config", "/nowhere"), "cannot be read"),
     ],
 )

@@ -233,9 +233,9 @@ def test_a_token_is_sent_to_who_it_is_for_and_to_nobody_else(node: Node, farm: S
     hurried(node)
     farm.token = TOKEN
     assert node.get("hello", "--server", farm.url).status == 7
+    farm.web.asked.clear()
     farm.states = ["running"]
     token = token_file(tmp_path)
-    farm.states = ["running"]
     waits_for_what_is_not(node, farm.url, "hello", "--bucket", farm.url, "--token-file", token)
     # that bucket is the farm's, which may want the token for it too
     assert {asked.headers.get("Authorization") for asked in farm.web.asked} == {f"Bearer {TOKEN}"}
@@ -291,7 +291,7 @@ def test_a_farm_that_says_its_whole_address(node: Node, farm: StandIn) -> None:
 @pytest.mark.parametrize("status", ["built", "pending"])
 def test_an_answer_to_another_question(node: Node, farm: StandIn, field: str, other: str, status: str) -> None:
     files = [{**file.model_dump(), "url": f"{farm.url}/{file.key}"} for file in farm.record.files]
-    answer = farm.told(status=status, files=files, status_url=farm.status_url)
+    answer = farm.told(status=status, files=files)
     farm.web.answers[BUILDS] = sending(200, {**answer, field: other})
     said = node.get("hello", "--server", farm.url, "--version", "1.0+x")
     assert (said.status, node.files()) == (1, []), said.err
@@ -401,7 +401,8 @@ def test_a_token_that_is_none(node: Node, farm: StandIn, tmp_path: Path, text: s
     ("answer", "told"),
     [
         ("<html>", "no answer of a farm's"),
-        ({"status": "pending"}, "no status_url"),
+        ({"status": "pending", "status_url": None}, "no status_url"),
+        ({"status": "pending", "status_url": ""}, "no status_url"),
         ({"status": "pending", "status_url": "file:///etc/passwd"}, "no status_url"),
         ({"status": "pending", "status_url": "/x y"}, "no status_url"),
         ({"status": "pending", "status_url": "/x", "id": "a/../../b"}, "no id"),

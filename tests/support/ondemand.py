@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from kmodci.apianswers import BuildTold
 from kmodci.manifest import IndexEntry
 from support.nodes import Node, Web, send, sending
 
@@ -78,20 +79,34 @@ class StandIn:
             return self.refuse(request, 401, "no token, or an unknown one", "put it into --token-file")
         state = self.states.pop(0) if self.states else "built"
         if state != "built":
-            self.say(request, 202, self.told(status=state, status_url=self.status_url))
+            self.say(request, 202, self.told(status=state))
             return None
         files = [
             {**file.model_dump(), "url": f"{self.web.url}/{file.key.replace('+', '%2B')}"} for file in self.record.files
         ]
-        self.say(request, 200, self.told(status=state, files=files, toolchain=None, more={"ö": [1.5e3]}))
+        self.say(request, 200, self.told(status=state, files=files, more={"ö": [1.5e3]}))
         return None
 
     def told(self, **fields: object) -> dict[str, object]:
-        """What every answer about a build has, and these fields."""
+        """What every answer of a farm's about a build has, and these fields."""
         record = self.record
-        of_build = {"module": record.module, "version": record.version, "kernel_release": record.release}
-        of_target = {"distro": record.distro, "series": record.series, "arch": record.arch}
-        return {"id": self.id, **of_build, **of_target, **fields}
+        answer = BuildTold(
+            id=self.id,
+            build_id=f"{record.module}/{record.distro}-{record.series}-{record.arch}/{record.release}",
+            module=record.module,
+            version=record.version,
+            distro=record.distro,
+            series=record.series,
+            arch=record.arch,
+            kernel_release=record.release,
+            kernel_version=record.kernel_version,
+            status="built",
+            reason="",
+            status_url=self.status_url,
+            page_url=f"{self.web.url}/page",
+            log_url=f"{self.web.url}{self.status_url}/log",
+        )
+        return {**answer.model_dump(mode="json"), **fields}
 
     def refuse(self, request: BaseHTTPRequestHandler, status: int, message: str, hint: str = "") -> None:
         self.say(request, status, {"error": {"message": message, "hint": hint}})
