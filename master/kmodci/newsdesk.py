@@ -6,16 +6,17 @@ with that it is taken care of. One per farm, in the master.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from .commits import is_to_be_told, of_commit
 from .coverage import Standing, standings
 from .matrix import Entry
+from .model import ModuleVersion
 from .news import CommitNews, FailureNews, ManyFailuresNews, News, RunNews, TestNews
 from .newsstore import COMMIT_NOTES, Letter, NewsStore
 from .newsworthy import Known, failing, follow, is_news, is_ripe, of_failures, of_run
-from .notifyfile import Receiver
+from .notifyfile import GitHubAt, Receiver, addressees
 from .runstore import RunStore
 from .settings import Settings
 from .store import Store
@@ -34,10 +35,12 @@ class NewsDesk:
     store: Store
     _open: frozenset[str] | None = None
     """the runs that were open at the last look"""
+    _refused: dict[str, CommitNews] = field(default_factory=dict)
+    """what a host would not take, by note: offered again when it changes, or by another start"""
 
     @property
     def receivers(self) -> Mapping[str, Receiver]:
-        return self.settings.notify
+        return addressees(self.settings.notify)
 
     @property
     def news(self) -> NewsStore:
@@ -53,6 +56,8 @@ class NewsDesk:
             self.news.forget()
             return
         self.news.forget_others(self.receivers.keys())
+        told = tuple(_note(name, each.github, "") for name, each in self.receivers.items() if each.github)
+        self.store.forget_metas(note for note in self.store.metas(COMMIT_NOTES) if not note.startswith(told))
         if not self.news.since():
             self.news.begin(now)
 
@@ -61,12 +66,19 @@ class NewsDesk:
         is_open = frozenset(run.id for run in self.runs.runs(is_open=True))
         return is_open != self._open or bool(self.news.untold_runs(self.news.since()))
 
-    def look(self, entries: Sequence[Entry], keys: Mapping[str, str], now: float) -> None:
-        """Writes what there is to tell. entries, keys: the matrix as it was planned last; now: since the epoch."""
+    def look(
+        self, entries: Sequence[Entry], keys: Mapping[str, str], versions: Mapping[str, ModuleVersion], now: float
+    ) -> None:
+        """Writes what there is to tell. now: seconds since the epoch.
+
+        entries, keys, versions: the matrix as it was planned last, all of one plan. The store may have a newer version
+        of a module by now, of which these outcomes say nothing.
+        """
         ended, open_runs = self.news.untold_runs(self.news.since()), self.runs.runs(is_open=True)
         # read after the runs: what ended with them is among them
         standing = standings(entries, self.store.outcomes(), keys)
-        known = follow(self.news.known(), standing, now=now, since=self.news.since())
+        before = self.news.known()
+        known = follow(before, standing, now=now, since=self.news.since())
         news: list[tuple[str, News]] = []
         for run in ended:
             run_entries = self.runs.entries(run.id)
@@ -78,28 +90,40 @@ class NewsDesk:
         failures, known = self._failures(
             known, standing, [each for each in known if is_ripe(each, open_runs, now)], now
         )
-        commits = self._commits(standing)
-        letters = self._letters([*news, *failures, *((_name(each, now), each) for each in commits)], now)
+        commits = self._commits(standing, versions, now)
         self.news.write(
-            known=known,
+            gone=set(before).difference(known),
+            known=set(known).difference(before),
             runs=[run.id for run in ended],
-            notes={f"{COMMIT_NOTES}{each.module}": each.model_dump_json() for each in commits},
-            letters=letters,
+            notes={note: letter.news.model_dump_json() for note, letter in commits.items()},
+            letters=[*self._letters([*news, *failures], now), *commits.values()],
         )
         self._open = frozenset(run.id for run in open_runs)
 
     def waiting(self, receiver: str, now: float) -> tuple[list[Letter], list[Letter]]:
-        """What is on its way to a receiver, the oldest first; and what is given up, and forgotten by this."""
-        letters = self.news.letters(receiver)
+        """What is on its way to a receiver, the oldest first; and what is given up, and forgotten by this.
+
+        What it does not want is forgotten, too: a receiver of another kind may have had its name before.
+        """
+        found = self.news.letters(receiver)
+        letters = [each for each in found if wants(self.receivers[receiver], each.news)]
         late = [each for each in letters if now - each.written > LIFETIME]
         given_up = late if len(letters) - len(late) <= MOST_WAITING else letters[: len(letters) - MOST_WAITING]
-        if given_up:
-            self.news.forget_letters(given_up)
+        if given_up or len(letters) < len(found):
+            unwanted = [each for each in found if not wants(self.receivers[receiver], each.news)]
+            # how a commit stands is still to be told
+            self.news.forget_letters([*given_up, *unwanted], notes=self._last_notes(given_up))
         return letters[len(given_up) :], given_up
 
     def forget(self, letter: Letter) -> None:
-        """It has arrived, or never will."""
+        """It has arrived."""
         self.news.forget_letters([letter])
+
+    def refuse(self, letter: Letter) -> None:
+        """Its receiver will never take it."""
+        notes = self._last_notes([letter])
+        self._refused.update(notes)
+        self.news.forget_letters([letter], notes=notes)
 
     def _failures(
         self, known: tuple[Known, ...], standing: Sequence[Standing], ripe: Sequence[Known], now: float
@@ -114,20 +138,40 @@ class NewsDesk:
         news: list[tuple[str, News]] = [(_name(each, now), each) for each in of_failures(ripe, groups, pages)]
         return news, tuple(replace(each, told=now) if each.name in names else each for each in known)
 
-    def _commits(self, standing: Sequence[Standing]) -> list[CommitNews]:
-        hosts = {each.github.host for each in self.receivers.values() if each.github}
+    def _commits(
+        self, standing: Sequence[Standing], versions: Mapping[str, ModuleVersion], now: float
+    ) -> dict[str, Letter]:
+        """What there is to tell of commits, by note. One that there is no room for is told when there is."""
+        hosts = {name: each.github for name, each in self.receivers.items() if each.github}
         if not hosts:
-            return []
+            return {}
         open_modules, noted = self.news.open_modules(), self.store.metas(COMMIT_NOTES)
-        found = []
-        for module in self.store.module_versions().values():
-            builds = [each for each in standing if each.entry.build_id.module == module.module]
-            url = self._page_of(builds)
-            for host in hosts:
-                news = of_commit(module, builds, host=host, open_modules=open_modules, url=url)
-                note = noted.get(f"{COMMIT_NOTES}{module.module}")
-                if news and is_to_be_told(news, CommitNews.model_validate_json(note) if note else None):
-                    found.append(news)
+        builds: dict[str, list[Standing]] = {module: [] for module in versions}
+        for each in standing:
+            builds.setdefault(each.entry.build_id.module, []).append(each)
+        letters: dict[str, Letter] = {}
+        for name, at in hosts.items():
+            found: dict[str, CommitNews] = {}
+            for module in versions.values():
+                note = _note(name, at, module.module)
+                news = of_commit(module, builds[module.module], host=at.host, open_modules=open_modules)
+                if news and is_to_be_told(news, _commit_news(noted.get(note)) or self._refused.get(note)):
+                    found[note] = news
+            room = MOST_WAITING - len(self.news.letters(name)) if found else 0
+            for note, news in list(found.items())[: max(0, room)]:
+                paged = news.model_copy(update={"url": self._page_of(builds[news.module])})
+                letters[note] = Letter(receiver=name, id=_name(news, now), written=now, news=paged)
+        return letters
+
+    def _last_notes(self, letters: Iterable[Letter]) -> dict[str, CommitNews]:
+        """Of commits, those that say the same as these letters: the last that was to be told of each."""
+        noted, found = self.store.metas(COMMIT_NOTES), {}
+        for each in letters:
+            at = self.receivers[each.receiver].github
+            if at and isinstance(each.news, CommitNews):
+                note = _note(each.receiver, at, each.news.module)
+                if _commit_news(noted.get(note)) == each.news:
+                    found[note] = each.news
         return found
 
     def _letters(self, news: Iterable[tuple[str, News]], now: float) -> list[Letter]:
@@ -159,6 +203,15 @@ def wants(receiver: Receiver, news: News) -> bool:
         case TestNews():
             return True
     assert_never(news)
+
+
+def _note(receiver: str, at: GitHubAt, module: str) -> str:
+    """Under which it is noted what a receiver was told of a module's commit."""
+    return f"{COMMIT_NOTES}{receiver}/{at.context}/{module}"
+
+
+def _commit_news(note: str | None) -> CommitNews | None:
+    return CommitNews.model_validate_json(note) if note else None
 
 
 def _name(news: News, now: float) -> str:
