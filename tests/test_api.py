@@ -86,7 +86,9 @@ class TestAsking:
         assert again["id"] == found["id"]
 
     def test_who_has_no_token_is_told_what_is_coming_and_hurries_nothing(self, site: Site) -> None:
-        assert site.told("builds", asked(QUEUED))[1]["place"] == 3
+        told = site.told("builds", asked(QUEUED))[1]
+        # 12.5 s each, two at once, of which one runs
+        assert (told["place"], told["eta_seconds"]) == (3, 25)
         assert site.told("builds", asked(RUNNING))[1]["status"] == "running"
         assert site.scheduler.asked == []
 

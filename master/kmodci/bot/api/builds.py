@@ -9,6 +9,7 @@ from twisted.internet import defer
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from ...apianswers import BuildTold
 from ...apiasked import BuildAsked, NoQuery
 from ...apitold import build_told
 from ...apitold import refused as refusal_told
@@ -61,12 +62,15 @@ class Builds(Endpoint):
         )
         if demand is Demand.BUILT:
             found = replace(found, state=Status.BUILT, reason="", place=0)
-            return self.remember(asked, board, json_of(build_told(found, board, self.context.addresses)))
+            return self.remember(asked, board, json_of(self.told(found, board)))
         if demand is Demand.COMING:
             return self._accepted(request, found, board)
         if demand is Demand.BUILD:
             return self._build(request, found, board, caller, rebuild=asked.rebuild)
         raise self._refusal_of(demand, found, caller)
+
+    def told(self, found: Answer, board: Board) -> BuildTold:
+        return build_told(found, board, self.context.addresses, slots=self.context.farm.slots)
 
     def known(self, key: object, board: Board) -> bytes | None:
         """The answer to what was asked before, while it is true."""
@@ -107,7 +111,7 @@ class Builds(Endpoint):
         return is_held and not scheduler.is_asked_for(name)
 
     def _accepted(self, request: Request, found: Answer, board: Board) -> bytes:
-        told = build_told(found, board, self.context.addresses)
+        told = self.told(found, board)
         request.setResponseCode(HTTPStatus.ACCEPTED)
         request.setHeader(b"Location", told.status_url.encode())
         wait = min(max(_SOON, told.eta_seconds or _SOON), _LATE)
@@ -186,7 +190,7 @@ class OneBuild(Endpoint):
         if known := self._builds.known(self._name, board):
             return known
         found = self.find()
-        body = json_of(build_told(found, board, self.context.addresses))
+        body = json_of(self._builds.told(found, board))
         return self._builds.remember(self._name, board, body) if found.state == Status.BUILT else body
 
     def find(self) -> Answer:
