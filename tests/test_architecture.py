@@ -26,8 +26,8 @@ RANKS = {
     "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine fetch"
     " folder git history indices ingredients mirrors newsstore packing paths pools privatefile refusals"
     " runstore sources store tables tokens trees users workerbundle",
-    "farm": "boardmaker byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning"
-    " preparing products recovery sourceview supply survey watch where",
+    "farm": "boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk opening"
+    " planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}
