@@ -18,11 +18,12 @@ RANKS = {
     "repos": "repos",
     "distros": "distros",
     "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
-    " hosttools images kernellist kernelsat keys lastwords manifest matrix modulefile objects ondemand overdue past"
-    " publishing repositoriesat retention runrecords runs runview sandbox schema search selectors settings targetsfile"
-    " uname verify",
-    "adapters": "acceptance asking bootstrap bucket downloads embedded engine fetch folder git history indices"
-    " ingredients mirrors packing paths pools runstore sources store tables trees workerbundle",
+    " hosts hosttools hostview images kernellist kernelsat keys lastwords manifest matrix modulefile objects"
+    " ondemand overdue past publishing repositoriesat retention runrecords runs runview sandbox schema"
+    " search selectors settings targetsfile uname verify",
+    "adapters": "acceptance asking bootstrap bucket downloads embedded engine engineclient engines fetch"
+    " folder git history indices ingredients mirrors packing paths pools runstore sending sources store tables trees"
+    " tunnel workerbundle",
     "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
     " survey watch where",
     "top": "bot cli",

@@ -311,7 +311,7 @@ class LiveFarm:
     def open_gates(self) -> None:
         """Lets the `gated` builds that run now go on: what is put among their inputs is seen in their containers."""
         for number in (1, 2):
-            (self.paths.inputs(f"sandbox-{number}") / "go").touch()
+            (self.paths.inputs(f"local-{number}") / "go").touch()
 
     def container_of(self, build: Mapping[str, Any]) -> str:
         """The id of the container that a running build is in."""

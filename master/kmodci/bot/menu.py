@@ -18,6 +18,7 @@ STATIC = f"plugins/{PLUGIN}/"
 MENU = [
     {"name": "runs", "caption": "Runs", "page": "kmodci/runs", "order": 5},
     {"name": "sources", "caption": "Sources", "page": "kmodci/sources", "order": 6},
+    {"name": "hosts", "caption": "Hosts", "page": "kmodci/hosts", "order": 7},
 ]
 
 

@@ -6,6 +6,7 @@ from twisted.internet import defer
 
 from ..farm import Farm
 from .pages.base import Page
+from .pages.hosts import Hosts
 from .pages.runs import Runs
 from .pages.sources import Sources
 
@@ -22,7 +23,8 @@ class Site(BuildbotService):
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         pages = Page(self.master)
-        for name, page in {"runs": Runs(self.master, farm), "sources": Sources(self.master, farm)}.items():
+        made = {"runs": Runs, "sources": Sources, "hosts": Hosts}
+        for name, page in ((name, kind(self.master, farm)) for name, kind in made.items()):
             pages.putChild(name.encode(), page)
             pages.putChild(f"{name}.json".encode(), page)
         # the root of the web server, which is not made yet when a master starts

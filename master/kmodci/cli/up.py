@@ -145,7 +145,7 @@ class LocalFarm:
     def start(self) -> float:
         """Starts what is not running. Returns when it was started, in seconds since the epoch."""
         since = time.time()
-        self.farm.engine.cores()  # says at once when no engine answers
+        self.farm.engines.first()  # says at once when no engine answers
         if self.s3 is not None:
             self.s3.start()
         self.master.start(url=self.farm.settings.web.address)
@@ -179,7 +179,7 @@ class LocalFarm:
             if not self.master.wait(30):
                 self.master.signal(signal.SIGKILL)
                 self.master.wait(5)
-            self.farm.engine.sweep()
+            self.farm.engines.sweep()
         finally:
             if self.s3 is not None:
                 self.s3.stop()

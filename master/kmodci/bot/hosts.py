@@ -1,0 +1,108 @@
+"""Which worker a build goes to, and the watch over the hosts: one that does not answer gets none, until it is back."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from buildbot.process.builder import Builder
+from buildbot.process.buildrequest import BuildRequest
+from buildbot.process.workerforbuilder import AbstractWorkerForBuilder
+from buildbot.util.service import BuildbotService
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import defer, task, threads
+from twisted.python import log
+from twisted.python.threadpool import ThreadPool
+
+from ..farm import Farm
+from ..hosts import HostState, Room, choose
+from ..model import BuildId
+from .workers import SandboxWorker
+
+_EVERY = 10.0
+
+
+class NextWorker:
+    """What Buildbot asks for the worker that takes a request; None while that has to wait."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+
+    def __call__(
+        self, builder: Builder, free: Sequence[AbstractWorkerForBuilder], request: BuildRequest
+    ) -> AbstractWorkerForBuilder | None:
+        farm, hosts = self._farm, self._farm.engines.hosts
+        counts = Counter(each.worker.host.name for each in free)
+        rooms = {name: Room(workers=farm.workers(name), free=count) for name, count in counts.items()}
+        build_id = BuildId.parse(request.properties.getProperty("virtual_builder_name"))
+        host = choose(hosts, rooms, arch=build_id.target.arch, labels=farm.labels(build_id.module))
+        return next((each for each in free if each.worker.host.name == host), None)
+
+
+class HostWatch(BuildbotService):
+    """Asks each engine now and then how it is, in threads of its own: one that hangs holds up nobody."""
+
+    name = "hosts"
+
+    def __init__(self, farm: Farm) -> None:
+        super().__init__(farm=farm)
+        self._timers: list[task.LoopingCall] = []
+        self._pool: ThreadPool | None = None
+        self._told: dict[str, bool] = {}
+
+    @async_to_deferred
+    async def reconfigService(self, farm: Farm) -> None:
+        await self._stop()
+        self.farm = farm
+        if self.running:
+            self._start()
+
+    @async_to_deferred
+    async def startService(self) -> None:
+        await super().startService()
+        if not self._timers:
+            self._start()
+
+    @async_to_deferred
+    async def stopService(self) -> None:
+        await super().stopService()
+        await self._stop()
+
+    def _start(self) -> None:
+        names = list(self.farm.engines)
+        self._pool = ThreadPool(0, len(names), name="hosts")
+        self._pool.start()
+        for name in names:
+            timer = task.LoopingCall(self._look, self.farm, name)
+            timer.start(_EVERY, now=True)
+            self._timers.append(timer)
+
+    async def _stop(self) -> None:
+        for timer in self._timers:
+            timer.stop()
+        self._timers = []
+        if self._pool is not None:
+            # waits for what asks just now, which has its time limit
+            pool, self._pool = self._pool, None
+            await threads.deferToThread(pool.stop)
+
+    def _look(self, farm: Farm, name: str) -> defer.Deferred[None]:
+        return self._asked(farm, name).addErrback(log.err, f"while looking at host {name}")
+
+    @async_to_deferred
+    async def _asked(self, farm: Farm, name: str) -> None:
+        state = await threads.deferToThreadPool(self.master.reactor, self._pool, farm.engines.look, name)
+        self._tell(farm, name, state)
+
+    def _tell(self, farm: Farm, name: str, state: HostState) -> None:
+        """Once for each time that it goes or comes back; whoever noticed first."""
+        if self._told.get(name, False) == state.is_away:
+            return
+        self._told[name] = state.is_away
+        if state.is_away:
+            log.msg(f"host {name} is away, its builds go elsewhere: {state.fault}")
+            return
+        log.msg(f"host {name} is back")
+        for worker in self.master.workers.workers.values():
+            if isinstance(worker, SandboxWorker) and worker.host.name == name:
+                worker.resetQuarantine()
+                worker.stopQuarantineTimer()
+                worker.botmaster.maybeStartBuildsForWorker(worker.name)
