@@ -1,10 +1,10 @@
 """Build hosts, as plain data: which of them can build what, which one is next, and how each stands."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,7 @@ class Host:
     @property
     def address(self) -> str:
         """Of the engine, without the name of a user."""
-        parts = urlsplit(self.docker_host)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return re.sub("(?<=://)[^/@]*@", "", self.docker_host)
 
     def way(self, arch: str, labels: Collection[str] = ()) -> Way | None:
         """How it builds for this architecture; None if it cannot, or lacks one of the labels."""

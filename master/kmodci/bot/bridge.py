@@ -22,6 +22,18 @@ _STDERR = 2
 _LAST_WORDS = 2000
 
 
+class _Once(protocol.ClientFactory):
+    """As `endpoints.connectProtocol` has it, without a line in the log for each."""
+
+    noisy = False
+
+    def __init__(self, made: protocol.Protocol) -> None:
+        self._made = made
+
+    def buildProtocol(self, address: object) -> protocol.Protocol:
+        return self._made
+
+
 class _Master(protocol.Protocol):
     """The end at the master's socket."""
 
@@ -125,10 +137,10 @@ async def bridge(engine: Engine, container: str, socket: str, reactor: IReactorC
     try:
         # a tunnel may have to be made first
         address = await threads.deferToThread(lambda: engine.reached_at)
-        await endpoints.connectProtocol(_endpoint(engine, address, reactor), attached)
+        await _endpoint(engine, address, reactor).connect(_Once(attached))
         await attached.opened.addTimeout(_PATIENCE, reactor)
         at_master = endpoints.UNIXClientEndpoint(reactor, socket, timeout=_PATIENCE)
-        await endpoints.connectProtocol(at_master, _Master(attached))
+        await at_master.connect(_Once(_Master(attached)))
     except EngineError:
         raise
     except Exception as error:  # whatever a transport, TLS or a time limit has to say

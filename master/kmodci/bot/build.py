@@ -193,6 +193,8 @@ class KernelBuild(Build):
         if not state.is_away or await self.tries() >= _MOST_TRIES:
             return False
         self.setProperty(LOST, worker.host.name, "kmodci")
+        # a build that has begun to end is not asked for them again
+        await self.master.data.updates.setBuildProperties(self.buildid, self)
         return True
 
     async def _after_fault(self, text: list[str]) -> tuple[int, list[str]]:

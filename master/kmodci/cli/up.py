@@ -162,6 +162,15 @@ class LocalFarm:
                 )
             raise KmodciError("the master has ended by itself", hint=f"see {self.farm.paths.master / 'twistd.log'}")
 
+    def _sweep(self) -> None:
+        """Leaves no container, on any host that answers."""
+        engines = self.farm.engines
+        engines.look_at_all()
+        engines.sweep()
+        for name in engines:
+            if engines.is_away(name):
+                self.console.print(f"host {name} does not answer: what is left there goes when the farm runs again")
+
     def watch_until_interrupted(self) -> None:
         self.console.print("watching for new kernels; Ctrl-C stops the farm")
         while True:
@@ -179,7 +188,7 @@ class LocalFarm:
             if not self.master.wait(30):
                 self.master.signal(signal.SIGKILL)
                 self.master.wait(5)
-            self.farm.engines.sweep()
+            self._sweep()
         finally:
             if self.s3 is not None:
                 self.s3.stop()
