@@ -1,6 +1,7 @@
 """The Docker SDK's client, as a farm uses it, and what its faults mean."""
 
 import contextlib
+import re
 from http import HTTPStatus
 
 import docker
@@ -50,9 +51,17 @@ class SandboxClient(docker.APIClient):
 _REFUSALS = ("certificate required", "bad certificate", "unknown ca", "handshake failure")
 
 
+# what of a connection's fault is worth telling, in what requests and urllib3 put around it
+_REASONS = re.compile(r"\[Errno -?\d+\] ([^\"')]+)|Error\(\d+, '([^']+)'")
+
+
 def words(error: Exception) -> str:
     """What went wrong, without the layers around it."""
     text = str(error)
+    if (found := _REASONS.search(text)) and "SSL" not in text:
+        return found[1] or found[2]
+    if "timed out" in text:
+        return "no answer in time"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"its certificate is not to be trusted: {text[-200:]}"
     if any(each in text.lower().replace("_", " ") for each in _REFUSALS):

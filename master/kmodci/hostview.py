@@ -39,7 +39,7 @@ def views(
         HostView(
             host=host,
             state=states[name],
-            workers=workers[name],
+            workers=workers.get(name, 0),
             running=running.get(name, 0),
             images=len(states[name].last.images & images),
         )

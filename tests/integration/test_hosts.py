@@ -139,6 +139,7 @@ def test_a_host_is_killed_in_the_middle_and_comes_back(
     assert [build["results"] for build in tries] == [RETRY, SUCCESS]
     assert [host_of(build) for build in tries] == ["two", "one"]
     assert "lost_with_host" in tries[0]["properties"]
+    await_rest(farm)
     check_all(farm, builds)
 
     engines["two"].start()
