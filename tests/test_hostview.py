@@ -1,0 +1,67 @@
+"""The page of the build hosts, and what a program gets instead."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+from kmodci.bot.pages.hosts import Hosts
+from kmodci.engines import Engines
+from kmodci.hosts import Answer, Host, HostState
+from kmodci.hostview import plain, views
+from twisted.web.server import NOT_DONE_YET
+from twisted.web.test.requesthelper import DummyRequest
+
+HOSTS = {
+    "near": Host(
+        name="near", docker_host="unix:///s", same_machine=True, arches=frozenset({"amd64"}), cross=frozenset({"arm64"})
+    ),
+    "far": Host(
+        name="far",
+        docker_host="ssh://secret-user@far.example.com",
+        same_machine=False,
+        arches=frozenset({"amd64"}),
+        labels=frozenset({"fast"}),
+    ),
+}
+WELL = HostState().answer(Answer(images=frozenset({"kmodci/a:1", "debian:12"}), version="29.0"), 100)
+STATES = {"near": WELL, "far": WELL.fail("Docker engine far: <refused>", 130)}
+
+
+def test_for_programs() -> None:
+    seen = views(HOSTS, STATES, workers={"near": 4, "far": 8}, running={"near": 3}, images=frozenset({"kmodci/a:1"}))
+    near, far = (plain(each, 160) for each in seen)
+    assert (near["standing"], near["workers"], near["running"], near["images"]) == ("answers", 4, 3, 1)
+    assert (near["answered_ago"], near["fault"], near["cross"]) == (60, "", ["arm64"])
+    assert (far["standing"], far["since"], far["running"], far["labels"]) == ("away", 130, 0, ["fast"])
+    assert "secret-user" not in json.dumps(far)
+
+
+def test_a_host_that_nobody_has_asked_is_neither() -> None:
+    [seen, _] = views(HOSTS, dict.fromkeys(HOSTS, HostState()), workers={}, running={}, images=frozenset())
+    assert seen.standing == "unasked"
+    assert plain(seen, 1)["answered"] is None
+
+
+def page(name: str) -> str:
+    engines = Engines(hosts=HOSTS, engines=cast(Any, {}), states=dict(STATES))
+    recipes = {"gcc-12": SimpleNamespace(tag="kmodci/a:1")}
+    farm = SimpleNamespace(engines=engines, workers=lambda _: 4, recipes=recipes)
+    master = SimpleNamespace(
+        config=SimpleNamespace(buildbotURL="https://farm.example.org/", www={}), workers=SimpleNamespace(workers={})
+    )
+    request = DummyRequest([])
+    request.method, request.prepath = b"GET", [b"kmodci", name.encode()]
+    assert Hosts(cast(Any, master), cast(Any, farm)).render(request) == NOT_DONE_YET
+    return b"".join(request.written).decode()
+
+
+def test_the_page() -> None:
+    told = page("hosts")
+    assert "Docker engine far: &lt;refused&gt;" in told
+    assert "ssh://far.example.com" in told and "secret-user" not in told
+    assert "since 1970-01-01 00:02:10 UTC" in told
+    assert "amd64; arm64 with a cross compiler" in told
+
+
+def test_the_same_as_json() -> None:
+    assert [host["host"] for host in json.loads(page("hosts.json"))["hosts"]] == ["near", "far"]
