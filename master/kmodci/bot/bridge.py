@@ -58,7 +58,7 @@ class _Attached(protocol.Protocol):
         self._buffer = b""
         self._is_open = False
         self._master: _Master | None = None
-        self.opened: defer.Deferred[None] = defer.Deferred(lambda _: self.transport.abortConnection())
+        self.opened: defer.Deferred[None] = defer.Deferred(lambda _: self.abort())
         self.words = b""
 
     def connectionMade(self) -> None:
@@ -105,7 +105,13 @@ class _Attached(protocol.Protocol):
             else:
                 self._master.transport.write(content)
 
+    def abort(self) -> None:
+        """Once is enough: a TLS transport that has ended already cannot (Twisted 26.10, tls.py `_shutdownTLS`)."""
+        if self.connected:
+            self.transport.abortConnection()
+
     def connectionLost(self, reason: failure.Failure) -> None:
+        self.connected = 0
         if self._master is not None:
             self._master.transport.loseConnection()
         self._fire(EngineError(f"the engine does not attach to {self._container[:12]}: {reason.getErrorMessage()}"))
@@ -128,7 +134,7 @@ class Bridge:
 
     def cut(self) -> None:
         """Ends it, whether the engine takes notice or not."""
-        self._attached.transport.abortConnection()
+        self._attached.abort()
 
 
 async def bridge(engine: Engine, container: str, socket: str, reactor: IReactorCore) -> Bridge:
@@ -144,8 +150,7 @@ async def bridge(engine: Engine, container: str, socket: str, reactor: IReactorC
     except EngineError:
         raise
     except Exception as error:  # whatever a transport, TLS or a time limit has to say
-        if attached.transport is not None:
-            attached.transport.abortConnection()
+        attached.abort()
         raise EngineError(f"Docker engine {engine.docker_host}: attach to a worker: {error}") from error
     return Bridge(attached)
 
