@@ -14,18 +14,20 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "board causes contents coverage discovery doubt elf explanation facts fallover fields headers"
-    " hosts hosttools hostview images kernellist kernelsat keys lastwords manifest matrix modulefile objects"
-    " ondemand overdue past publishing repositoriesat retention runrecords runs runview sandbox schema"
-    " search selectors settings targetsfile uname verify",
-    "adapters": "acceptance asking bootstrap bucket downloads embedded engine engineclient engines fetch"
-    " folder git history indices ingredients mirrors packing paths pools runstore sending sources store tables trees"
-    " tunnel workerbundle",
-    "farm": "byhand cleanup farm ledger listing opening planning preparing products recovery sourceview supply"
-    " survey watch where",
+    "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
+    " discovery doubt elf explanation facts fallover fields headers hosts hosttools hostview images"
+    " kernellist kernelsat keys lastwords logtext manifest matrix modulefile news newswords newsworthy"
+    " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
+    " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
+    " targetsfile told uname verify",
+    "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine"
+    " engineclient engines fetch folder git history indices ingredients mirrors newsstore packing paths"
+    " pools refusals runstore sending sources store tables tokens trees tunnel workerbundle",
+    "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing"
+    " products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

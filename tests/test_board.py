@@ -125,6 +125,16 @@ def test_what_ends_changes_the_next_board_and_not_this_one() -> None:
     assert before.with_outcomes([old]).state(NAME) == "pending"
 
 
+def test_what_is_known_of_the_kernels_is_not_found_out_again_while_they_are_the_same() -> None:
+    before = board()
+    found = (before.places, before.releases, before.targets)
+    after = replace(before, made=5.0).after(before)
+    assert all(one is other for one, other in zip(found, (after.places, after.releases, after.targets), strict=True))
+    assert BOOKWORM in after.targets and RELEASE in after.releases["debian/amd64"]
+    fewer = replace(before, kernels={}).after(before)
+    assert (fewer.places, fewer.releases, fewer.targets) == ({}, {}, ())
+
+
 def test_modules_are_counted_by_themselves() -> None:
     of = board({NAME: (Status.BUILT, "")}, modules=("loop", "scap"))
     assert {name: each[Status.BUILT] for name, each in of.tallies.items()} == {"loop": 1, "scap": 0}

@@ -8,10 +8,13 @@ import pytest
 import zstandard
 from kmodci.bucket import Bucket
 from kmodci.errors import StoreError, VerifyError
-from kmodci.keys import kernel_list_key
-from kmodci.manifest import entry_of
+from kmodci.keys import LATEST, kernel_list_key
+from kmodci.manifest import Built, entry_of
+from kmodci.model import BuildId
 from kmodci.objects import Object
 from kmodci.publishing import (
+    index_entry,
+    latest_entry,
     manifests,
     publish,
     put_version_index,
@@ -66,6 +69,7 @@ def test_what_is_written_and_in_which_order(bucket: Bucket) -> None:
         f"{prefix}/build.log.zst",
         f"{prefix}/manifest.json",
         "index/hello/1.0+x/debian/amd64/6.12.117+deb13-amd64.json",
+        "latest/hello/debian/amd64/6.12.117+deb13-amd64.json",
     ]
 
 
@@ -119,8 +123,59 @@ def test_broken_off_anywhere_the_index_names_nothing_missing(bucket: Bucket, at:
     with pytest.raises(StoreError):
         publish(Recording(bucket, breaks_at=at), built())
     assert list(bucket.list("index/")) == []
+    assert list(bucket.list(LATEST)) == []
     publish(bucket, built())
     assert len(list(bucket.list("index/"))) == 1
+
+
+def version(text: str, **changes: float | bool) -> Built:
+    """The same build of another version of the module."""
+    made = replace(built(), module=replace(built().module, version=text))
+    return replace(made, **changes)
+
+
+def latest(bucket: Bucket) -> str:
+    """The version that a node gets which asks for none; empty for nothing."""
+    build = BuildId.parse("hello/debian-trixie-amd64/6.12.117+deb13-amd64")
+    entry = latest_entry(bucket, build)
+    assert entry is None or entry == index_entry(bucket, build, entry.version)
+    return entry.version if entry else ""
+
+
+def test_who_asks_for_no_version_gets_the_last_that_was_built(bucket: Bucket) -> None:
+    assert latest(bucket) == ""
+    for made in (version("2.0"), version("1.0"), version("3.0", by_hand=True)):
+        publish(bucket, made)
+    assert latest(bucket) == "1.0", "the source went back, and somebody tried something else by hand"
+
+
+def test_killed_before_the_last_word_it_is_said_the_next_time(bucket: Bucket) -> None:
+    publish(bucket, version("1.0"))
+    with pytest.raises(StoreError):
+        publish(Recording(bucket, breaks_at=6), version("2.0"))
+    assert latest(bucket) == "1.0"
+    publish(bucket, version("2.0"))
+    assert latest(bucket) == "2.0"
+
+
+def test_what_names_no_version_is_made_again_too(bucket: Bucket) -> None:
+    for number, text in enumerate(("2.0", "1.0")):
+        publish(bucket, version(text, finished=1_800_000_000.0 + number))
+    publish(bucket, version("3.0", finished=1_900_000_000.0, by_hand=True))
+    whole = {key: data for key, data in content(bucket).items() if key.startswith(LATEST)}
+    bucket.delete(whole)
+    bucket.put("latest/hello/debian/amd64/5.10.0-1-amd64.json", b"{}")
+    done = rebuild_index(bucket)
+    assert {key: data for key, data in content(bucket).items() if key.startswith(LATEST)} == whole
+    assert done.removed == ("latest/hello/debian/amd64/5.10.0-1-amd64.json",)
+
+
+def test_a_manifest_from_before_was_not_by_hand(bucket: Bucket) -> None:
+    key = entry_of(publish(bucket, built())).manifest
+    old = json.loads(bucket.get(key) or b"")
+    del old["by_hand"]
+    bucket.put(key, json.dumps(old).encode())
+    assert [manifest.by_hand for manifest in manifests(bucket)] == [False]
 
 
 def test_nothing_is_published_of_nothing(bucket: Bucket) -> None:
@@ -146,7 +201,7 @@ def test_the_index_is_rebuilt_from_manifests(bucket: Bucket) -> None:
     entries = [entry_of(publish(bucket, built(release))) for release in SERIES]
     put_version_index(bucket, "hello", "1.0+x", entries)
     whole = content(bucket)
-    bucket.delete([item.key for item in bucket.list("index/")])
+    bucket.delete([item.key for prefix in ("index/", LATEST) for item in bucket.list(prefix)])
     bucket.put("index/hello/0.9.json", b"{}")
     bucket.put(f"index/hello/1.0+x/{PLACE}/6.1.0-49-amd64.json", b"{}")
     done = rebuild_index(bucket)
@@ -169,7 +224,7 @@ def test_a_build_without_its_files_is_not_indexed(bucket: Bucket) -> None:
     bucket.put(damaged.files[0].key, b"half")
     bucket.delete([file.key for file in whole.files])
     assert [manifest.release for manifest in manifests(bucket)] == ["6.12.117+deb13-amd64"]
-    assert len(rebuild_index(bucket).removed) == 2
+    assert len(rebuild_index(bucket).removed) == 4, "two index objects, and two that name no version"
 
 
 def test_of_two_series_with_one_release_the_newer_build_counts(bucket: Bucket) -> None:

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 from kmodci.bucket import Bucket
+from kmodci.keys import LATEST
 from kmodci.manifest import entry_of
 from kmodci.model import Evidence, Status
 from kmodci.products import Publisher
-from kmodci.publishing import publish, version_index
-from kmodci.recovery import catch_up
+from kmodci.publishing import publish, read_latest, version_index
+from kmodci.recovery import catch_up, outcomes_of
 from kmodci.store import Store
 from kmodci.watch import bundle_note
 from support.builds import SERIES, built
@@ -64,6 +65,40 @@ def test_what_the_bucket_has_lost_is_not_taken_for_built(bucket: Bucket, store: 
     store.put_outcome(failed)
     catch_up(bucket, store, Publisher(bucket))
     assert store.outcomes() == {first.build_id: failed}
+
+
+def test_what_names_no_version_is_written_for_a_bucket_that_has_none(bucket: Bucket, store: Store) -> None:
+    made = [publish(bucket, built(release)) for release in SERIES]
+    bucket.delete([found.key for found in bucket.list(LATEST)])
+    store.put_outcomes(outcomes_of(made[:2]).values())
+    catch_up(bucket, store, Publisher(bucket))
+    assert latest(bucket) == {each.release: "1.0+x" for each in made[:2]}, "what the store does not take for built"
+
+
+def test_a_lost_database_and_a_kill_before_the_last_word(bucket: Bucket, store: Store) -> None:
+    first = publish(bucket, built())
+    key = entry_of(first).latest_key
+    before = bucket.get(key) or b""
+    for changes in ({"version": "2.0"}, {"version": "3.0"}):
+        publish(
+            bucket,
+            replace(
+                built(),
+                module=replace(built().module, **changes),
+                finished=built().finished + 1 + (changes["version"] == "3.0"),
+                by_hand=changes["version"] == "3.0",
+            ),
+        )
+    bucket.put(key, before)
+    catch_up(bucket, store, Publisher(bucket))
+    assert latest(bucket) == {first.release: "2.0"}
+    [outcome] = store.outcomes().values()
+    assert outcome.module_version == "2.0", "what was built by hand is not the build's status"
+
+
+def latest(bucket: Bucket) -> dict[str, str]:
+    entries = [read_latest(bucket, found.key) for found in bucket.list(LATEST)]
+    return {entry.release: entry.version for entry in entries if entry}
 
 
 def test_an_empty_bucket_and_an_empty_store(bucket: Bucket, store: Store) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from buildbot.data.connector import DataConnector
+from buildbot.test import fakedb
 from buildbot.test.fake import fakemaster
 from buildbot.test.reactor import TestReactorMixin
 from kmodci.bot.requests import FORCED, Requests
@@ -93,3 +94,21 @@ class TestRequests(TestReactorMixin, TestCase):
         with self.assertRaises(ValueError), self.requests.expected(FORCED + NAME):
             raise ValueError("and the first is still asked for")
         assert FORCED + NAME in self.requests
+
+    async def test_what_is_hurried_comes_first_and_is_not_asked_for_again(self) -> None:
+        await self.ask("a/debian-sid-amd64/6.1")
+        await self.ask()
+        assert not await self.requests.hurry("b/debian-sid-amd64/6.1", 50)
+        assert await self.requests.hurry(NAME, 50)
+        every = await self.master.data.get(("buildrequests",))
+        assert [each["priority"] for each in sorted(every, key=lambda each: each["buildrequestid"])] == [0, 50]
+        assert (await self.requests.reasons())[NAME] == "new kernel"
+
+    async def test_what_a_worker_has_taken_is_not_hurried(self) -> None:
+        await self.ask()
+        [request] = await self.master.data.get(("buildrequests",))
+        await self.master.db.insert_test_data([fakedb.Master(id=fakedb.FakeDBConnector.MASTER_ID)])
+        await self.master.db.buildrequests.claimBuildRequests([request["buildrequestid"]])
+        assert await self.requests.hurry(NAME, 50)
+        [request] = await self.master.data.get(("buildrequests",))
+        assert request["priority"] == 0

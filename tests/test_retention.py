@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kmodci.contents import Contents, Needed
 from kmodci.keys import headers_key
-from kmodci.manifest import Manifest, PublishedFile
+from kmodci.manifest import IndexEntry, Manifest, PublishedFile, entry_of
 from kmodci.objects import Object
 from kmodci.retention import CachedFile, Sweep, overflow, sweep
 from kmodci.schema import Retention
@@ -61,6 +61,7 @@ class World:
         self.times: dict[str, float] = {}
         self.manifests: dict[str, Manifest] = {}
         self.index: dict[str, tuple[str, ...]] = {}
+        self.latest: dict[str, IndexEntry] = {}
         self.retired: dict[str, float] = {}
 
     def publish(
@@ -73,8 +74,10 @@ class World:
         bundle: str = BUNDLES[0],
         image: str = IMAGES[0],
         indexed: bool = True,
+        by_hand: bool = False,
     ) -> Manifest:
         made = manifest(module, version, release, finished=at, bundle=bundle, image=image)
+        made = made.model_copy(update={"by_hand": by_hand})
         key = f"{made.log.rpartition('/')[0]}/manifest.json"
         self.manifests[key] = made
         named = (key, *(file.key for file in made.files))
@@ -84,7 +87,12 @@ class World:
             for entry in (f"index/{module}/{version}.json", f"index/{module}/{version}/debian/amd64/{release}.json"):
                 self.times[entry] = at
                 self.index[entry] = tuple({*self.index.get(entry, ()), *named})
+            if not by_hand:
+                self._point(entry_of(made).latest_key, entry_of(made), at)
         return made
+
+    def _point(self, key: str, entry: IndexEntry, at: float) -> None:
+        self.times[key], self.latest[key] = at, entry
 
     def put(self, *keys: str, at: float) -> None:
         self.times.update(dict.fromkeys(keys, at))
@@ -94,7 +102,12 @@ class World:
         return Contents(
             objects=tuple(Object(key=key, size=1, modified=at) for key, at in sorted(self.times.items())),
             manifests=dict(self.manifests),
-            named=frozenset(key for names in self.index.values() for key in names),
+            named=frozenset(
+                key
+                for names in (*self.index.values(), *(_named(entry) for entry in self.latest.values()))
+                for key in names
+            ),
+            latest=dict(self.latest),
             retired=dict(self.retired),
         )
 
@@ -103,13 +116,22 @@ class World:
             del self.times[key]
             self.manifests.pop(key, None)
             self.index.pop(key, None)
+            self.latest.pop(key, None)
 
     def apply(self, found: Sweep) -> list[str]:
         """Returns the keys that went."""
         gone = going(found)
         self.delete(gone)
+        for removal in found.retiring:
+            for key, entry in removal.instead.items():
+                if entry is not None:
+                    self._point(key, entry, self.times[key])
         self.retired = dict(found.retired)
         return gone
+
+
+def _named(entry: IndexEntry) -> tuple[str, ...]:
+    return (entry.manifest, *(file.key for file in entry.files))
 
 
 def going(found: Sweep) -> list[str]:
@@ -136,6 +158,37 @@ def test_old_versions_leave_the_index_and_a_grace_later_the_bucket() -> None:
     assert whats(late) == ["modules of loop 2.0", "modules of loop 1.0"]
     assert [each.key.rpartition("/")[2] for each in late.removals[0].objects] == ["manifest.json", "x.ko"]
     assert late.retired == {}
+
+
+def test_who_asks_for_no_version_gets_the_newest_that_is_left() -> None:
+    world = World()
+    for number, version in enumerate(("2.0", "3.0", "4.0")):
+        world.publish("loop", version, at=NOW - (300 - 100 * number) * DAY)
+    # the source went back to the oldest for a while, and one kernel was built for by it alone
+    world.publish("loop", "1.0", at=NOW - 400 * DAY)
+    world.publish("loop", "1.0", RELEASES[1], at=NOW - 40 * DAY)
+    world.publish("loop", "4.0", RELEASES[1], at=NOW - 50 * DAY, by_hand=True)
+    keys = [f"latest/loop/debian/amd64/{release}.json" for release in RELEASES]
+    world.latest[keys[0]] = entry_of(manifest("loop", "1.0", RELEASES[0], finished=0, bundle=BUNDLES[0], image="a"))
+    needed = Needed(versions={"loop": "4.0"}, bundles=frozenset(BUNDLES))
+    found = sweep(world.contents, needed, KEEP, now=NOW)
+    [_, oldest] = found.retiring
+    assert (oldest.what, oldest.objects[0].key) == ("index of loop 1.0", keys[1]), "none is left but one by hand"
+    assert {key: entry and entry.version for key, entry in oldest.instead.items()} == {keys[0]: "4.0", keys[1]: None}
+    world.apply(found)
+    assert {entry.version for entry in world.latest.values()} == {"4.0"}
+
+
+def test_what_still_names_a_version_that_left_is_put_right() -> None:
+    world = World()
+    for number, version in enumerate(("1.0", "2.0", "3.0")):
+        world.publish("loop", version, at=NOW - (300 - 100 * number) * DAY, indexed=version != "1.0")
+    world.publish("loop", "1.0", RELEASES[1], at=NOW - 300 * DAY, indexed=False)
+    key = f"latest/loop/debian/amd64/{RELEASES[1]}.json"
+    old = manifest("loop", "1.0", RELEASES[1], finished=0, bundle=BUNDLES[0], image="a")
+    world.times[key], world.latest[key] = NOW - 300 * DAY, entry_of(old)
+    found = sweep(world.contents, Needed(bundles=frozenset(BUNDLES)), KEEP, now=NOW)
+    assert [(each.what, each.instead) for each in found.retiring] == [("index of loop 1.0", {key: None})]
 
 
 LOGS = [f"build logs of loop {version}" for version in ("1.0", "2.0", "3.0", "4.0")]

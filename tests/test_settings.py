@@ -39,6 +39,27 @@ def problems(tmp_path: Path) -> Problems:
     return told
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("web: {port: 8015}", "http://127.0.0.1:8015/kmodci/files"),
+        ("web: {url: 'https://farm.example.com/ci/'}", "https://farm.example.com/ci/kmodci/files"),
+        ("bucket: {endpoint: 'http://s3', credentials_file: x}", "http://127.0.0.1:8010/kmodci/files"),
+        ("bucket: {endpoint: 'http://s3', credentials_file: x, public: 'https://cdn/m/'}", "https://cdn/m"),
+    ],
+)
+def test_where_nodes_read_the_bucket(tmp_path: Path, text: str, where: str) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder)
+    (folder / "kmodci.yml").write_text(text)
+    assert load(folder).public_bucket == where
+
+
+def test_where_nodes_read_the_bucket_is_an_address(problems: Problems) -> None:
+    bad = "bucket: {endpoint: 'http://s3', credentials_file: x, public: 'ftp://user@x'}"
+    assert "not a URL that can be used here: 'ftp://user@x'" in problems(kmodci=bad)[0]
+
+
 def test_the_shipped_configuration() -> None:
     settings = load(SHIPPED)
     assert settings.state == SHIPPED.parent / "state"

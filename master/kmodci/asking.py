@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
 from . import __version__
 from .errors import FetchError, Gone
-from .pools import pool_manager
+from .pools import Pools
 
 HINT = "is the mirror reachable from here? http_proxy and https_proxy in the environment are honoured"
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -69,7 +68,7 @@ class Asker:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._pools = Pools()
 
     def open(self, asked: Asked, until: Until) -> urllib3.BaseHTTPResponse:
         """The answer of a URL, or of where it leads. Raises FetchError, Gone, Unchanged, NotNow, urllib3's HTTPError.
@@ -98,7 +97,7 @@ class Asker:
         if _scheme(url) not in ("http", "https"):
             raise FetchError(url, "is not HTTP")
         seconds = min(self._timeout, until.left())
-        return self._pool(url).urlopen(
+        return self._pools.of(url).urlopen(
             "GET" if asked.body is None else "POST",
             url,
             headers={**_HEADERS, **asked.headers},
@@ -108,16 +107,6 @@ class Asker:
             redirect=False,
             timeout=urllib3.Timeout(connect=min(seconds, 10.0), read=seconds),
         )
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        """Direct, or through the proxy that the environment names for this URL."""
-        parts = urlsplit(url)
-        proxy = getproxies().get(parts.scheme, "")
-        if proxy and proxy_bypass(parts.hostname or ""):
-            proxy = ""
-        if proxy not in self._pools:
-            self._pools[proxy] = pool_manager(proxy)
-        return self._pools[proxy]
 
 
 def _scheme(url: str) -> str:

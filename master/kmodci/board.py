@@ -4,15 +4,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import median
 
 from .coverage import Standing, Tally, standings, tally
 from .distros import index_place
 from .manifest import IndexEntry
-from .model import Kernel, ModuleVersion, Outcome, Status
+from .model import Kernel, ModuleVersion, Outcome, Status, Target
 from .past import Arrival
 
 RUNNING = "running"
 """what a build is, in the words that users see, while it is neither `pending` nor has ended"""
+
+
+_OF_KERNELS = ("places", "releases", "targets")
+"""what is found out of the kernels alone"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +78,44 @@ class Board:
         return {module: tally(group) for module, group in groups.items()}
 
     @cached_property
+    def usual_seconds(self) -> Mapping[str, float]:
+        """What a build of each module that was built takes, as a rule (the median), from its start to its end."""
+        took: defaultdict[str, list[float]] = defaultdict(list)
+        for each in self.standings.values():
+            if each.status is Status.BUILT and each.outcome and each.outcome.seconds:
+                took[each.entry.build_id.module].append(each.outcome.seconds)
+        return {module: median(found) for module, found in took.items()}
+
+    @cached_property
     def places(self) -> Mapping[tuple[str, str], Kernel]:
         """Every kernel by what a node knows of its own: `distros.index_place` and the kernel release."""
         return {(index_place(kernel.target), kernel.release): kernel for kernel in self.kernels.values()}
 
     @cached_property
+    def releases(self) -> Mapping[str, tuple[str, ...]]:
+        """The kernel releases of each such place."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for place, release in self.places:
+            found[place].append(release)
+        return {place: tuple(names) for place, names in found.items()}
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Those that there are kernels of."""
+        return tuple(sorted({kernel.target for kernel in self.kernels.values()}))
+
+    @cached_property
     def modules(self) -> tuple[str, ...]:
         """The modules of the matrix, in their order there."""
         return tuple(dict.fromkeys(each.entry.build_id.module for each in self.standings.values()))
+
+    def after(self, before: "Board") -> "Board":
+        """The same, which need not find out again what is known of the same kernels: there may be ten thousand."""
+        if before.kernels is self.kernels:
+            known = {name: before.__dict__[name] for name in _OF_KERNELS if name in before.__dict__}
+            # where `cached_property` looks for it
+            self.__dict__.update(known)
+        return self
 
     def with_outcomes(self, outcomes: Iterable[Outcome]) -> "Board":
         """The same after some builds have ended."""

@@ -18,6 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 
 from .errors import StoreError
 from .objects import Object
@@ -39,6 +40,32 @@ class Credentials:
 
     access_key: str
     secret: str = field(repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Opened:
+    """An object that is being read. Its methods raise StoreError; one at a time, from any thread."""
+
+    key: str
+    size: int
+    """bytes"""
+    type: str
+    """as a Content-Type"""
+    etag: str
+    """names the content, in quotes"""
+    _body: StreamingBody | None
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; empty at the end, and of one that was only looked at."""
+        try:
+            data: bytes = self._body.read(size) if self._body else b""
+        except (BotoCoreError, OSError) as error:
+            raise StoreError(f"{self.key}: broke off: {error}") from error
+        return data
+
+    def close(self) -> None:
+        if self._body:
+            self._body.close()
 
 
 class Bucket:
@@ -89,6 +116,23 @@ class Bucket:
                 _raise_unless_missing(error)
                 return None
             return data
+
+    def open(self, key: str, *, only_look: bool = False) -> Opened | None:
+        """An object of any size, to be read bit by bit and closed; None if there is no such object."""
+        with self._doing(f"read {key}"):
+            ask = self._client.head_object if only_look else self._client.get_object
+            try:
+                answer = ask(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                _raise_unless_missing(error)
+                return None
+        return Opened(
+            key=key,
+            size=answer["ContentLength"],
+            type=_type(key),
+            etag=answer["ETag"],
+            _body=answer.get("Body"),
+        )
 
     def get_file(self, key: str, path: Path) -> bool:
         """An object into a file, all of it or nothing; False if there is no such object."""

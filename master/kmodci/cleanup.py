@@ -18,11 +18,11 @@ from .contents import Contents, Needed, Retired
 from .errors import EngineError, StoreError
 from .farm import Farm
 from .images import Recipe, for_preparing, tag_of_key
-from .keys import MANIFEST, RETIRED, build_of_key, run_of_key, sha256_of_headers
-from .manifest import Manifest
+from .keys import LATEST, MANIFEST, RETIRED, build_of_key, run_of_key, sha256_of_headers
+from .manifest import IndexEntry, Manifest
 from .model import BuildId, Status, Target
 from .objects import Object
-from .publishing import index_entry, named_by_index, read_manifest
+from .publishing import index_entry, named_by_index, read_latest, read_manifest
 from .quantities import duration_text, size_text
 from .release import BadName
 from .retention import Removal, Sweep, sweep
@@ -107,7 +107,7 @@ class Cleanup:
             if outcome.status is Status.BUILT and (outcome.build_id.module, outcome.module_version) in gone
         )
         for removal in found.retiring:
-            if removal.version and not publisher.withdraw(removal.version, _keys(removal)):
+            if removal.version and not publisher.withdraw(removal.version, _keys(removal), removal.instead):
                 say(f"{removal.what} stays: a build of it was published meanwhile")
         if found.retired != _retired(bucket):
             bucket.put(RETIRED, (Retired(versions=found.retired).model_dump_json(indent=1) + "\n").encode())
@@ -193,9 +193,23 @@ def contents(bucket: Bucket) -> Contents:
     keys = [each.key for each in objects if each.key.startswith("modules/") and each.key.endswith(f"/{MANIFEST}")]
     with ThreadPoolExecutor(_READERS) as pool:
         manifests = dict(zip(keys, pool.map(lambda key: read_manifest(bucket, key), keys), strict=True))
-    named = set(named_by_index(bucket, objects))
+        latest = dict(_latest(bucket, objects, pool))
+    named = set(named_by_index(bucket, objects)) | {key for entry in latest.values() for key in _named_by(entry)}
     named |= set(_named_singly(bucket, objects, {*named, *_named_by_manifests(manifests.items())}))
-    return Contents(objects=objects, manifests=manifests, named=frozenset(named), retired=_retired(bucket))
+    return Contents(
+        objects=objects, manifests=manifests, named=frozenset(named), latest=latest, retired=_retired(bucket)
+    )
+
+
+def _latest(bucket: Bucket, objects: Iterable[Object], pool: ThreadPoolExecutor) -> Iterator[tuple[str, IndexEntry]]:
+    keys = [each.key for each in objects if each.key.startswith(LATEST)]
+    for key, entry in zip(keys, pool.map(lambda key: read_latest(bucket, key), keys), strict=True):
+        if entry is not None:
+            yield key, entry
+
+
+def _named_by(entry: IndexEntry) -> Iterator[str]:
+    yield from (entry.manifest, *(file.key for file in entry.files))
 
 
 def _named_by_manifests(manifests: Iterable[tuple[str, Manifest]]) -> Iterator[str]:
@@ -217,7 +231,7 @@ def _named_singly(bucket: Bucket, objects: Iterable[Object], named: set[str]) ->
             except BadName:
                 continue  # no build's place
             if entry:
-                yield from (entry.manifest, *(file.key for file in entry.files))
+                yield from _named_by(entry)
 
 
 def _retired(bucket: Bucket) -> dict[str, float]:

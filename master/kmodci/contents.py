@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .manifest import Manifest, Record
+from .manifest import IndexEntry, Manifest, Record
 from .objects import Object
 
 Version = tuple[str, str]
@@ -43,6 +43,8 @@ class Contents:
     """by key"""
     named: frozenset[str]
     """keys that index objects name"""
+    latest: Mapping[str, IndexEntry] = field(default_factory=dict)
+    """what a node gets that asks for no version, by key"""
     retired: Mapping[str, float] = field(default_factory=dict)
     """as in `Retired`"""
 

@@ -4,12 +4,36 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from .causes import group_name
 from .matrix import Entry
 from .model import Outcome, Status
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Counted(Protocol):
+    """A build, as far as it is counted."""
+
+    @property
+    def name(self) -> str:
+        """Its build id."""
+
+    @property
+    def flavour(self) -> str:
+        """Of its kernel."""
+
+    @property
+    def status(self) -> Status: ...
+
+    @property
+    def cause(self) -> str:
+        """Why it is not built; empty if it is."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no repository lists its kernel any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +45,21 @@ class Standing:
     cause: str = ""
     outcome: Outcome | None = None
     """the last one, even if what it was built from is not what there is now"""
+
+    @property
+    def name(self) -> str:
+        """Its build id."""
+        return str(self.entry.build_id)
+
+    @property
+    def flavour(self) -> str:
+        """Of its kernel."""
+        return self.entry.kernel.flavour
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no repository lists its kernel any more."""
+        return self.entry.kernel.gone > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,20 +135,20 @@ def standings(
     )
 
 
-def tally(standing: Iterable[Standing]) -> Tally:
+def tally(standing: Iterable[Counted]) -> Tally:
     """How many have which status."""
     return Tally(counts=dict(Counter(each.status for each in standing)))
 
 
-def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Coverage:
+def coverage(standing: Sequence[Counted], *, by_flavour: bool = True) -> Coverage:
     """The statuses, counted per module, target and flavour, and altogether."""
     groups: dict[tuple[str, str, str], Counter[Status]] = {}
     gone: Counter[tuple[str, str, str]] = Counter()
     for each in standing:
-        kernel = each.entry.kernel
-        group = (each.entry.build_id.module, str(kernel.target), kernel.flavour if by_flavour else "")
+        module, target, _ = each.name.split("/")
+        group = (module, target, each.flavour if by_flavour else "")
         groups.setdefault(group, Counter())[each.status] += 1
-        gone[group] += kernel.gone > 0
+        gone[group] += each.is_gone
     return Coverage(
         rows=tuple(
             Row(module=module, target=target, flavour=flavour, tally=Tally(counts=dict(counts)), gone=gone[group])
@@ -120,17 +159,17 @@ def coverage(standing: Sequence[Standing], *, by_flavour: bool = True) -> Covera
     )
 
 
-def causes(standing: Iterable[Standing], waiting: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
+def causes(standing: Iterable[Counted], waiting: Mapping[str, str] = _NONE) -> tuple[Cause, ...]:
     """Why what is not built is not built: equal causes together, that of the most builds first.
 
     waiting: build id -> what a pending build waits for; one that waits for its turn only has no cause.
     """
     groups: dict[tuple[Status, str], list[str]] = {}
     for each in standing:
-        build_id = str(each.entry.build_id)
-        cause = waiting.get(build_id) if each.status is Status.PENDING else each.cause
+        name = each.name
+        cause = waiting.get(name) if each.status is Status.PENDING else each.cause
         if cause is not None and each.status is not Status.BUILT:
-            groups.setdefault((each.status, group_name(cause, each.entry.kernel.release)), []).append(build_id)
+            groups.setdefault((each.status, group_name(cause, name.rpartition("/")[2])), []).append(name)
     found = [Cause(status=status, cause=cause, builds=tuple(builds)) for (status, cause), builds in groups.items()]
     return tuple(sorted(found, key=lambda cause: (-len(cause.builds), cause.status, cause.cause)))
 

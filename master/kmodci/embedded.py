@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import IO
 
 from .bucket import Bucket, Credentials
-from .errors import StoreError
+from .errors import SecretUnusable, StoreError
+from .secretfile import check_private
 
 # what rclone calls an object for as long as it is being written; no reader sees it, and a killed server leaves it
 _HALF = ".rclone_temp_put_*"
@@ -36,7 +37,7 @@ class EmbeddedS3:
 
     def __init__(self, state: Path, *, port: int, bucket: str = "kmodci") -> None:
         self._folder = state.absolute() / "s3"
-        self._credentials = state.absolute() / "s3-credentials.json"
+        self.credentials_file = state.absolute() / "s3-credentials.json"
         self._pid = state.absolute() / "s3.pid"
         self._log = state.absolute() / "s3.log"
         self._port, self._bucket = port, bucket
@@ -49,7 +50,7 @@ class EmbeddedS3:
 
     def bucket(self, name: str = "") -> Bucket:
         """Our bucket on it, or another. Raises StoreError if the credentials cannot be kept."""
-        return Bucket(self.endpoint, name or self._bucket, credentials(self._credentials))
+        return Bucket(self.endpoint, name or self._bucket, credentials(self.credentials_file))
 
     def start(self) -> Bucket:
         """Starts the server and waits until it answers.
@@ -61,7 +62,7 @@ class EmbeddedS3:
         for broken in self._folder.rglob(_HALF):
             broken.unlink()
         bucket = self.bucket()
-        keys = credentials(self._credentials)
+        keys = credentials(self.credentials_file)
         with self._log.open("ab") as log:
             self._process = process = _spawn(self._command(), keys, log)
         self._pid.write_text(f"{process.pid}\n")
@@ -187,10 +188,12 @@ def rclone() -> Path:
 
 
 def _read_credentials(path: Path) -> Credentials:
-    if path.stat().st_mode & 0o077:
+    try:
+        check_private(path)
+    except SecretUnusable as error:
         raise StoreError(
-            f"{path}: others may read it", hint=f"chmod 600 {path}, and delete it if others may have read it"
-        )
+            error.brief, hint=f"chmod 600 {path}, and delete it if others may have read it: new ones will be made"
+        ) from None
     with suppress(ValueError):
         match json.loads(path.read_text()):
             case {"access_key": str(access_key), "secret": str(secret)}:

@@ -103,6 +103,11 @@ class Engine:
         with self._ask("list images") as client:
             return {tag: int(image["Size"]) for image in client.images() for tag in image["RepoTags"] or []}
 
+    def containers(self) -> int:
+        """How many containers this farm has, running or not."""
+        with self._ask("list containers") as client:
+            return len(client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}))
+
     def remove_image(self, tag: str) -> bool:
         """Takes an image away; one that is not there is no error. False if a container uses it."""
         with self._ask(f"remove image {tag}") as client:

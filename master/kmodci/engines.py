@@ -94,6 +94,11 @@ class Engines:
             found = list(pool.map(Engine.sizes, self.engines.values()))
         return {tag: size for sizes in found for tag, size in sizes.items()}
 
+    def containers(self) -> int:
+        """How many containers this farm has, on every host that answers. Raises EngineError if none does."""
+        self.tags()
+        return sum(engine.containers() for name, engine in self.engines.items() if not self.is_away(name))
+
     def remove_image(self, tag: str) -> bool:
         """Takes an image away from every host; False if a container uses it somewhere. Raises EngineError."""
         gone = [engine.remove_image(tag) for engine in self.engines.values()]

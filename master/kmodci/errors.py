@@ -12,7 +12,10 @@ KmodciError
   +- BuildImpossible     this build cannot be tried, and why
   |    +- HeadersUnusable  ... because what its kernel is made of will not do, however often it is tried
   +- VerifyError         what was built must not be published, with the list of reasons
+  +- SecretUnusable      a file that holds a secret is open to others, or holds none
   +- NotFound            a name the user gave does not exist, with the nearest that do
+  +- Refused             a farm that was asked over HTTP will not do it
+  +- FarmAway            a farm that was asked over HTTP gave no answer, so nothing is known
 """
 
 from collections.abc import Sequence
@@ -90,7 +93,27 @@ class VerifyError(KmodciError):
         self.problems = tuple(problems)
 
 
+class SecretUnusable(KmodciError):
+    """A file that should hold a secret is not kept from others, or holds none. Never tells what is in it."""
+
+
 class NotFound(KmodciError):
-    """A name the user gave does not exist."""
+    """A name the user gave does not exist. nearest: those that do, and are called nearly so."""
 
     exit_code = 2
+
+    def __init__(self, brief: str, *, hint: str = "", nearest: Sequence[str] = ()) -> None:
+        super().__init__(brief, hint=hint)
+        self.nearest = tuple(nearest)
+
+
+class Refused(KmodciError):
+    """A farm that was asked over HTTP will not do it: a token, a wrong word, a wrong address."""
+
+    exit_code = 2
+
+
+class FarmAway(KmodciError):
+    """A farm that was asked over HTTP gave no answer, or not in time: nothing is known of what was asked for."""
+
+    exit_code = 3

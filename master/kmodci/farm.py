@@ -176,10 +176,13 @@ class Farm:
         """All that a build is made of. ref: a tag, branch or commit of a git module to build instead."""
         wanted = BuildId.parse(build_id)
         entry = self.entry(wanted.module, f"{wanted.target}/{wanted.release}")
-        module = self._at_ref(wanted.module, ref) if ref else self.store.module_version(wanted.module)
+        current = self.store.module_version(wanted.module)
+        module = self._at_ref(wanted.module, ref) if ref else current
         if module is None:
             raise BuildImpossible(f"the source of {wanted.module} has not been read yet", hint="its poller says why")
-        return self.job_of(entry, module, is_current=not ref)
+        # a ref may lead to where the source is anyway
+        same = current is not None and (module.version, module.digest) == (current.version, current.digest)
+        return self.job_of(entry, module, is_current=same)
 
     def job_of(self, entry: Entry, module: ModuleVersion, *, is_current: bool) -> Job:
         """The same for a kernel that need not be in scope, and a version that need not be the module's own."""

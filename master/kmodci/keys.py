@@ -13,6 +13,11 @@ LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
 RETIRED = "state/retired.json"
 KERNEL_LISTS = "index/kernel-crawler/"
+LATEST = "latest/"
+PUBLIC = ("index", "latest", "modules")
+"""what nodes read of the bucket; the rest is the farm's own"""
+_PUBLIC_PART = re.compile(r"[0-9A-Za-z.+~:_-]{1,255}")
+_LONGEST = 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,6 +42,11 @@ def index_key(module: str, version: str, target: Target, release: str) -> str:
     """What a node reads. Raises BadName."""
     place = f"{index_place(target)}/{check_release(release)}"
     return f"index/{check_name(module, 'module')}/{check_module_version(version)}/{place}.json"
+
+
+def latest_key(module: str, target: Target, release: str) -> str:
+    """What a node reads that does not know the module's version. Raises BadName."""
+    return f"{LATEST}{check_name(module, 'module')}/{index_place(target)}/{check_release(release)}.json"
 
 
 def version_index_key(module: str, version: str) -> str:
@@ -67,6 +77,17 @@ def sha256_of_headers(key: str) -> str:
 def run_key(run: str, part: str) -> str:
     """One object of a run's state: `matrix`, `chunk-001`, `summary`. Raises BadName."""
     return f"state/runs/{check_name(run, 'run id')}/{check_name(part, 'part of a run')}.json"
+
+
+def check_public(key: str) -> str:
+    """The key of an object that anybody may read, as it is. Raises BadName; also for a folder."""
+    parts = key.split("/")
+    fits = all(_PUBLIC_PART.fullmatch(part) and ".." not in part for part in parts)
+    if len(key) > _LONGEST or len(parts) < 2 or parts[0] not in PUBLIC or not fits:
+        raise BadName(
+            f"no key of what is public: {key[:120]!r}", hint=f"there are {', '.join(PUBLIC)}, see docs/nodes.md"
+        )
+    return key
 
 
 def build_of_key(key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .errors import VerifyError
-from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key
+from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key, latest_key
 from .model import Evidence, Kernel, ModuleVersion, PackageKind, Target
 from .verify import ModuleFacts
 
@@ -90,6 +90,8 @@ class Manifest(Record):
     """as the compiler calls itself"""
     inputs: str
     """names all that went into the build (model.input_key)"""
+    by_hand: bool = False
+    """whether somebody asked for a version that the module's source was not at"""
     files: tuple[PublishedFile, ...]
     log: str
     """the build log's key; it may have been removed, see `retention`"""
@@ -102,7 +104,7 @@ class Manifest(Record):
 
 
 class IndexEntry(Record):
-    """What a node needs to know of one kernel release: the object `index/.../<release>.json`."""
+    """What a node needs to know of one kernel release: the objects `index/.../<release>.json` and `latest/...`."""
 
     format: int = 1
     module: str
@@ -118,8 +120,16 @@ class IndexEntry(Record):
     @property
     def key(self) -> str:
         """Where it is. Raises BadName."""
-        target = Target(distro=self.distro, series=self.series, arch=self.arch)
-        return index_key(self.module, self.version, target, self.release)
+        return index_key(self.module, self.version, self._target, self.release)
+
+    @property
+    def latest_key(self) -> str:
+        """Where it is as well while no later build has taken its place. Raises BadName."""
+        return latest_key(self.module, self._target, self.release)
+
+    @property
+    def _target(self) -> Target:
+        return Target(distro=self.distro, series=self.series, arch=self.arch)
 
 
 class VersionIndex(Record):
@@ -156,6 +166,7 @@ class Built:
     image: str
     compiler: str
     inputs: str
+    by_hand: bool = False
     build_url: str
     started: float
     finished: float
@@ -200,6 +211,7 @@ def manifest_of(built: Built) -> Manifest:
         image=built.image,
         compiler=built.compiler,
         inputs=built.inputs,
+        by_hand=built.by_hand,
         files=tuple(_file(prefix, artifact) for artifact in built.artifacts),
         log=prefix + LOG,
         build_url=built.build_url,

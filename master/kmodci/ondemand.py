@@ -115,7 +115,7 @@ def find_place(target: Target, release: str, board: Board) -> Kernel:
     if found is not None:
         return found
     # the nearest are looked for among its own
-    of_place = {f"{target}/{name}": name for where, name in board.places if where == place}
+    of_place = {f"{target}/{name}": name for name in board.releases.get(place, ())}
     find_kernel(f"{target}/{release}", of_place, among="is listed by any source of this farm")
     raise AssertionError("found by one name and not by the other")
 
@@ -156,14 +156,15 @@ def _of_standing(
     if state == Status.BUILT and entry is None:
         # the index is about to be read again
         state = Status.PENDING
-    is_built = state == Status.BUILT
+    # also while it is built once more
+    is_built = standing.status is Status.BUILT
     return Answer(
         build_id=standing.entry.build_id,
         version=version,
         kernel=standing.entry.kernel,
         state=state,
         reason="" if is_built else standing.cause or board.waiting.get(name, ""),
-        place=0 if is_built else board.queue.get(name, 0),
+        place=0 if state == Status.BUILT else board.queue.get(name, 0),
         entry=entry if is_built else None,
         others=others,
         planned=standing.entry,

@@ -7,6 +7,9 @@ watched by who reads them (`fetch`); the head is read in one go by Python's http
 import contextlib
 import socket
 import threading
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -54,3 +57,28 @@ def pool_manager(proxy: str = "") -> PoolManager:
     manager = ProxyManager(proxy, maxsize=_IDLE) if proxy else PoolManager(maxsize=_IDLE)
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return manager
+
+
+class Pools:
+    """Connections that stay open between requests; may be used from several threads."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, PoolManager] = {}
+
+    def of(self, url: str, *, direct: bool = False) -> PoolManager:
+        """Direct, or through the proxy that the environment names for this URL."""
+        parts = urlsplit(url)
+        proxy = "" if direct else getproxies().get(parts.scheme, "")
+        if proxy and proxy_bypass(parts.hostname or ""):
+            proxy = ""
+        if proxy not in self._pools:
+            self._pools[proxy] = pool_manager(proxy)
+        return self._pools[proxy]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine itself, whatever is resolved (RFC 6761, section 6.3)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,18 +1,28 @@
 """From what a container wrote to what a node can read: judged, compressed, published, indexed."""
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .bucket import Bucket
 from .distros import layout_of
 from .facts import Facts
 from .headers import kernel_facts
+from .keys import LATEST, latest_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
 from .matrix import Entry
 from .model import BuildId, ModuleVersion, Outcome, Status
-from .publishing import artifact, publish, put_version_index, read_manifest, version_index
+from .ongoing import Ongoing
+from .publishing import (
+    artifact,
+    publish,
+    put_latest,
+    put_version_index,
+    read_latest,
+    read_manifest,
+    version_index,
+)
 from .supply import Bundle
 from .verify import verify
 
@@ -65,6 +75,7 @@ def built(
         image=job.image.rpartition(":")[2],
         compiler=facts.compiler,
         inputs=job.key,
+        by_hand=not job.is_current,
         build_url=url,
         started=started,
         finished=finished,
@@ -83,22 +94,25 @@ class Publisher:
     _entries: dict[tuple[str, str], dict[str, IndexEntry]] = field(default_factory=dict)
     _changed: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _published: set[tuple[str, str]] = field(default_factory=set)
-    """versions that builds were published of since `begin_removal`, or were being published then"""
-    _publishing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _published: Ongoing[tuple[str, str]] = field(default_factory=Ongoing)
+    """versions that builds were published of since `begin_removal`"""
+    _pointed: Ongoing[str] = field(default_factory=Ongoing)
+    """keys below `latest/` that were written since then"""
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def publish(self, made: Built) -> Manifest:
         """Raises StoreError; may then be called again with the same."""
         version = (made.module.module, made.module.version)
+        latest = latest_key(made.module.module, made.kernel.target, made.kernel.release)
         with self._lock:
-            self._published.add(version)
-            self._publishing[version] += 1
+            self._published.begin(version)
+            self._pointed.begin(latest)
         try:
             manifest = publish(self.bucket, made)
         finally:
             with self._lock:
-                self._publishing[version] -= 1
+                self._published.end(version)
+                self._pointed.end(latest)
         self._note(manifest)
         return manifest
 
@@ -110,7 +124,8 @@ class Publisher:
     def begin_removal(self) -> None:
         """Before the bucket is listed for what may go."""
         with self._lock:
-            self._published = set(+self._publishing)
+            self._published.look()
+            self._pointed.look()
 
     def remove(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
         """Deletes objects of a version, unless a build of it was published since they were listed: then it stops.
@@ -124,14 +139,34 @@ class Publisher:
                 self.bucket.delete(keys[start : start + _AT_ONCE])
         return True
 
-    def withdraw(self, version: tuple[str, str], keys: Sequence[str]) -> bool:
-        """The same for a version's index objects, that of the whole version first."""
+    def withdraw(self, version: tuple[str, str], keys: Sequence[str], instead: Mapping[str, IndexEntry | None]) -> bool:
+        """The same for a version's index objects, that of the whole version first; before these, what names no version.
+
+        instead: what the objects below `latest/` that name this version are to say; None: they go.
+        """
+        if not all(self._point(version, key, entry) for key, entry in instead.items()):
+            return False
         with self._lock:
             if version not in self._published:
                 # read again when something of it is published
                 self._entries.pop(version, None)
                 self._changed.discard(version)
-        return self.remove(version, keys)
+        return self.remove(version, [key for key in keys if key not in instead])
+
+    def _point(self, version: tuple[str, str], key: str, entry: IndexEntry | None) -> bool:
+        """Whether an object below `latest/` does not name the version any more."""
+        with self._lock:
+            if version in self._published:
+                return False
+            if key in self._pointed:
+                # its own word is newer than what we know; but it may have failed, or have yet to be said
+                now = read_latest(self.bucket, key)
+                return now is None or now.version != version[1]
+            if entry is None:
+                self.bucket.delete([key])
+            else:
+                put_latest(self.bucket, entry)
+            return True
 
     def _note(self, manifest: Manifest) -> None:
         with self._lock:
@@ -166,7 +201,21 @@ class Publisher:
                     lost.append(outcome.build_id)
                 else:
                     self._note(read_manifest(self.bucket, outcome.manifest))
+        self._put_missing_latest(outcome for outcome in outcomes.values() if outcome.build_id not in lost)
         return tuple(lost)
+
+    def _put_missing_latest(self, outcomes: Iterable[Outcome]) -> None:
+        """Of a bucket that an older kmodci filled, or whose copy came without them."""
+        there = {found.key for found in self.bucket.list(LATEST)}
+        missing: dict[str, IndexEntry] = {}
+        for outcome in sorted(outcomes, key=lambda each: each.finished):
+            if outcome.status is Status.BUILT:
+                with self._lock:
+                    known = self._known((outcome.build_id.module, outcome.module_version))
+                    entry = known[str(outcome.build_id)]
+                missing[entry.latest_key] = entry
+        for key in missing.keys() - there:
+            put_latest(self.bucket, missing[key])
 
     def write_indices(self) -> int:
         """Writes the version indices that something was published for since. Returns how many."""

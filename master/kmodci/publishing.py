@@ -1,7 +1,8 @@
 """Publishing, and the index that says what is published.
 
-A reader finds an index object first, so that is written last: what an index names is always there. A build may
-be published twice, since a step of a build may run twice; equal builds give equal bytes under equal keys.
+A reader finds an index object first, so that is written last: what an index names is always there. Who does not know
+the version finds `latest/` before it, so that is written after it. A build may be published twice, since a step of a
+build may run twice; equal builds give equal bytes under equal keys.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import zstandard
 from pydantic import ValidationError
 
 from .errors import StoreError
-from .keys import KERNEL_LISTS, MANIFEST, index_key, version_index_key
+from .keys import KERNEL_LISTS, LATEST, MANIFEST, index_key, latest_key, version_index_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, PublishedFile, Record, VersionIndex, entry_of, manifest_of
 from .model import BuildId
 from .objects import Object, Objects
@@ -42,6 +43,8 @@ def publish(bucket: Objects, built: Built) -> Manifest:
     entry = entry_of(manifest)
     bucket.put(entry.manifest, _json(manifest))
     bucket.put(entry.key, _json(entry))
+    if not manifest.by_hand:
+        put_latest(bucket, entry)
     return manifest
 
 
@@ -78,6 +81,28 @@ def index_entry(bucket: Objects, build: BuildId, version: str) -> IndexEntry | N
     key = index_key(build.module, version, build.target, build.release)
     data = bucket.get(key)
     return None if data is None else _read(IndexEntry, key, data)
+
+
+def put_latest(bucket: Objects, entry: IndexEntry) -> None:
+    """What a node gets that asks for no version. Raises StoreError."""
+    bucket.put(entry.latest_key, _json(entry))
+
+
+def latest_entry(bucket: Objects, build: BuildId) -> IndexEntry | None:
+    """What a node reads that asks for no version; None if there is nothing. Raises StoreError, BadName."""
+    return read_latest(bucket, latest_key(build.module, build.target, build.release))
+
+
+def read_latest(bucket: Objects, key: str) -> IndexEntry | None:
+    """The same by its key. Raises StoreError."""
+    data = bucket.get(key)
+    return None if data is None else _read(IndexEntry, key, data)
+
+
+def latest_of(found: Iterable[Manifest]) -> dict[str, IndexEntry]:
+    """What `latest/` should say, by key: of each kernel release the last build, but for those by hand."""
+    ordered = sorted((each for each in found if not each.by_hand), key=lambda manifest: manifest.finished)
+    return {entry.latest_key: entry for entry in map(entry_of, ordered)}
 
 
 def named_by_index(bucket: Objects, objects: Iterable[Object]) -> Iterator[str]:
@@ -137,10 +162,15 @@ def rebuild_index(bucket: Objects) -> Rebuilt:
     versions = {(entry.module, entry.version) for entry in entries}
     for version in versions:
         put_version_index(bucket, *version, [each for each in entries if (each.module, each.version) == version])
-    written = {*objects, *(version_index_key(*version) for version in versions)}
+    latest = latest_of(found)
+    for entry in latest.values():
+        put_latest(bucket, entry)
+    written = {*objects, *latest, *(version_index_key(*version) for version in versions)}
     removed = tuple(
         found.key
-        for found in bucket.list("index/")
+        # what names no version first, as it is read first
+        for prefix in (LATEST, "index/")
+        for found in bucket.list(prefix)
         # of no module: a farm writes them again when it starts
         if found.key not in written and not found.key.startswith(KERNEL_LISTS)
     )

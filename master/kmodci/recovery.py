@@ -8,7 +8,7 @@ from .keys import sha256_of_headers
 from .manifest import Manifest, entry_of
 from .model import BuildId, Evidence, Outcome, Status, headers_digest
 from .products import Publisher
-from .publishing import manifests, rebuild_index
+from .publishing import latest_of, manifests, put_latest, rebuild_index
 from .store import Store, compiler_note
 from .watch import bundle_note
 
@@ -63,14 +63,18 @@ def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
         found = list(manifests(bucket))
         known = outcomes_of(found)
         store.put_outcomes(known.values())
+        # a master that was killed just before it wrote one would have done the build again, had it known of it
+        for entry in latest_of(found).values():
+            put_latest(bucket, entry)
         bundles = _bundles(found, (each.key for each in bucket.list("headers/")))
         store.put_metas({**bundles, **_compilers(found)})
     store.forget_outcomes(publisher.catch_up(known))
 
 
 def outcomes_of(manifests: Iterable[Manifest]) -> dict[str, Outcome]:
-    """By build id; of several versions of a module the one that was built last."""
-    newest = {manifest.build_id: manifest for manifest in sorted(manifests, key=lambda each: each.finished)}
+    """By build id; of several versions of a module the one that was built last, but for those by hand."""
+    due = (manifest for manifest in manifests if not manifest.by_hand)
+    newest = {manifest.build_id: manifest for manifest in sorted(due, key=lambda each: each.finished)}
     return {build_id: _outcome(manifest) for build_id, manifest in newest.items()}
 
 

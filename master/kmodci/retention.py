@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from .contents import Contents, Needed, Version
 from .images import tag_of_key
 from .keys import MANIFEST, build_of_key, headers_key, run_of_key, sha256_of_headers
-from .manifest import Manifest
+from .manifest import IndexEntry, Manifest
 from .objects import Object
+from .publishing import latest_of
 from .quantities import duration_text
 from .release import BadName, version_key
 from .schema import Retention
@@ -28,6 +29,8 @@ class Removal:
     objects: tuple[Object, ...]
     version: Version | None = None
     """of a module whose objects these are"""
+    instead: Mapping[str, IndexEntry | None] = field(default_factory=dict)
+    """for a version that leaves the index: what the objects below `latest/` that name it are to say; None: they go"""
 
     @property
     def size(self) -> int:
@@ -51,6 +54,7 @@ def sweep(found: Contents, needed: Needed, retention: Retention, *, now: float) 
     old = _Old(now=now, grace=retention.grace)
     past = _past(found.manifests.values(), needed.versions, retention.versions)
     leaving = [version for version in past if version in found.indexed and all(map(old, found.indexed[version]))]
+    instead = _instead(found, past, leaving)
     over = [version for version in past if _is_over(version, found, old)]
     waiting = [version for version in past if version not in found.indexed and version not in over]
     kept = {key: each for key, each in found.manifests.items() if (each.module, each.version) not in over}
@@ -59,10 +63,15 @@ def sweep(found: Contents, needed: Needed, retention: Retention, *, now: float) 
             Removal(
                 what=f"index of {' '.join(version)}",
                 why=_why_past(past[version], retention),
-                objects=found.indexed[version],
+                objects=(
+                    *(each for each in found.objects if instead[version].get(each.key, each) is None),
+                    *found.indexed.get(version, ()),
+                ),
                 version=version,
+                instead=instead[version],
             )
-            for version in leaving
+            for version in past
+            if version in leaving or instead[version]
         ),
         # whose index was there again in the meantime begins its grace anew
         retired={
@@ -111,6 +120,19 @@ def _past(manifests: Iterable[Manifest], current: Mapping[str, str], count: int)
         for versions in places.values()
         for place, version in enumerate(versions)
         if place >= count and current.get(version[0]) != version[1]
+    }
+
+
+def _instead(
+    found: Contents, past: Collection[Version], leaving: Collection[Version]
+) -> Mapping[Version, Mapping[str, IndexEntry | None]]:
+    """By version of the past: who asks for none gets the newest that is left, once it has left the index."""
+    stay = found.indexed.keys() - {*leaving}
+    newest = latest_of(each for each in found.manifests.values() if (each.module, each.version) in stay)
+    named = {key: (entry.module, entry.version) for key, entry in found.latest.items()}
+    return {
+        version: {key: newest.get(key) for key, of in named.items() if of == version and of not in stay}
+        for version in past
     }
 
 

@@ -105,7 +105,7 @@ def view(
         wall=wall(run, now),
         rate=60 * rate(run, entries, now),
         eta=eta(run, entries, now),
-        groups=_groups(entries),
+        groups=groups(entries),
         running=tuple(
             _row(each, running, waiting) for each in entries if each.ending is None and str(each.build_id) in running
         ),
@@ -173,14 +173,15 @@ def plain_whole(seen: RunView, entries: Collection[RunEntry]) -> dict[str, objec
     }
 
 
-def _groups(entries: Sequence[RunEntry]) -> tuple[Group, ...]:
+def groups(entries: Sequence[RunEntry]) -> tuple[Group, ...]:
+    """What was not built, by ending and cause: the worst ending first, of each the most frequent cause."""
     found: dict[tuple[Ending, str], list[BuildId]] = {}
     for each in entries:
         if each.ending in NOT_BUILT:
             cause = group_name(each.cause, each.build_id.release)
             found.setdefault((each.ending, cause), []).append(each.build_id)
-    groups = [Group(ending=ending, cause=cause, builds=tuple(builds)) for (ending, cause), builds in found.items()]
-    return tuple(sorted(groups, key=lambda group: (NOT_BUILT.index(group.ending), -len(group.builds), group.cause)))
+    every = [Group(ending=ending, cause=cause, builds=tuple(builds)) for (ending, cause), builds in found.items()]
+    return tuple(sorted(every, key=lambda group: (NOT_BUILT.index(group.ending), -len(group.builds), group.cause)))
 
 
 def _row(entry: RunEntry, running: Mapping[str, str], waiting: Mapping[str, str]) -> Row:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
 from .distros import BUILD_ARCH
 from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
 from .hosts import Host, Tls
+from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
@@ -63,6 +64,8 @@ class BucketAt(Section):
     region: str = "us-east-1"
     credentials_file: ConfigPath
     """as AWS tools write it: a section [default] with aws_access_key_id and aws_secret_access_key"""
+    public: Url | None = None
+    """where nodes read it without credentials; without it, from the farm (`Settings.public_bucket`)"""
 
 
 class Database(Section):
@@ -177,6 +180,23 @@ class Retention(Section):
     """of what can be had again: header bundles, their pieces and sources, each"""
 
 
+class Api(Section):
+    """The HTTP API."""
+
+    read: Literal["open", "token"] = "open"
+    """who may read: anybody, or who has a token"""
+    tokens: ConfigPath | None = None
+    """the file that `kmodci token` writes; without it, `tokens.json` of the state folder"""
+    rate: int = Field(default=100, ge=1)
+    """requests a second: of one token, or of one address without one"""
+    burst: int = Field(default=1000, ge=1)
+    """requests that may come at once before the rate counts"""
+    queue: int = Field(default=20, ge=1)
+    """builds that one token may have waiting or running at once"""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """networks of proxies whose X-Forwarded-For is believed"""
+
+
 class Scope(Section):
     """A part of the matrix: these modules, for these kernels."""
 
@@ -199,6 +219,9 @@ class FarmFile(Section):
     limits: LimitsPerBuild = LimitsPerBuild()
     poll: Poll = Poll()
     retention: Retention = Retention()
+    api: Api = Api()
+    notify: Mapping[Name, Receiver] = {}
+    """who is told what became of runs, by name"""
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}

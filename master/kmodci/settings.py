@@ -17,6 +17,8 @@ from .targetsfile import Following, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
 
 FILES = ("kmodci.yml", "targets.yml", "modules.yml", "known-failures.yml")
+PUBLIC_FILES = "kmodci/files"
+"""where the farm's own web server has the bucket, below its address"""
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -38,9 +40,21 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
         return self.modules[module].limits.over(self.limits) if module in self.modules else self.limits
 
     @property
+    def public_bucket(self) -> str:
+        """Where nodes read the bucket: the key of an object, after a `/`, makes its URL."""
+        if self.bucket is not None and self.bucket.public is not None:
+            return self.bucket.public
+        return f"{self.web.address}{PUBLIC_FILES}"
+
+    @property
     def database_url(self) -> str:
         """SQLite in the state folder, unless the configuration names another."""
         return self.database.url if self.database else f"sqlite:///{self.state / 'kmodci.sqlite'}"
+
+    @property
+    def tokens_file(self) -> Path:
+        """Who may ask the HTTP API for builds."""
+        return self.api.tokens or self.state / "tokens.json"
 
 
 def load(folder: Path) -> Settings:

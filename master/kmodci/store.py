@@ -102,6 +102,11 @@ class Store:
         listed = self.listed()
         return {str(kernel): kernel for kernel in merge(listed[name] for name in sorted(listed))}
 
+    def kernel_names(self) -> list[str]:
+        """`target/release` of each of them, without all the rest."""
+        query = sa.select(KERNELS.c.target, KERNELS.c.release).distinct()
+        return [f"{row['target']}/{row['release']}" for row in self.rows("read kernels", query)]
+
     def as_learned(self, kernel: Kernel) -> Kernel:
         """The kernel, with the compiler that its headers were found to name, where its package does not say."""
         note = compiler_note(kernel.headers_digest)

@@ -138,3 +138,25 @@ META = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+# What is told to receivers (`newsdesk`): the groups of failures that are known, ...
+NEWS_GROUPS = sa.Table(
+    "kmodci_news_groups",
+    METADATA,
+    sa.Column("module", sa.Text, primary_key=True),
+    sa.Column("cause", sa.Text, primary_key=True),
+    sa.Column("seen", sa.Float, nullable=False),
+    sa.Column("told", sa.Float, nullable=False),
+    sa.Column("mended", sa.Float, nullable=False),
+    sa.Column("builds", sa.JSON, nullable=False),
+)
+# ... the runs whose end has been told, or is not worth it, ...
+NEWS_RUNS = sa.Table("kmodci_news_runs", METADATA, sa.Column("run", sa.Text, primary_key=True))
+# ... and what is on its way to one of them.
+NEWS_LETTERS = sa.Table(
+    "kmodci_news_letters",
+    METADATA,
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("written", sa.Float, nullable=False),
+    sa.Column("news", sa.JSON, nullable=False),
+)

@@ -59,7 +59,7 @@ class Section(BaseModel):
     def _tell_keys(cls, data: object, info: ValidationInfo) -> object:
         """Leaves the keys that could be meant where a message about an unknown one looks for them."""
         if isinstance(info.context, Context) and isinstance(data, dict):
-            info.context.keys[id(data)] = list(cls.model_fields)
+            info.context.keys[id(data)] = [field.alias or name for name, field in cls.model_fields.items()]
         return data
 
 

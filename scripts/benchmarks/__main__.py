@@ -7,7 +7,7 @@ import click
 from kmodci.cli.output import note
 from kmodci.errors import KmodciError
 
-from . import arrival, crawlercases, discovery, efficiency, others, place, scale
+from . import arrival, asking, crawlercases, discovery, efficiency, others, place, scale
 
 _KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
 _MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
@@ -80,6 +80,18 @@ def time_to_module(count: int, interval: int, module: str, exclude: tuple[str, .
     """From a kernel in a repository on loopback to its module in the bucket."""
     with place.place(module) as made:
         arrival.measure(made, count=count, exclude=exclude, interval=interval)
+
+
+@bench.command(name="asking")
+@click.option("--kernels", "count", default=40, show_default=True, help="That a run builds; as many are asked about.")
+@click.option("--rate", default=1000, show_default=True, help="Questions a second.")
+@click.option("--rounds", default=2, show_default=True, help="How often, one with questions and one without.")
+@_MODULE
+@_EXCLUDE
+def asking_(count: int, rate: int, rounds: int, module: str, exclude: tuple[str, ...]) -> None:
+    """A run of builds while so many questions about others are asked over HTTP, and one without."""
+    with place.place(module) as made:
+        asking.measure(made, count=count, exclude=exclude, rate=rate, rounds=rounds)
 
 
 @bench.command(name="scale")

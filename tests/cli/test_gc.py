@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmodci.keys import RETIRED, headers_key
+from kmodci.errors import StoreError
+from kmodci.keys import LATEST, RETIRED, headers_key
+from kmodci.manifest import entry_of
 from kmodci.model import ModuleVersion
 from kmodci.paths import Paths
 from kmodci.products import Publisher
-from kmodci.publishing import publish, version_index
+from kmodci.publishing import publish, put_latest, read_latest, version_index
 from kmodci.recovery import outcomes_of
 from kmodci.settings import Settings, load
 from kmodci.store import Store
@@ -187,13 +189,58 @@ def test_what_is_published_meanwhile_stays(settings: Settings) -> None:
         publisher.begin_removal()
         keys = ["index/hello/1.0.json"]
         publisher.publish(replace(built(), module=module("1.0")))
-        assert not publisher.withdraw(("hello", "1.0"), keys)
+        assert not publisher.withdraw(("hello", "1.0"), keys, {})
         assert not publisher.remove(("hello", "1.0"), keys)
         publisher.write_indices()
         assert len(version_index(bucket, "hello", "1.0").kernels) == 1
         publisher.begin_removal()
-        assert publisher.withdraw(("hello", "1.0"), keys)
+        assert publisher.withdraw(("hello", "1.0"), keys, {})
         assert version_index(bucket, "hello", "1.0").kernels == ()
+
+
+def test_a_version_leaves_once_nothing_leads_to_it_any_more(run: Run, settings: Settings) -> None:
+    """`latest/` says 1.0 of one kernel, as if the source had gone back; and of the other there is no build but that."""
+    with open_bucket(settings) as bucket:
+        [new, *_] = version_index(bucket, "hello", "1.0").kernels
+        put_latest(bucket, new)
+    [oldest] = (each for each in waste(run, "--remove") if each["what"] == "index of hello 1.0")
+    assert oldest["objects"][0]["key"] == "latest/hello/debian/amd64/6.1.0-50-amd64.json"
+    with open_bucket(settings) as bucket:
+        [found] = bucket.list(LATEST)
+        entry = read_latest(bucket, found.key)
+        assert entry and (entry.release, entry.version) == ("6.12.117+deb13-amd64", "3.0")
+    assert not [each for each in waste(run) if each["what"].startswith("index")]
+
+
+def test_it_stays_while_who_publishes_has_not_led_away_from_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, keys = ("hello", "1.0"), ["index/hello/1.0.json"]
+    with open_bucket(settings) as bucket:
+        publisher = Publisher(bucket)
+        put = bucket.put
+        latest = entry_of(publish(bucket, replace(built(), module=module("1.0")))).latest_key
+
+        def withdraw() -> tuple[bool, str]:
+            done = publisher.withdraw(old, keys, {latest: None})
+            entry = read_latest(bucket, latest)
+            return done, entry.version if entry else ""
+
+        def broken(key: str, data: bytes) -> None:
+            if key == latest:
+                publisher.begin_removal()
+                found.append(withdraw())
+                raise StoreError("the server went away")
+            put(key, data)
+
+        found: list[tuple[bool, str]] = []
+        monkeypatch.setattr(bucket, "put", broken)
+        with pytest.raises(StoreError):
+            publisher.publish(replace(built(), module=module("3.0")))
+        assert (found, withdraw()) == ([(False, "1.0")], (False, "1.0"))
+        monkeypatch.setattr(bucket, "put", put)
+        publisher.publish(replace(built(), module=module("3.0")))
+        assert withdraw() == (True, "3.0")
 
 
 def test_what_is_being_published_while_it_begins_stays(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

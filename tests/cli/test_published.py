@@ -25,6 +25,7 @@ pytestmark = pytest.mark.slow
 Run = Callable[..., tuple[int, str, str]]
 BUILT = "hello/debian-trixie-amd64/6.12.117+deb13-amd64"
 UNBUILT = "hello/debian-bookworm-amd64/6.1.0-50-amd64"
+LATEST = "latest/hello/debian/amd64/6.12.117+deb13-amd64.json"
 INDEX = "index/hello/1.0+x/debian/amd64/6.12.117+deb13-amd64.json"
 
 
@@ -82,11 +83,14 @@ def test_what_is_damaged_is_not_written(run: Run, settings: Settings, tmp_path: 
     assert not (tmp_path / "here").exists()
 
 
-def test_an_index_cannot_name_another_place_to_write_to(run: Run, settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "more"), [(INDEX, ("--version", "1.0+x")), (LATEST, ())])
+def test_an_index_cannot_name_another_place_to_write_to(
+    run: Run, settings: Settings, tmp_path: Path, key: str, more: tuple[str, ...]
+) -> None:
     with open_bucket(settings) as bucket:
-        text = (bucket.get(INDEX) or b"").decode()
-        bucket.put(INDEX, text.replace('"name": "greet.ko.xz"', '"name": "../greet.ko.xz"').encode())
-    status, _, err = run("fetch", BUILT, "--to", str(tmp_path / "here"))
+        text = (bucket.get(key) or b"").decode()
+        bucket.put(key, text.replace('"name": "greet.ko.xz"', '"name": "../greet.ko.xz"').encode())
+    status, _, err = run("fetch", BUILT, "--to", str(tmp_path / "here"), *more)
     assert status == 1
     assert "not what kmodci wrote" in err
 
@@ -136,7 +140,7 @@ def test_what_the_bucket_lost_is_built_again(run: Run, settings: Settings) -> No
         bucket.delete([found.key for found in bucket.list("modules/")])
     done = json.loads(run("index", "rebuild", "--json")[1])
     assert (done["published"], done["forgotten"]) == (0, [BUILT])
-    assert len(done["index_removed"]) == 1
+    assert done["index_removed"] == [LATEST, INDEX]
     assert due(run) == [BUILT, UNBUILT]
 
 

@@ -12,53 +12,17 @@ from pathlib import Path
 import pytest
 from kmodci.acceptance import Acceptances
 from kmodci.doubt import Doubt, Doubted
-from kmodci.images import recipe
 from kmodci.kernellist import kernel_list
-from kmodci.matrix import keys, select
-from kmodci.model import ModuleVersion, Outcome, Status
-from kmodci.settings import load
 from kmodci.store import RepositoryState, Store
 from kmodci.watch import bundle_note
-from support.kernels import by_repository
+from support.remembered import BUILT, FAILED, remember
 
 Run = Callable[..., tuple[int, str, str]]
-BUILT = "v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64"
-FAILED = "v4l2loopback/debian-bullseye-amd64/5.10.0-30-amd64"
-VERSION = ModuleVersion(module="v4l2loopback", version="0.15.4-2", origin="v4l2loopback-dkms 0.15.4-2", digest="d1")
 
 
 @pytest.fixture(autouse=True)
 def farm(config: Path) -> Store:
-    """A farm that has found all kernels, built for one of them and failed for another."""
-    settings = load(config)
-    store = Store(settings.database_url)
-    store.create()
-    for repository, kernels in by_repository().items():
-        store.put_kernels(repository, kernels)
-    store.put_module_version(VERSION)
-    recipes = {name: recipe(name, distro=t.distro, series=t.series) for name, t in settings.toolchains.items()}
-    today = datetime.now(UTC).date()
-    entries = select(store.kernels().values(), settings.modules, settings.find_scope(), toolchains=recipes, today=today)
-    found = keys(entries, store.module_versions(), recipes, settings.modules)
-    outcome = Outcome(
-        build_id=next(e.build_id for e in entries if str(e.build_id) == BUILT),
-        key=found[BUILT],
-        status=Status.BUILT,
-        module_version=VERSION.version,
-        kernel_version="6.1.192-2",
-        finished=0.0,
-        seconds=5.2,
-        make_seconds=2.04,
-        build_url="http://127.0.0.1:8010/#/builders/7/builds/1",
-        manifest="modules/v4l2loopback/0.15.4-2/debian/bookworm/amd64/6.1.0-56-amd64/manifest.json",
-    )
-    store.put_outcome(outcome)
-    failed = next(e.build_id for e in entries if str(e.build_id) == FAILED)
-    cause = "v4l2loopback.c:12: error: no such field"
-    store.put_outcome(
-        replace(outcome, build_id=failed, key=found[FAILED], status=Status.FAILED, cause=cause, manifest="")
-    )
-    return store
+    return remember(config)
 
 
 def test_kernels(run: Run) -> None:
@@ -343,13 +307,46 @@ def test_explain_the_other_statuses(run: Run, config: Path) -> None:
     assert why(unread)[1].startswith("not in the matrix: `kernels:` of the module")
 
 
+def test_explain_a_kernel_as_it_names_itself(run: Run) -> None:
+    pasted = "Linux node 6.1.0-56-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-02) x86_64 GNU/Linux"
+    both = [BUILT, BUILT.replace("v4l2loopback", "scap")]
+    for words in (("6.1.0-56-amd64",), ("debian-bookworm-amd64/6.1.0-56-amd64",), (pasted,), tuple(pasted.split())):
+        status, out, err = run("explain", *words)
+        assert status == 0
+        assert [line.split()[:2] for line in out.splitlines()[1:]] == [[both[0], "built"], [both[1], "pending"]]
+        assert err == "`kmodci explain` with one of these build ids tells all of it\n"
+    found = json.loads(run("explain", "6.1.0-56-amd64", "--json")[1])
+    assert found["kernels"] == ["debian-bookworm-amd64/6.1.0-56-amd64"]
+    assert found["builds"] == [json.loads(run("explain", each, "--json")[1]) for each in both]
+
+
+def test_explain_a_kernel_that_is_only_there_for_another_machine(run: Run) -> None:
+    status, out, err = run("explain", "6.1.0-56-amd64", "aarch64")
+    assert (status, out) == (2, "")
+    assert "no kernel 6.1.0-56-amd64 of arm64 is known" in err
+    assert "there is: debian-bookworm-amd64/6.1.0-56-amd64" in err
+
+
+def test_explain_a_kernel_that_no_module_takes_or_only_one(run: Run, config: Path) -> None:
+    modules = config / "modules.yml"
+    text = modules.read_text()
+    modules.write_text(text + "    kernels: {exclude: ['*/6.1.*']}\n")
+    assert run("explain", "6.1.0-56-amd64")[1].splitlines()[0] == f"{BUILT}: built"
+    status, out, err = run("explain", "6.1.0-56-amd64", "--scope", "first-look")
+    assert (status, out) == (0, "")
+    assert err.startswith("no module is built for debian-bookworm-amd64/6.1.0-56-amd64: the scope, or `kernels:`")
+
+
 @pytest.mark.parametrize(
     ("build_id", "told"),
     [
         ("v4l2loopbak/debian-sid-amd64/7.3-amd64", "did you mean 'v4l2loopback'?"),
         ("scap/debian-bookworm-amd64/6.1.0-57-amd64", "the nearest are: debian-bookworm-amd64/6.1.0-5"),
         ("scap/debian-bokworm-amd64/6.1.0-56-amd64", "the nearest are: debian-bookworm-amd64/6.1.0-56-amd64"),
-        ("6.1.0-56-amd64", "a build id looks like v4l2loopback/"),
+        ("6.1.0-57-amd64", "the nearest are: 6.1.0-5"),
+        ("debian-bookworm-amd64/6.1.0-57-amd64", "the nearest are: debian-bookworm-amd64/6.1.0-5"),
+        ("v4l2loopback", "not a kernel release"),
+        ("v4l2loopback/6.1.0-56-amd64", "not a target"),
         ("scap/debian-bookworm-amd64/../../etc/passwd", "not a build id"),
         ("scap/debian-bookworm-amd64/$(id)", "not a kernel release"),
     ],

@@ -15,7 +15,7 @@ from kmodci.engine import Engine
 from kmodci.errors import EngineError
 from kmodci.hosts import Tls
 from kmodci.images import Recipe, recipe
-from support.certificates import Authority
+from support.authority import Authority
 from support.chaos import RETRY, SUCCESS, await_rest, check_all, let_go, results
 from support.farm import ENGINE, TARGET, LiveFarm, gated, live_farm
 from support.ownengine import OwnEngine, Remote
@@ -87,7 +87,7 @@ def write_root_of(tag: str, archive: Path) -> None:
 
 def shown(farm: LiveFarm) -> dict[str, dict[str, Any]]:
     """What the page of the hosts says."""
-    with urllib.request.urlopen(f"{farm.url}/kmodci/hosts.json", timeout=30) as answer:
+    with urllib.request.urlopen(f"{farm.url}/api/kmodci/v1/hosts", timeout=30) as answer:
         return {each["host"]: each for each in json.load(answer)["hosts"]}
 
 

@@ -105,7 +105,6 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
 
     for path, status in {
         "kmodci/runs/2020-01-01-000000": 404,
-        "kmodci/runs/2020-01-01-000000.json": 404,
         "kmodci/runs/..%2f..%2fetc": 404,
         "kmodci/runs/%3Cscript%3E": 404,
         f"{here}/other": 404,

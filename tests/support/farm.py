@@ -174,10 +174,11 @@ class LiveFarm:
 
     # the processes
 
-    def kmodci(self, *arguments: str, config: Path | None = None) -> Command:
-        """Starts a command on this farm's configuration, or another."""
+    def kmodci(self, *arguments: str, config: Path | None = None, has_files: bool = True) -> Command:
+        """Starts a command on this farm's configuration, or another, or on none."""
         self._runs += 1
-        command = Command([*arguments, "--config", str(config or self.config)], self.folder / f"out-{self._runs}")
+        files = ["--config", str(config or self.config)] if has_files else []
+        command = Command([*arguments, *files], self.folder / f"out-{self._runs}")
         self._commands.append(command)
         return command
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import docker
-from support.certificates import Authority
+from support.authority import Authority
 from support.farm import until
 
 

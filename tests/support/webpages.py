@@ -50,5 +50,11 @@ def page(farm: LiveFarm, path: str) -> str:
 
 
 def told(farm: LiveFarm, path: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(page(farm, f"{path}.json"))
-    return found
+    """What the API says of what a page shows. path: of the page."""
+    _, what, *name = path.split("/")
+    if what == "sources" and name:
+        [found] = json.loads(page(farm, f"api/kmodci/v1/sources?name={name[0]}"))["sources"]
+    else:
+        found = json.loads(page(farm, path.replace("kmodci", "api/kmodci/v1", 1)))
+    told: dict[str, object] = found
+    return told

@@ -42,6 +42,7 @@ class BoardKeeper(BuildbotService):
         self._planned = Board()
         self._old: dict[tuple[str, str], Mapping[str, IndexEntry]] = {}
         self._ended: set[str] = set()
+        self._unseen: set[str] = set()
         self._noted: Mapping[str, Tally] = {}
         self._is_old = True
         self._again: IDelayedCall | None = None
@@ -63,6 +64,7 @@ class BoardKeeper(BuildbotService):
             (await consume(self._plan_made, PLANNED)),
             (await consume(self._has_ended, ("buildsets", None, "complete"))),
             (await consume(self._has_started, ("builds", None, "new"))),
+            (await consume(self._has_started, ("buildsets", None, "new"))),
         ]
         self._timer.start(_EVERY, now=True)
 
@@ -83,6 +85,10 @@ class BoardKeeper(BuildbotService):
         self._waiting.append(waiting)
         return waiting
 
+    def is_behind(self, build_id: str) -> bool:
+        """Whether a build has ended since the board was made: it says how things stood before."""
+        return build_id in self._unseen
+
     def _plan_made(self, key: object, message: object) -> None:
         self._is_old = True
         self._soon()
@@ -91,6 +97,7 @@ class BoardKeeper(BuildbotService):
         name = str(message.get("external_idstring")).removeprefix(FORCED)
         if name.count("/") == 2:
             self._ended.add(name)
+            self._unseen.add(name)
         self._soon()
 
     def _has_started(self, key: object, message: object) -> None:
@@ -128,7 +135,9 @@ class BoardKeeper(BuildbotService):
             # the plan knows of all that had ended before it was made
             self._ended -= ended
             self._planned = board
-        self.board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
+        board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
+        self.board = board.after(self.board)
+        self._unseen -= ended
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self.board)

@@ -26,15 +26,17 @@ from .gc import gc_builder, gc_schedulers, janitor
 from .hosts import HostWatch, NextWorker
 from .index import IndexWriter
 from .menu import MENU, PLUGIN
+from .notifier import Notifier
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
+from .reports import reporter_of
 from .schedulers import MATRIX, MatrixScheduler
 from .site import Site
 from .sweeper import Sweeper
 from .virtual import VirtualBuilders
 from .watchdog import Watchdog
-from .web import answer_from_the_reactor, close_event_stream
+from .web import answer_from_the_reactor, close_event_stream, open_own_api
 from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
@@ -48,6 +50,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     """
     try:
         farm = open_farm(config_dir, scope=scope, modules=modules)
+        address, receivers = farm.settings.web.address, farm.settings.notify
+        reporters = [reporter_of(name, receiver, address) for name, receiver in receivers.items()]
     except SettingsError as error:
         raise ConfigErrors(list(error.problems)) from None
     except KmodciError as error:
@@ -55,6 +59,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     BuildRequestDistributor.BuildChooser = BoundedChooser
     close_event_stream()
     answer_from_the_reactor()
+    open_own_api()
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
     web, database = farm.settings.web, buildbot_database(farm.settings)
@@ -92,6 +97,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             Watchdog(),
             BoardKeeper(farm),
             Site(farm),
+            Notifier(farm),
+            *reporters,
         ],
         # counts are kept for whoever asks, and written to the log now and then; the process's own are in /proc
         "metrics": {"log_interval": 300, "periodic_interval": 0},

@@ -3,17 +3,20 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from buildbot.master import BuildMaster
 from buildbot.process.builder import Builder
 from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.workerforbuilder import AbstractWorkerForBuilder
 from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
+from buildbot.worker.latent import States
 from twisted.internet import defer, task, threads
 from twisted.python import log
 from twisted.python.threadpool import ThreadPool
 
 from ..farm import Farm
 from ..hosts import HostState, Room, choose
+from ..hostview import HostView, views
 from ..model import BuildId
 from .workers import SandboxWorker
 
@@ -35,6 +38,18 @@ class NextWorker:
         build_id = BuildId.parse(request.properties.getProperty("virtual_builder_name"))
         host = choose(hosts, rooms, arch=build_id.target.arch, labels=farm.labels(build_id.module))
         return next((each for each in free if each.worker.host.name == host), None)
+
+
+def hosts_seen(master: BuildMaster, farm: Farm) -> tuple[HostView, ...]:
+    """All hosts, as they are now; nobody is asked for it."""
+    workers = (w for w in master.workers.workers.values() if isinstance(w, SandboxWorker))
+    return views(
+        farm.engines.hosts,
+        {name: farm.engines.state(name) for name in farm.engines},
+        workers={name: farm.workers(name) for name in farm.engines},
+        running=Counter(w.host.name for w in workers if w.state is not States.NOT_SUBSTANTIATED),
+        images=frozenset(made.tag for made in farm.recipes.values()),
+    )
 
 
 class HostWatch(BuildbotService):

@@ -7,6 +7,7 @@ kept in the buildset (`external_idstring`), so that a master that starts again k
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+import sqlalchemy as sa
 from buildbot.data.resultspec import Filter
 from buildbot.master import BuildMaster
 from buildbot.reporters.utils import getURLForBuild
@@ -96,8 +97,17 @@ class Requests:
             return False
         request, is_claimed = (await self._requests()).get(name, (0, True))
         if not is_claimed:
-            await self._master.data.control("set_priority", {"priority": priority}, ("buildrequests", str(request)))
+            await self._master.db.pool.do(self._prioritize, request, priority)
         return True
+
+    def _prioritize(self, connection: sa.Connection, request: int, priority: int) -> None:
+        """What `set_priority` of Buildbot 4.3.0 is for, which SQLAlchemy 2 refuses to do.
+
+        https://github.com/buildbot/buildbot/blob/v4.3.0/master/buildbot/db/buildrequests.py#L312
+        """
+        requests = self._master.db.model.buildrequests
+        connection.execute(requests.update().where(requests.c.id == request).values(priority=priority))
+        connection.commit()
 
     def asked(self, name: str, buildset: int) -> None:
         """What was expected has been asked for, unless it has ended already. buildset: its number."""
@@ -137,6 +147,11 @@ class Requests:
         """The buildsets that have not ended: number -> name; the form's as well, which its own scheduler makes."""
         every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
         return {each["bsid"]: each["external_idstring"] for each in every if each["external_idstring"]}
+
+    async def reasons(self) -> dict[str, str]:
+        """Why each was asked for, of what has not ended."""
+        every = await self._master.data.get(("buildsets",), filters=[Filter("complete", "eq", [False])])
+        return {each["external_idstring"]: each["reason"] or "" for each in every if each["external_idstring"]}
 
     async def _requests(self) -> dict[str, tuple[int, bool]]:
         names = await self._incomplete()

@@ -5,6 +5,7 @@ changed, and every minute: a plan that is made again loses nothing, whatever was
 becomes a run (`ledger`); runs fill Buildbot's queue, which is bounded because it slows down with thousands of requests.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from buildbot.changes.changes import Change
@@ -31,10 +32,13 @@ from .virtual import VirtualBuilders, properties
 CHANGED = ("kmodci", "matrix", "changed")
 # Told when a plan was made: `MatrixScheduler.plan` is the new one.
 PLANNED = ("kmodci", "matrix", "planned")
+# Told when builds that have ended are noted in their runs.
+SETTLED = ("kmodci", "runs", "settled")
 # the name of the one scheduler of this kind
 MATRIX = "matrix"
 _EVERY = 60.0
 _SOON = 0.3
+_ASKED_BY = "asked for by "
 # a buildset, and the request at each builder
 Asked = tuple[int, dict[int, int]]
 
@@ -53,6 +57,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         self._plan_is_old = True
         self._ended: set[str] = set()
         self._is_caught_up = False
+        self._planned_at = 0.0
+        self._asking = defer.DeferredLock()
+        self._hurried: dict[str, None] = {}
 
     def checkConfig(self, builderNames: Sequence[str], farm: Farm) -> None:
         super().checkConfig(builderNames)
@@ -116,6 +123,7 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
 
     def _complete(self, key: tuple[str, ...], message: dict[str, object]) -> None:
         name = str(message.get("external_idstring"))
+        self._hurried.pop(name, None)
         if self.requests.ended(name):
             if name.startswith("image/"):
                 self._plan_is_old = True
@@ -153,13 +161,15 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
                 await threads.deferToThread(self._catch_up)
                 self._is_caught_up = True
             ended, self._ended = self._ended, set()
-            if ended and not await threads.deferToThread(self.ledger.ended, ended):
-                self._plan_is_old = True
+            if ended:
+                if not await threads.deferToThread(self.ledger.ended, ended):
+                    self._plan_is_old = True
+                self.master.mq.produce(SETTLED, {})
             if self._plan_is_old:
                 self._plan_is_old = False
                 await self.requests.check()
                 self._plan = await threads.deferToThread(self._make_plan)
-                self._ready = self._plan.ready
+                self._ready, self._planned_at = self._plan.ready, time.time()
                 await self._builders.register(self._plan.entries)
                 self.master.mq.produce(PLANNED, {})
         except KmodciError as error:
@@ -242,14 +252,35 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         by: who asks, for the record; rebuild: also if it is built.
         """
         name, (builder, wanted) = str(planned.entry.build_id), _request(planned.entry)
-        why = f"asked for by {by}"
+        why = f"{_ASKED_BY}{by}"
 
         def ask(request: str) -> Awaitable[Asked]:
             more = {"rebuild": True} if rebuild else {}
             return self.requests.add(request, builder, wanted | more, why, priority=FORCED_PRIORITY)
 
-        if FORCED + name not in self.requests and not await self.requests.hurry(name, FORCED_PRIORITY):
-            await self.force(planned, ask)
+        async def work() -> None:
+            if FORCED + name in self.requests or name in self._hurried:
+                return
+            if await self.requests.hurry(name, FORCED_PRIORITY):
+                self._hurried[name] = None
+            else:
+                await self.force(planned, ask)
+
+        # one after the other: who asks for the same meanwhile shall find it asked for
+        await self._asking.run(lambda: defer.ensureDeferred(work()))
+
+    async def asked_by(self) -> dict[str, str]:
+        """Who asked for what has not ended yet, of what `build_now` has forced: by build id."""
+        whys = await self.requests.reasons()
+        return {
+            name.removeprefix(FORCED): why.removeprefix(_ASKED_BY)
+            for name, why in whys.items()
+            if why.startswith(_ASKED_BY)
+        }
+
+    def is_asked_for(self, build_id: str) -> bool:
+        """Whether there is a request for it that has not ended."""
+        return build_id in self.requests or FORCED + build_id in self.requests
 
     async def cancel_run(self, run: str, *, by: str, stop: bool) -> None:
         """Cancels what of a run has not started; what runs may end, or is stopped as well. Raises NotFound."""
@@ -265,6 +296,11 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         return await self.requests.building() if self._timer.running else {}
 
     @property
+    def planned_at(self) -> float:
+        """When the last plan was made, in seconds since the epoch; 0 before the first."""
+        return self._planned_at
+
+    @property
     def plan(self) -> Plan:
         """The last one."""
         return self._plan
@@ -274,7 +310,8 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         if not self._timer.running:
             return {}
         forced = [name.removeprefix(FORCED) for name in self.requests.names if name.startswith(FORCED)]
-        queue = [name for name in dict.fromkeys([*forced, *self.ledger.names()]) if name not in running]
+        first = [*forced, *(name for name in self._hurried if name in self.requests)]
+        queue = [name for name in dict.fromkeys([*first, *self.ledger.names()]) if name not in running]
         return {name: place for place, name in enumerate(queue, 1)}
 
     @property

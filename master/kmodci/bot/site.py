@@ -1,16 +1,19 @@
-"""Mounts the farm's own pages below /kmodci of Buildbot's web server."""
+"""Mounts the farm's own pages below /kmodci of Buildbot's web server, /healthz and /metrics; the API mounts itself."""
 
 from buildbot.master import BuildMaster
 from buildbot.util.service import BuildbotService
 from twisted.internet import defer
 
 from ..farm import Farm
+from ..settings import PUBLIC_FILES
+from .api.root import Api
+from .files import Files
 from .pages.base import Page
 from .pages.hosts import Hosts
 from .pages.runs import Runs
 from .pages.sources import Sources
 
-_PATH = "kmodci"
+_PATH, _FILES = PUBLIC_FILES.split("/")
 
 
 class Site(BuildbotService):
@@ -26,9 +29,12 @@ class Site(BuildbotService):
         made = {"runs": Runs, "sources": Sources, "hosts": Hosts}
         for name, page in ((name, kind(self.master, farm)) for name, kind in made.items()):
             pages.putChild(name.encode(), page)
-            pages.putChild(f"{name}.json".encode(), page)
+        self.api = Api(self.master, farm)
+        pages.putChild(_FILES.encode(), Files(farm.bucket))
         # the root of the web server, which is not made yet when a master starts
-        self.master.www.apps.get("base").resource.putChild(_PATH.encode(), pages)
+        root = self.master.www.apps.get("base").resource
+        for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():
+            root.putChild(name.encode(), resource)
         return defer.succeed(None)
 
 

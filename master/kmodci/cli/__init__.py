@@ -10,20 +10,24 @@ from ..errors import KmodciError
 # The help is here as well, so that to show it all of a farm need not be imported.
 _COMMANDS = {
     "check": "Check the configuration; tell every mistake with file and line.",
-    "kernels": "List the kernels that the repositories publish, or how these are.",
+    "kernels": "List the kernels of the repositories, or how these are.",
     "accept": "Take a repository at its word, where that is in doubt.",
     "plan": "List the builds that are due, and why.",
     "images": "List the toolchain images, and who needs them.",
     "hosts": "List the build hosts, and how each is.",
     "runs": "List the runs, and tell how each went.",
+    "watch": "Show how a run goes, until it ends.",
     "coverage": "Count what is built, failed, unavailable, skipped and pending.",
     "explain": "Say why a build is what it is, and what it is made of.",
-    "build": "Build one module for one kernel by hand, without a farm.",
+    "build": "Build one module for one kernel: here by hand, or by a farm.",
     "fetch": "Fetch a published module from the bucket.",
+    "notify": "List who is told what became of runs, or send a test message.",
     "gc": "Tell what need not be kept any longer, or remove it.",
     "index": "Make the index and the store's outcomes again, from the bucket.",
+    "token": "Make, list and remove the tokens of the HTTP API.",
     "bench": "Tell how well a run used the machine.",
     "up": "Start a farm on this machine.",
+    "completion": "Print the script that completes these words in a shell.",
 }
 
 
@@ -50,9 +54,17 @@ class _Commands(click.Group):
 def kmodci() -> None:
     """A build farm for out-of-tree Linux kernel modules.
 
-    Every command works on the configuration in config/, or in the folder that --config names, and has
-    --json for programs. Exit status: 0 good, 1 something failed, 2 a mistake in what was asked for or in
-    the configuration.
+    Every command works on the configuration in config/, or in the folder that --config (KMODCI_CONFIG) names, and has
+    --json for programs. coverage, explain, build, watch, runs and kernels ask a farm that runs instead, with --server
+    URL (KMODCI_SERVER); --token-file (KMODCI_TOKEN_FILE) names the file with a token, where the farm wants one.
+
+    \b
+    Exit status:
+      0    good
+      1    something failed
+      2    a mistake in what was asked for, or in the configuration; a farm refused
+      3    a farm did not answer, or what was waited for had not ended in time
+      130  Ctrl-C
     """
 
 

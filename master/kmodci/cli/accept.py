@@ -14,7 +14,7 @@ from ..where import followed
 from ..yamlfile import suggestion
 from .options import config_option, json_option
 from .output import print_json
-from .view import farm_store
+from .remembered import farm_store
 
 
 @click.command()

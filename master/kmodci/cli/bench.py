@@ -10,13 +10,14 @@ from ..errors import NotFound
 from ..runs import Ending, Run, RunEntry, Totals, totals
 from ..runstore import RunStore
 from ..settings import Settings, load
+from .completing import complete_runs
 from .options import config_option, json_option
 from .output import print_facts, print_json
-from .view import farm_store
+from .remembered import farm_store
 
 
 @click.command()
-@click.argument("run", default="")
+@click.argument("run", default="", shell_complete=complete_runs)
 @config_option
 @json_option
 def bench(run: str, config: Path, as_json: bool) -> None:

@@ -46,5 +46,6 @@ def _facts(settings: Settings) -> dict[str, list[str]]:
         "not enabled": [f"{entry.distro} {entry.series}" for entry in settings.targets if not entry.enabled],
         "toolchains": [name for name, toolchain in settings.toolchains.items() if toolchain.enabled],
         "scopes": list(settings.scopes),
+        "receivers": list(settings.notify),
         "known failures": [failure.builds for failure in settings.known_failures],
     }

@@ -1,7 +1,6 @@
 """`kmodci coverage`: how much of the matrix is built."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -9,24 +8,21 @@ from ..coverage import Cause, Coverage, Tally, causes
 from ..coverage import coverage as count
 from ..model import Status
 from ..selectors import check_selector, matches
-from .options import config_option, json_option, look_option, scope_option
+from .answers import Answers, end
+from .completing import complete_builds
+from .options import answers_option, json_option
 from .output import note, print_json, print_table
-from .view import end, open_view
 
 _MOST = 10
 _STATUSES = (Status.BUILT, Status.FAILED, Status.UNAVAILABLE, Status.SKIPPED, Status.PENDING)
 
 
 @click.command()
-@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_builds)
 @click.option("--causes", "every_cause", is_flag=True, help="Every cause with every build, not only the most frequent.")
-@config_option
-@scope_option
-@look_option
+@answers_option()
 @json_option
-def coverage(
-    selectors: tuple[str, ...], every_cause: bool, config: Path, scope: str, fresh: bool, as_json: bool
-) -> None:
+def coverage(selectors: tuple[str, ...], every_cause: bool, answers: Answers, as_json: bool) -> None:
     """Count what is built, failed, unavailable, skipped and pending, and say why.
 
     SELECTOR is a pattern of build ids. The percentage is of what should be built: skipped builds do not count.
@@ -34,10 +30,10 @@ def coverage(
     \b
     kmodci coverage
     kmodci coverage 'v4l2loopback/debian-bookworm-*' --causes
+    kmodci coverage --server https://farm.example.com/ --json
     """
     wanted = [check_selector(selector, parts=3) for selector in selectors] or ["*"]
-    view = open_view(config, scope, fresh=fresh)
-    builds = [each for each in view.standings() if matches(str(each.entry.build_id), wanted)]
+    builds = [each for each in answers.builds() if matches(each.name, wanted)]
     found, why = count(builds), causes(builds)
     if as_json:
         rows = [
@@ -48,11 +44,18 @@ def coverage(
             {"status": each.status, "cause": each.cause, "kernels": each.kernels, "builds": each.builds} for each in why
         ]
         whole = {**_plain(found.tally), "gone": found.gone}
-        print_json({"rows": rows, "all": whole, "causes": reasons, "faults": dict(view.faults)})
-        end(view)
-    print_coverage(found)
-    print_causes(why, whole=every_cause)
-    end(view)
+        print_json({"rows": rows, "all": whole, "causes": reasons, "faults": dict(answers.faults)})
+        end(answers)
+    if builds:
+        print_coverage(found)
+        print_causes(why, whole=every_cause)
+    elif selectors:
+        note("no build fits that: `kmodci coverage` without SELECTOR counts all, `kmodci kernels` lists the kernels")
+    else:
+        note(
+            "the matrix is empty: `kmodci kernels --sources` tells whether a source was read, `kmodci check` the scopes"
+        )
+    end(answers)
 
 
 def print_coverage(found: Coverage) -> None:

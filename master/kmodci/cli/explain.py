@@ -1,89 +1,83 @@
 """`kmodci explain`: why a build is what it is."""
 
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 
-from ..explanation import Explanation
-from ..explanation import explain as explained
-from ..keys import headers_key, log_key
-from ..matrix import no_toolchain
-from ..model import Evidence, Outcome
-from ..quantities import duration_text
-from ..search import find_build
-from .options import config_option, json_option, look_option, scope_option
-from .output import print_facts, print_json
-from .view import end, open_view
+from ..errors import NotFound
+from ..model import Target
+from ..release import check_release
+from ..search import find_kernel
+from ..told import KernelTold
+from ..uname import parse
+from .answers import Answers, Explained, end
+from .completing import complete_builds
+from .options import answers_option, json_option
+from .output import note, print_facts, print_json, print_table
 
-SAID_BY: Mapping[Evidence, str] = {
-    Evidence.PACKAGE: "its package",
-    Evidence.CONFIG: "its configuration",
-    Evidence.SERIES: "targets.yml of its series (its headers are not read yet, or do not say)",
-}
+_MOST = 50
 
 
 @click.command()
-@click.argument("build_id")
-@config_option
-@scope_option
-@look_option
+@click.argument("what", nargs=-1, required=True, metavar="BUILD_ID|KERNEL", shell_complete=complete_builds)
+@answers_option()
 @json_option
-def explain(build_id: str, config: Path, scope: str, fresh: bool, as_json: bool) -> None:
+def explain(what: tuple[str, ...], answers: Answers, as_json: bool) -> None:
     """Say why a build is built, failed, skipped, unavailable or pending, and what it is made of.
+
+    Of a KERNEL, what `uname -r` or all of `uname -a` prints, the builds of every module.
 
     \b
     kmodci explain v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64
+    kmodci explain 6.1.0-56-amd64
+    kmodci explain $(uname -a) --server https://farm.example.com/
     """
-    view = open_view(config, scope, fresh=fresh, whole=True)
-    known = view.known()
-    found = explained(find_build(build_id, known.modules, known.kernels), known)
-    bundle, logs = view.bundle(found.kernel), view.settings.retention.logs
-    facts = {"build_id": build_id, "status": _status(found), "why": found.why, **_facts(found, bundle, logs)}
+    text = " ".join(what)
+    if len(what) == 1 and text.count("/") > 1:
+        found = answers.explain(text)
+        if as_json:
+            print_json(found.plain())
+        else:
+            _tell(found)
+        end(answers)
+    chosen = _kernels(text, answers.kernels(whole=True))
+    names = {f"{each.target}/{each.release}" for each in chosen}
+    builds = [each.name for each in answers.builds() if each.name.partition("/")[2] in names]
+    explained = [answers.explain(name) for name in builds[:_MOST]]
     if as_json:
-        print_json(facts)
-        end(view)
-    click.echo(f"{build_id}: {facts.pop('status')}")
-    del facts["build_id"]
-    print_facts(facts)
-    end(view)
+        print_json({"kernels": sorted(names), "builds": [each.plain() for each in explained]})
+        end(answers)
+    if not explained:
+        note(
+            f"no module is built for {', '.join(sorted(names))}: the scope, or `kernels:` of each module, leaves it out"
+        )
+    elif len(explained) == 1:
+        _tell(explained[0])
+    else:
+        print_table(("build", "status", "why"), [(each.build_id, each.status, each.why) for each in explained])
+        note("`kmodci explain` with one of these build ids tells all of it")
+    end(answers)
 
 
-def _status(found: Explanation) -> str:
-    return found.standing.status if found.standing else "not in the matrix"
+def _tell(found: Explained) -> None:
+    click.echo(f"{found.build_id}: {found.status}")
+    facts = found.plain()
+    print_facts({name: facts[name] for name in facts if name not in ("build_id", "status")})
 
 
-def _facts(found: Explanation, bundle: str, logs: int) -> dict[str, object]:
-    kernel, module, last = found.kernel, found.module, found.standing.outcome if found.standing else None
-    image = found.recipe
-    return {
-        "kernel": f"{kernel.version}, flavour {kernel.flavour}, {kernel.absence or f'listed by {kernel.repository}'}",
-        "headers": "\n".join(f"{package.sha256}  {package.url}" for package in kernel.headers),
-        "bundle": headers_key(bundle) if bundle else "not made yet",
-        "compiler": f"{kernel.toolchain}, says {SAID_BY[kernel.evidence]}",
-        "image": f"{image.tag}\n{image.key}" if image else no_toolchain(kernel),
-        "module": f"{module.version} from {module.origin}\n{module.digest}" if module else "its source is not read yet",
-        "inputs": found.key or "not known yet",
-        **(_last(last, logs) if last else {}),
-    }
-
-
-def _last(last: Outcome, logs: int) -> dict[str, object]:
-    when = datetime.fromtimestamp(last.finished, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    spent = f"{duration_text(last.seconds)}, of which make took {last.make_seconds:.1f} s of CPU"
-    return {
-        "last build": f"{last.status} {when}, {last.module_version} for {last.kernel_version}, {spent}",
-        "page": last.build_url,
-        "manifest": last.manifest,
-        "log": _log(last, logs),
-    }
-
-
-def _log(last: Outcome, logs: int) -> str:
-    """logs: for how many seconds they are kept."""
-    key = log_key(last.manifest) if last.manifest else ""
-    if key and last.finished < time.time() - logs:
-        return f"{key}\nolder than {duration_text(logs)}: removed, or about to be (retention in kmodci.yml)"
-    return key
+def _kernels(text: str, known: Sequence[KernelTold]) -> list[KernelTold]:
+    """The kernels that are meant. Raises BadName for what names none, NotFound with the nearest."""
+    by_name = {f"{each.target}/{each.release}": each for each in known}
+    target, slash, release = text.partition("/")
+    if slash and " " not in text:
+        name = f"{Target.parse(target)}/{check_release(release)}"
+        return [find_kernel(name, by_name, among="is known")]
+    meant = parse(text)
+    found = [each for each in known if each.release == meant.release]
+    chosen = [each for each in found if meant.arch in ("", each.target.rpartition("-")[2])]
+    if not found:
+        find_kernel(meant.release, by_name, among="is known")
+    if not chosen:
+        there = ", ".join(f"{each.target}/{each.release}" for each in found)
+        raise NotFound(f"no kernel {meant.release} of {meant.arch} is known", hint=f"there is: {there}")
+    return chosen

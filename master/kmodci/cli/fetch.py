@@ -8,21 +8,22 @@ import click
 from ..bucket import Bucket
 from ..errors import NotFound, StoreError
 from ..manifest import IndexEntry, PublishedFile
-from ..model import BuildId, Status
-from ..publishing import index_entry, versions_of
+from ..model import BuildId
+from ..publishing import index_entry, latest_entry, versions_of
 from ..search import find_build
 from ..settings import Settings, load
 from ..tarzst import replacing
 from ..where import open_bucket
+from .completing import complete_builds
 from .options import config_option, json_option
 from .output import note, print_json
-from .view import farm_store
+from .remembered import farm_store
 
 _URL_SECONDS = 3600
 
 
 @click.command()
-@click.argument("build_id")
+@click.argument("build_id", shell_complete=complete_builds)
 @click.option("--version", default="", metavar="V", help="Of the module [default: the one that the farm built last].")
 @click.option(
     "--to",
@@ -60,9 +61,7 @@ def fetch(build_id: str, version: str, folder: Path, as_url: bool, config: Path,
 
 
 def _entry(settings: Settings, bucket: Bucket, wanted: BuildId, version: str) -> IndexEntry:
-    entry = None
-    if version := version or _last_built(settings, wanted):
-        entry = index_entry(bucket, wanted, version)
+    entry = index_entry(bucket, wanted, version) if version else latest_entry(bucket, wanted)
     if entry is not None:
         return entry
     others = [other for other in versions_of(bucket, wanted.module) if index_entry(bucket, wanted, other)]
@@ -78,13 +77,6 @@ def _entry(settings: Settings, bucket: Bucket, wanted: BuildId, version: str) ->
         f"{wanted} is not built",
         hint=f"`kmodci explain {wanted}` says why, `kmodci build {wanted}` builds it here and now",
     )
-
-
-def _last_built(settings: Settings, wanted: BuildId) -> str:
-    """The version, as the farm remembers it; empty if it does not."""
-    store = farm_store(settings)
-    outcome = store.outcome(wanted) if store else None
-    return outcome.module_version if outcome and outcome.status is Status.BUILT else ""
 
 
 def _fetch(bucket: Bucket, file: PublishedFile, folder: Path) -> Path:

@@ -23,11 +23,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
         click.secho("  ".join(cells).rstrip(), bold=number == 0)
 
 
-def print_facts(facts: Mapping[str, object], *, width: int = 11) -> None:
-    """`name       value` lines; a value with several lines is indented, an empty one left out."""
+def print_facts(facts: Mapping[str, object], *, width: int = 11, err: bool = False) -> None:
+    """`name       value` lines; a value with several lines is indented, an empty one left out. err: on stderr."""
     for name, value in facts.items():
         for number, line in enumerate(str(value).splitlines()):
-            click.echo(f"  {name if number == 0 else '':<{width}}{line}")
+            click.echo(f"  {name if number == 0 else '':<{width}}{line}", err=err)
 
 
 def note(text: str) -> None:

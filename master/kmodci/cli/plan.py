@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from ..selectors import check_selector, matches
+from .completing import complete_builds
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
 from .view import end, open_view
 
 
 @click.command()
-@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...")
+@click.argument("selectors", nargs=-1, metavar="[SELECTOR]...", shell_complete=complete_builds)
 @config_option
 @scope_option
 @look_option

@@ -144,6 +144,11 @@ class MasterProcess:
         return "\n".join(f"  {line}" for line in lines)
 
 
+def runs_on(state: Path) -> bool:
+    """Whether a master runs on a state folder, which need not be there and stays as it is."""
+    return (state / "master" / "lock").exists() and MasterProcess(Paths(state), state, "", ()).pid() is not None
+
+
 def _tac() -> Path:
     return checkout() / "master" / "buildbot.tac"
 

@@ -1,19 +1,16 @@
 """How a run goes: a live bar in a terminal, plain lines elsewhere."""
 
 import statistics
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..coverage import Standing
 from ..farm import Farm
 from ..model import Status
-
-_PLAIN_EVERY = 5.0
+from .bar import Bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,43 +85,22 @@ def line(now: Run, *, slots: int) -> str:
     return ", ".join(words)
 
 
-class Display:
+class Display(Bar):
     """Shows a run as it goes. A context manager."""
 
     def __init__(self, console: Console, *, slots: int) -> None:
-        self._console = console
+        super().__init__(console)
         self._slots = slots
-        self._said = ("", 0.0)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> "Display":
-        self._bar.start()
+        super().__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
     def show(self, now: Run) -> None:
-        """Called as often as liked; plain output says only what is new, every few seconds."""
+        """Called as often as liked."""
         done = len(now.builds) - now.left
-        self._update(line(now, slots=self._slots), completed=done, total=len(now.builds) or None)
+        self.update(line(now, slots=self._slots), completed=done, total=len(now.builds) or None)
 
     def say(self, text: str) -> None:
         """In place of how the run goes, while that cannot be known."""
-        self._update(text)
-
-    def _update(self, text: str, *, completed: float | None = None, total: float | None = None) -> None:
-        if self._console.is_terminal:
-            self._bar.update(self._task, description=text, completed=completed, total=total)
-        elif text != self._said[0] and time.monotonic() - self._said[1] >= _PLAIN_EVERY:
-            self._console.print(text, highlight=False, markup=False)
-            self._said = (text, time.monotonic())
+        self.update(text)

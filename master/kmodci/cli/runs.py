@@ -3,28 +3,32 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-from ..errors import NotFound
-from ..runs import Ending, Run, RunEntry
-from ..runstore import RunStore
-from ..runview import NOT_BUILT, plain, plain_whole, state, view, wall
-from ..settings import load
-from .options import config_option, json_option
+from ..quantities import duration_text
+from ..runview import NOT_BUILT, groups
+from ..told import RunTold, RunWholeTold
+from .answers import Answers
+from .completing import complete_runs
+from .options import answers_option, json_option
 from .output import note, print_facts, print_json, print_table
-from .view import farm_store
 
 _MOST = 20
 
 
 @click.command()
-@click.argument("run", default="")
-@click.option("--limit", default=_MOST, show_default=True, help="How many runs to list, the newest first.")
-@config_option
+@click.argument("run", default="", shell_complete=complete_runs)
+@click.option(
+    "--limit",
+    default=_MOST,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many runs to list, the newest first.",
+)
+@answers_option(scope=False)
 @json_option
-def runs(run: str, limit: int, config: Path, as_json: bool) -> None:
+def runs(run: str, limit: int, answers: Answers, as_json: bool) -> None:
     """List the runs, or tell all of one: RUN.
 
     A run is what became due at once: the first look at everything, a new kernel for every module, a new version of a
@@ -33,56 +37,57 @@ def runs(run: str, limit: int, config: Path, as_json: bool) -> None:
     \b
     kmodci runs
     kmodci runs 2026-11-23-231500
+    kmodci runs --server https://farm.example.com/
     """
-    store = farm_store(load(config))
-    known = RunStore(store) if store else None
     if run:
-        found = known.run(run) if known else None
-        if known is None or found is None:
-            raise NotFound(f"there is no run {run}", hint="`kmodci runs` lists them")
-        _tell_one(found, known.entries(run), as_json=as_json)
-    else:
-        _tell_all(known, limit, as_json=as_json)
-
-
-def _tell_all(known: RunStore | None, limit: int, *, as_json: bool) -> None:
-    found = known.runs(limit=limit) if known else []
-    sums = known.totals([run.id for run in found]) if known else {}
+        found = answers.run(run)
+        if as_json:
+            print_json(found.plain())
+        else:
+            print_run(found)
+        return
+    listed = answers.runs(limit)
     if as_json:
-        print_json({"runs": [plain(run, sums[run.id]) for run in found]})
-        return
-    if not found:
-        note("no run yet: the farm's first plan opens one")
-        return
+        print_json({"runs": [each.plain() for each in listed]})
+    elif listed:
+        _list(listed)
+    else:
+        note("no run yet: the farm's first plan opens one; `kmodci plan` tells what is due, `kmodci up` starts a farm")
+
+
+def _list(listed: Sequence[RunTold]) -> None:
     columns = ("run", "state", "planned", "built", "failed", "other", "left", "wall s")
     rows, now = [], time.time()
-    for run in found:
-        each = sums[run.id]
-        other = sum(each.endings.values()) - each[Ending.BUILT] - each[Ending.FAILED]
-        numbers = (each.planned, each[Ending.BUILT], each[Ending.FAILED], other, each.left)
-        rows.append([run.id, state(run), *(number or "" for number in numbers), f"{wall(run, now):.0f}"])
+    for each in listed:
+        other = sum(each.endings.values()) - each.built - each.failed
+        numbers = (each.planned, each.built, each.failed, other, each.left)
+        rows.append([each.id, each.state, *(number or "" for number in numbers), f"{wall(each, now):.0f}"])
     print_table(columns, rows, right=columns[2:])
+    if any(each.is_open for each in listed):
+        note("`kmodci watch` follows the newest that is open")
 
 
-def _tell_one(run: Run, entries: Sequence[RunEntry], *, as_json: bool) -> None:
-    seen = view(run, entries, time.time())
-    if as_json:
-        print_json(plain_whole(seen, entries))
-        return
-    found = seen.totals
+def wall(run: RunTold, now: float) -> float:
+    """Seconds that it took, or has taken so far. now: seconds since the epoch, by this machine's clock."""
+    return max(0.0, (run.finished or now) - run.started)
+
+
+def print_run(run: RunWholeTold) -> None:
+    """All of a run, and why what is not built is not."""
+    about = f", about {duration_text(run.eta_seconds)}" if run.eta_seconds else ""
     print_facts(
         {
             "run": run.id,
-            "state": seen.state,
+            "state": run.state,
             "started": f"{datetime.fromtimestamp(run.started, UTC):%Y-%m-%d %H:%M:%S} UTC",
-            "planned": f"{found.planned} ({', '.join(f'{count} {why}' for why, count in seen.whys.items())})",
-            "ended": ", ".join(f"{count} {ending}" for ending, count in found.endings.items()),
-            "left": f"{found.left}" + (f", about {seen.eta:.0f} s" if seen.eta else "") if found.left else "",
-            "wall time": f"{seen.wall:.0f} s",
-            "bare make": f"{found.make_seconds:.0f} s of CPU",
+            "planned": f"{run.planned} ({', '.join(f'{count} {why}' for why, count in run.why.items())})",
+            "ended": ", ".join(f"{count} {ending}" for ending, count in run.endings.items()),
+            "left": f"{run.left}{about}" if run.left else "",
+            "wall time": f"{wall(run, time.time()):.0f} s",
+            "bare make": f"{run.make_seconds:.0f} s of CPU",
         }
     )
+    found = groups([each.entry for each in run.builds])
     for ending in NOT_BUILT:
-        groups = [group for group in seen.groups if group.ending is ending]
-        for group in groups[:_MOST]:
-            click.echo(f"{len(group.builds)} {ending}: {group.cause}")
+        for group in [each for each in found if each.ending is ending][:_MOST]:
+            click.echo(f"{len(group.builds)} {ending}: {group.cause} (as {group.builds[0]})")

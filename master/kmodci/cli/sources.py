@@ -7,50 +7,54 @@ from datetime import UTC, datetime
 import click
 
 from ..quantities import age_text
-from ..sourceview import Health, SourceView, plain
+from ..sourceview import Health
+from ..told import SourceTold
 from .output import note, print_json, print_table
 
 _COLUMNS = ("source", "state", "kernels", "gone", "problems", "last good look", "last try", "published")
 _NUMBERS = ("kernels", "gone", "problems")
 
 
-def print_sources(found: Sequence[SourceView], *, with_problems: bool, as_json: bool) -> None:
+def print_sources(found: Sequence[SourceTold], *, with_problems: bool, as_json: bool) -> None:
     """with_problems: each, not only how many; JSON has them always."""
     now = time.time()
     if as_json:
-        print_json({"sources": [plain(each, now) for each in found]})
+        print_json({"sources": [each.plain() for each in found]})
         return
     print_table(_COLUMNS, (_cells(each, now) for each in found), right=_NUMBERS)
     for each in found:
-        if each.health is Health.IDLE:
+        if each.health == Health.IDLE:
             click.echo(f"{each.name}: not looked at: {each.idle}")
-        elif each.state.error:
-            click.echo(f"{each.name}: {each.fault}")
-            if each.state.hint:
-                click.echo(f"  hint: {each.state.hint}")
-            if each.state.doubt:
-                click.echo(f"  in doubt since {_clock(each.state.doubt.since)}")
-            if each.accepted:
-                click.echo(f"  accepted by {each.accepted}: taken at its word at the next look")
-        for fault in each.state.mirror_faults:
+        elif each.error:
+            _tell_fault(each)
+        for fault in each.mirror_faults:
             click.echo(f"{each.name}: a mirror failed, another one answered: {fault}")
         if with_problems:
             for problem in each.problems:
                 click.echo(f"{each.name}: problem: {problem}")
-    told = [f"{count} {health}" for health in Health if (count := sum(each.health is health for each in found))]
+    told = [f"{count} {health}" for health in Health if (count := sum(each.health == health for each in found))]
     note(f"{len(found)} sources: {', '.join(told)}")
 
 
-def _cells(seen: SourceView, now: float) -> list[object]:
-    state = seen.state
-    numbers = [number or "" for number in (seen.listed, seen.gone, len(seen.problems))]
-    dated = _clock(state.dated) if state.dated else ""
-    return [seen.name, seen.health, *numbers, _ago(state.last_ok, now), _ago(state.last_try, now), dated]
+def _tell_fault(seen: SourceTold) -> None:
+    click.echo(f"{seen.name}: {seen.fault}")
+    if seen.hint:
+        click.echo(f"  hint: {seen.hint}")
+    if seen.doubt:
+        click.echo(f"  in doubt since {_clock(seen.doubt.since)}")
+        if seen.doubt.accepted_by:
+            click.echo(f"  accepted by {seen.doubt.accepted_by}: taken at its word at the next look")
+
+
+def _cells(seen: SourceTold, now: float) -> list[object]:
+    numbers = [number or "" for number in (seen.kernels, seen.gone, len(seen.problems))]
+    published = _clock(seen.published) if seen.published else ""
+    return [seen.name, seen.health, *numbers, _ago(seen.last_ok, now), _ago(seen.last_try, now), published]
 
 
 def _clock(when: float) -> str:
     return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _ago(when: float, now: float) -> str:
+def _ago(when: float | None, now: float) -> str:
     return f"{age_text(now - when)} ago" if when else "never"

@@ -33,6 +33,7 @@ from ..survey import survey
 from ..watch import Watch, bundle_note, bundled
 from ..where import followed, packages, recipes_of, repositories
 from .output import note
+from .remembered import farm_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +144,6 @@ def end(view: View) -> NoReturn:
     """Ends a command: tells what could not be read; that failed if it was now."""
     tell_faults(view)
     sys.exit(1 if view.looked and view.faults else 0)
-
-
-def farm_store(settings: Settings) -> Store | None:
-    """The farm's store, or None if none was made yet."""
-    if settings.database is None and not (settings.state / "kmodci.sqlite").exists():
-        return None
-    return Store(settings.database_url)
 
 
 def _knows(farm: Store, build_id: BuildId) -> bool:

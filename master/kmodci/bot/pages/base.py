@@ -4,13 +4,10 @@ A page is rendered by `get`, acts by `post`, and tells what is wrong in a page o
 do with one is said in its headers.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import cache, partial
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import jinja2
 from buildbot.www.resource import Resource
@@ -24,8 +21,9 @@ from ...errors import KmodciError, NotFound
 from ...quantities import age_text, duration_text
 from ...release import BadName
 from ..menu import STATIC
+from ..origin import is_own
 
-HTML, JSON = "text/html; charset=utf-8", "application/json"
+HTML = "text/html; charset=utf-8"
 _FORM = "application/x-www-form-urlencoded"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -64,10 +62,6 @@ class Page(Resource):
         root = _root(request)
         return _templates().get_template(template).render(values, root=root, static=f"{root}{STATIC}").encode()
 
-    def json(self, request: Request, data: Mapping[str, object]) -> bytes:
-        request.setHeader("Content-Type", JSON)
-        return (json.dumps(data) + "\n").encode()
-
     def see_other(self, request: Request, path: str) -> bytes:
         """After something was done. path: of the page that shows it, below the master's first."""
         request.setResponseCode(http.SEE_OTHER)
@@ -95,10 +89,7 @@ class Page(Resource):
 
     async def _checked_post(self, request: Request) -> bytes:
         """A form of another site cannot press a button here: a browser says whose page a form is on."""
-        www, own = self.master.config.www, urlsplit(self.base_url)
-        allowed = www.get("allowed_origins", [f"{own.scheme}://{own.netloc}"])
-        origin = (request.getHeader("Origin") or "").lower()
-        if not any(fnmatchcase(origin, each.lower()) for each in allowed):
+        if not is_own(self.master, request.getHeader("Origin") or ""):
             self.refuse(http.FORBIDDEN, f"not from a page of this farm: open it as {self.base_url} and try again")
         if (request.getHeader("Content-Type") or "").partition(";")[0].strip().lower() != _FORM:
             self.refuse(http.UNSUPPORTED_MEDIA_TYPE, f"a form is sent as {_FORM}")

@@ -1,7 +1,4 @@
-"""The pages of the runs: a list of them, one page for each, and the question before one is cancelled.
-
-`runs` and `runs/<id>` are for people, `runs.json` and `runs/<id>.json` the same for programs.
-"""
+"""The pages of the runs: a list of them, one page for each, and the question before one is cancelled."""
 
 import time
 from collections.abc import Sequence
@@ -14,15 +11,14 @@ from twisted.web.server import Request
 
 from ...errors import NotFound
 from ...farm import Farm
-from ...runs import Ending, Run, RunEntry, Totals, check_id
-from ...runview import LEFT, RunView, of_ending, plain, plain_whole, state, view, wall
+from ...runs import Ending, Run, Totals, check_id
+from ...runview import LEFT, RunView, state, view, wall
 from ..schedulers import MATRIX, MatrixScheduler
 from ..virtual import VirtualBuilders
 from ..watchdog import Watchdog
 from .base import Page, argument
 
 _NEWEST = 100
-_JSON = ".json"
 # what the form of the last question may say: let end what runs, or stop it
 _LET_END, _STOP = "let-end", "stop"
 
@@ -39,8 +35,6 @@ class Runs(Page):
 
     async def get(self, request: Request) -> bytes:
         runs, sums = await threads.deferToThread(self._read)
-        if request.prepath[-1].endswith(_JSON.encode()):
-            return self.json(request, {"runs": [plain(run, sums[run.id]) for run in runs]})
         now = time.time()
         rows = [(run, state(run), sums[run.id], wall(run, now)) for run in runs]
         return self.html(request, "runs.html.j2", rows=rows, newest=_NEWEST, endings=list(Ending))
@@ -56,11 +50,10 @@ class OneRun(Page):
     def __init__(self, master: BuildMaster, farm: Farm, name: str) -> None:
         super().__init__(master)
         self._farm = farm
-        self._name = name.removesuffix(_JSON)
-        self._is_json = name.endswith(_JSON)
+        self._name = name
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        if path == b"cancel" and not self._is_json:
+        if path == b"cancel":
             return CancelRun(self.master, self._farm, self._name)
         return super().getChild(path, request)
 
@@ -68,17 +61,15 @@ class OneRun(Page):
         chosen, page = argument(request, "ending"), argument(request, "page")
         if chosen not in ("", LEFT, *Ending):
             self.refuse(http.BAD_REQUEST, f"no ending is called so; there are: {', '.join((LEFT, *Ending))}")
-        seen, entries = await self.look(chosen, int(page) if page.isdecimal() and len(page) < 6 else 1)
-        if self._is_json:
-            return self.json(request, plain_whole(seen, of_ending(entries, chosen)))
+        seen = await self.look(chosen, int(page) if page.isdecimal() and len(page) < 6 else 1)
         builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
         shown = await builders.addresses({row.build_id for row in (*seen.rows, *seen.running)})
         watchdog: Watchdog = self.master.service_manager.namedServices[Watchdog.name]
         late = watchdog.late if seen.run.is_open else ()
         return self.html(request, "run.html.j2", seen=seen, late=late, builders=shown, endings=list(Ending), left=LEFT)
 
-    async def look(self, chosen: str = "", page: int = 1) -> tuple[RunView, Sequence[RunEntry]]:
-        """The run as it stands, and all its entries. Raises NotFound and BadName."""
+    async def look(self, chosen: str = "", page: int = 1) -> RunView:
+        """The run as it stands. Raises NotFound and BadName."""
         running = await self.scheduler.building()
         return await threads.deferToThread(self._read, chosen, page, running)
 
@@ -88,13 +79,13 @@ class OneRun(Page):
         found: MatrixScheduler = self.master.scheduler_manager.namedServices[MATRIX]
         return found
 
-    def _read(self, chosen: str, page: int, running: dict[str, str]) -> tuple[RunView, Sequence[RunEntry]]:
+    def _read(self, chosen: str, page: int, running: dict[str, str]) -> RunView:
         run = self._farm.runs.run(check_id(self._name))
         if run is None:
             raise NotFound(f"there is no run {self._name}")
         entries = self._farm.runs.entries(run.id)
         waiting = self.scheduler.waiting
-        return view(run, entries, time.time(), running=running, waiting=waiting, chosen=chosen, page=page), entries
+        return view(run, entries, time.time(), running=running, waiting=waiting, chosen=chosen, page=page)
 
 
 class CancelRun(OneRun):
@@ -104,7 +95,7 @@ class CancelRun(OneRun):
         return Page.getChild(self, path, request)
 
     async def get(self, request: Request) -> bytes:
-        seen, _ = await self.look()
+        seen = await self.look()
         choices = {"let_end": _LET_END, "stop": _STOP}
         return self.html(request, "cancel.html.j2", seen=seen, choices=choices)
 
@@ -113,7 +104,7 @@ class CancelRun(OneRun):
         what = argument(request, "running")
         if what not in (_LET_END, _STOP):
             self.refuse(http.BAD_REQUEST, f"running: {_LET_END} or {_STOP}")
-        seen, _ = await self.look()
+        seen = await self.look()
         if not seen.run.is_open:
             self.refuse(http.CONFLICT, f"run {seen.run.id} has ended meanwhile")
         await self.scheduler.cancel_run(seen.run.id, by=self.user(request), stop=what == _STOP)

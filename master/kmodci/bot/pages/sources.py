@@ -1,7 +1,4 @@
-"""The pages of the sources: all of them, one for each, and the question before one is taken at its word.
-
-`sources` and `sources/<name>` are for people, `sources.json` and `sources/<name>.json` the same for programs.
-"""
+"""The pages of the sources: all of them, one for each, and the question before one is taken at its word."""
 
 import time
 from collections.abc import Sequence
@@ -16,11 +13,9 @@ from twisted.web.server import Request
 from ...doubt import LOOKS, Doubt
 from ...errors import NotFound
 from ...farm import Farm
-from ...sourceview import Health, SourceView, plain
+from ...sourceview import Health, SourceView
 from ...survey import survey
 from .base import Page, argument
-
-_JSON = ".json"
 
 
 class Sources(Page):
@@ -35,8 +30,6 @@ class Sources(Page):
 
     async def get(self, request: Request) -> bytes:
         seen, now = await self.look(), time.time()
-        if request.prepath[-1].endswith(_JSON.encode()):
-            return self.json(request, {"sources": [plain(each, now) for each in seen]})
         return self.html(request, "sources.html.j2", sources=seen, now=now, health=Health, quote=_quoted)
 
     async def look(self) -> Sequence[SourceView]:
@@ -50,18 +43,15 @@ class OneSource(Sources):
 
     def __init__(self, master: BuildMaster, farm: Farm, name: str) -> None:
         super().__init__(master, farm)
-        self._name = name.removesuffix(_JSON)
-        self._is_json = name.endswith(_JSON)
+        self._name = name
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        if path == b"accept" and not self._is_json:
+        if path == b"accept":
             return AcceptSource(self.master, self._farm, self._name)
         return Page.getChild(self, path, request)
 
     async def get(self, request: Request) -> bytes:
         seen, now = await self.one(), time.time()
-        if self._is_json:
-            return self.json(request, plain(seen, now))
         return self.html(
             request, "source.html.j2", seen=seen, now=now, health=Health, looks=LOOKS, name=_quoted(seen.name)
         )

@@ -1,0 +1,157 @@
+"""What a build says: the logs of its steps one after the other, live; or what was published, where these are gone."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+import zstandard
+from buildbot.master import BuildMaster
+from twisted.internet import defer
+from twisted.web.server import Request
+
+from ...apiasked import LOG_CHUNK, LogQuery
+from ...board import Board
+from ...errors import StoreError
+from ...farm import Farm
+from ...logtext import Index, Lines
+from ...ondemand import Answer
+from ...openapi import TEXT
+from ...publishing import read_manifest
+from .access import Caller
+from .base import Body, Context, Endpoint, query_of, refused
+
+# what is for people; the manifest, and what went in, are told otherwise
+_LOGS = ("stdio", "fault", "why", "problems")
+_ADDRESS = re.compile(r"#/?builders/(\d{1,18})/builds/(\d{1,18})$")
+_KEPT = 256
+# Bytes of a published one; a build is stopped long before that by `limits.output`.
+_LARGEST = 1 << 30
+
+
+class Indices:
+    """Of the logs that were asked for last, each with a lock: it is read and grows by one at a time."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Index, defer.DeferredLock]] = OrderedDict()
+
+    def of(self, log: int) -> tuple[Index, defer.DeferredLock]:
+        found = self._known.setdefault(log, (Index(), defer.DeferredLock()))
+        self._known.move_to_end(log)
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return found
+
+
+class Log(Endpoint):
+    """From a byte on, in pieces."""
+
+    def __init__(self, context: Context, indices: Indices, find: Callable[[], Answer]) -> None:
+        super().__init__(context)
+        self._find = find
+        self._indices = indices
+
+    def get(self, request: Request, caller: Caller) -> Body:
+        query, found = query_of(request, LogQuery), self._find()
+        return self._read(request, found, query.offset)
+
+    async def _read(self, request: Request, found: Answer, offset: int) -> bytes:
+        address = _address(found, self.context.board)
+        live = _Live(self.context.master, address, self._indices)
+        piece = await live.read(offset) if found.planned else None
+        if piece is None:
+            piece = await self.context.in_thread(_published, self.context.farm, found, offset)
+        if piece is None:
+            raise refused(HTTPStatus.NOT_FOUND, f"there is no log of {found.build_id}", "it has not been built yet")
+        data, size, is_complete, name = piece
+        for header, value in {
+            "Content-Type": TEXT,
+            "X-Log-Size": str(size),
+            "X-Log-Complete": "true" if is_complete else "false",
+            "X-Log-Build": name,
+        }.items():
+            request.setHeader(header.encode(), value.encode())
+        return data
+
+
+Piece = tuple[bytes, int, bool, str]
+"""some of it, the bytes that are known, whether that is all, which build it is of"""
+
+
+class _Live:
+    """Of a build that Buildbot still has the logs of."""
+
+    def __init__(self, master: BuildMaster, address: str, indices: Indices) -> None:
+        self._master = master
+        self._indices = indices
+        self._place = _ADDRESS.search(address)
+
+    async def read(self, offset: int) -> Piece | None:
+        """None if there is nothing of it."""
+        if self._place is None:
+            return None
+        builder, number = self._place.groups()
+        build = await self._master.data.get(("builders", builder, "builds", number))
+        if build is None:
+            return None
+        logs = await self._logs(build["buildid"])
+        if not logs and build["complete"]:
+            return None
+        data, before = bytearray(), 0
+        for log in logs:
+            index, lock = self._indices.of(log["logid"])
+            await lock.acquire()
+            try:
+                lines = self._lines(log["logid"])
+                await index.grow(log["num_lines"], lines)
+                if before + index.size > offset and len(data) < LOG_CHUNK:
+                    data += await index.read(max(0, offset - before), LOG_CHUNK - len(data), lines)
+                before += index.size
+            finally:
+                lock.release()
+        return bytes(data), before, bool(build["complete"]), f"{builder}/{number}"
+
+    async def _logs(self, build: int) -> list[Mapping[str, int]]:
+        """In the order in which they were written."""
+        found = []
+        for step in await self._master.data.get(("builds", str(build), "steps")):
+            logs = await self._master.data.get(("steps", str(step["stepid"]), "logs"))
+            found += [log for log in logs if log["slug"] in _LOGS]
+        return sorted(found, key=lambda log: log["logid"])
+
+    def _lines(self, log: int) -> Lines:
+        async def read(first: int, count: int) -> str:
+            found = await self._master.data.get(("logs", str(log), "contents"), offset=first, limit=count)
+            # each line has its stream as the first character (h, o, e)
+            lines = found["content"].split("\n")
+            return "".join(f"{line[1:]}\n" for line in lines[:-1] if line)
+
+        return read
+
+
+def _address(found: Answer, board: Board) -> str:
+    """Of the build that runs, or of the last one; empty if there was none."""
+    name = str(found.build_id)
+    standing = board.standings.get(name)
+    last = standing.outcome.build_url if standing and standing.outcome else ""
+    return board.running.get(name) or last
+
+
+def _published(farm: Farm, found: Answer, offset: int) -> Piece | None:
+    """In a thread. Raises StoreError."""
+    if found.entry is None:
+        return None
+    data = farm.bucket.get(read_manifest(farm.bucket, found.entry.manifest).log)
+    if data is None:
+        return None
+    size = 0
+    kept = bytearray()
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(data) as stream:
+            while (chunk := stream.read(1 << 20)) and size < _LARGEST:
+                if size + len(chunk) > offset and len(kept) < LOG_CHUNK:
+                    kept += chunk[max(0, offset - size) :]
+                size += len(chunk)
+    except zstandard.ZstdError as error:
+        raise StoreError(f"the log of {found.build_id} is damaged: {error}") from error
+    return bytes(kept[:LOG_CHUNK]), size, True, found.entry.manifest

@@ -1,0 +1,145 @@
+"""What nodes read of the bucket, below /kmodci/files: for a farm whose bucket they cannot reach.
+
+Nothing can be written or listed here. An object goes from the S3 server to the reader piece by piece, as fast as the
+reader takes it.
+"""
+
+from twisted.internet import defer, reactor, threads
+from twisted.internet.interfaces import IPushProducer
+from twisted.python import log
+from twisted.web import http
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+
+from ..bucket import Bucket, Opened
+from ..errors import StoreError
+from ..keys import check_public
+from ..release import BadName
+
+_PIECE = 256 << 10
+_AT_ONCE = 64
+# seconds that a reader may take for a piece
+_PATIENCE = 60
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Files(Resource):
+    """Answers GET and HEAD of a key."""
+
+    isLeaf = True
+
+    def __init__(self, bucket: Bucket, *, at_once: int = _AT_ONCE) -> None:
+        super().__init__()
+        self._bucket, self._free = bucket, at_once
+
+    def render_GET(self, request: Request) -> int:
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        # the key of an index object stays, its content does not
+        request.setHeader("Cache-Control", "no-cache")
+        answered = defer.ensureDeferred(self._answer(request))
+        answered.addErrback(log.err, "while sending an object of the bucket")
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            key = check_public("/".join(part.decode("ascii") for part in request.postpath))
+        except (BadName, UnicodeDecodeError):
+            return _refuse(request, http.NOT_FOUND, "there is no such file")
+        if not self._free:
+            request.setHeader("Retry-After", "2")
+            return _refuse(request, http.SERVICE_UNAVAILABLE, "too many files are being read")
+        self._free -= 1
+        reader = _Reader(request)
+        try:
+            await self._send(request, reader, key)
+        finally:
+            self._free += 1
+        return None
+
+    async def _send(self, request: Request, reader: "_Reader", key: str) -> None:
+        only_look = request.method == b"HEAD"
+        try:
+            found = await threads.deferToThread(self._bucket.open, key, only_look=only_look)
+        except StoreError as error:
+            log.msg(f"{key} cannot be sent: {error}")
+            return reader.refuse(http.SERVICE_UNAVAILABLE, "the bucket does not answer just now")
+        if found is None:
+            return reader.refuse(http.NOT_FOUND, "there is no such file")
+        try:
+            if not reader.is_gone:
+                request.setHeader("Content-Type", found.type)
+                if request.setETag(found.etag.encode()) is not http.CACHED:
+                    request.setHeader("Content-Length", str(found.size))
+                    if not only_look:
+                        await reader.send(found)
+                reader.end()
+        except (StoreError, defer.TimeoutError) as error:
+            log.msg(f"{key}: {error or 'its reader takes nothing any more'}")
+            # what has been sent cannot be taken back: only that it is too short tells the reader
+            reader.abort()
+        finally:
+            found.close()
+        return None
+
+
+@implementer(IPushProducer)
+class _Reader:
+    """Who asked: takes pieces, or has left."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.is_gone = False
+        self._paused: defer.Deferred[None] | None = None
+        request.notifyFinish().addErrback(self._left)
+
+    async def send(self, found: Opened) -> None:
+        """Raises StoreError, TimeoutError."""
+        self._request.registerProducer(self, True)
+        try:
+            while not self.is_gone and (piece := await threads.deferToThread(found.read, _PIECE)):
+                if not self.is_gone:
+                    self._request.write(piece)
+                if self._paused is not None and not self.is_gone:
+                    await self._paused.addTimeout(_PATIENCE, reactor)
+        finally:
+            if not self.is_gone:
+                self._request.unregisterProducer()
+
+    def refuse(self, status: int, why: str) -> None:
+        if not self.is_gone:
+            _refuse(self._request, status, why)
+
+    def end(self) -> None:
+        if not self.is_gone:
+            self._request.finish()
+
+    def abort(self) -> None:
+        if not self.is_gone and self._request.transport is not None:
+            self._request.transport.abortConnection()
+
+    def _left(self, reason: object) -> None:
+        self.is_gone = True
+        self.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        if self._paused is None:
+            self._paused = defer.Deferred()
+
+    def resumeProducing(self) -> None:
+        paused, self._paused = self._paused, None
+        if paused is not None and not paused.called:
+            paused.callback(None)
+
+    def stopProducing(self) -> None:
+        self._left(None)
+
+
+def _refuse(request: Request, status: int, why: str) -> None:
+    request.setResponseCode(status)
+    request.setHeader("Content-Type", _TEXT)
+    body = f"{why}\n".encode()
+    request.setHeader("Content-Length", str(len(body)))
+    if request.method != b"HEAD":
+        request.write(body)
+    request.finish()

@@ -1,0 +1,204 @@
+"""Tells receivers what became of runs, and keeps at it while one does not answer.
+
+What there is to tell is `newsdesk`'s to say, looked for when builds have ended and every minute. Each receiver is told
+one thing after the other; one that is away holds up nobody else, and is tried again after a pause that grows.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from buildbot.mq.base import QueueRef
+from buildbot.util.service import BuildbotService
+from buildbot.util.twisted import async_to_deferred
+from twisted.internet import defer, task, threads
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python import log
+
+from ..errors import KmodciError
+from ..farm import Farm
+from ..newsdesk import NewsDesk
+from ..newsstore import Letter
+from ..newswords import words_of
+from .posting import ANSWER_OF, NEWS_FOR, Answer
+from .schedulers import MATRIX, PLANNED, SETTLED, MatrixScheduler
+
+_EVERY = 60.0
+_SOON = 1.0
+# seconds until a receiver that did not take a message is tried again: the first time, and at most
+_PAUSE, _LONGEST_PAUSE = 10.0, 3600.0
+# a reporter has limits of its own, several of them one after the other
+_ANSWER = 300.0
+
+
+@dataclass(slots=True)
+class _Line:
+    """To one receiver."""
+
+    tries: int = 0
+    """that failed in a row"""
+    is_busy: bool = False
+    again: IDelayedCall | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        return self.again is not None and self.again.active()
+
+
+class Notifier(BuildbotService):
+    """Does nothing where nobody is to be told."""
+
+    name = "notifier"
+
+    def __init__(self, farm: Farm) -> None:
+        super().__init__(farm=farm)
+        self._lines: dict[str, _Line] = {}
+        self._answers: dict[tuple[str, str], defer.Deferred[Answer]] = {}
+        self._turn = defer.DeferredLock()
+        self._consumers: list[QueueRef] = []
+        self._again: IDelayedCall | None = None
+        self._looked = 0.0
+        self._has_begun = False
+        # a loop ends at its first error, which this one is not to
+        self._timer = task.LoopingCall(self._wake)
+
+    def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
+        self._desk = NewsDesk(settings=farm.settings, store=farm.store)
+        self._has_begun = False
+        for line in self._lines.values():
+            _cancel(line.again)
+        self._lines = {name: self._lines.get(name, _Line()) for name in self._desk.receivers}
+        return defer.succeed(None)
+
+    @async_to_deferred
+    async def startService(self) -> None:
+        await super().startService()
+        consume = self.master.mq.startConsuming
+        self._consumers = [
+            (await consume(self._on_news, PLANNED)),
+            (await consume(self._on_news, SETTLED)),
+            (await consume(self._on_answer, (*ANSWER_OF, None))),
+        ]
+        self._timer.start(_EVERY, now=True)
+
+    @async_to_deferred
+    async def stopService(self) -> None:
+        await super().stopService()
+        if self._timer.running:
+            self._timer.stop()
+        for consumer in self._consumers:
+            consumer.stopConsuming()
+        for call in (self._again, *(line.again for line in self._lines.values())):
+            _cancel(call)
+        # who does not answer now is told again after the next start
+        for answer in list(self._answers.values()):
+            answer.cancel()
+        await self._turn.run(lambda: None)
+
+    def _on_news(self, key: object, message: object) -> None:
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._again is None or not self._again.active():
+            self._again = self.master.reactor.callLater(_SOON, self._run)
+
+    def _run(self) -> None:
+        done = self._turn.run(lambda: defer.ensureDeferred(self._look()))
+        done.addErrback(log.err, "while looking for news")
+
+    async def _look(self) -> None:
+        desk, now = self._desk, time.time()
+        try:
+            if not self._has_begun:
+                await threads.deferToThread(desk.begin, now)
+                self._has_begun = True
+            if not desk.receivers:
+                return
+            plan = self._scheduler.plan if self._scheduler else None
+            if plan and plan.builds:
+                is_due = now - self._looked >= _EVERY
+                if is_due or await threads.deferToThread(desk.is_urgent):
+                    await threads.deferToThread(desk.look, plan.entries, plan.keys, now)
+                    self._looked = now
+        except KmodciError as error:
+            log.msg(f"news are not looked for, tried again within a minute: {error}")
+            return
+        for name in desk.receivers:
+            self._go_on(name)
+
+    @property
+    def _scheduler(self) -> MatrixScheduler | None:
+        return self.master.scheduler_manager.namedServices.get(MATRIX)
+
+    def _go_on(self, name: str) -> None:
+        """With what is on its way to a receiver, if nothing of that is going on."""
+        line = self._lines.get(name)
+        if line and self.running and not line.is_busy and not line.is_paused:
+            line.is_busy = True
+            done = defer.ensureDeferred(self._tell(name, line))
+            done.addErrback(log.err, f"while telling {name}")
+
+    async def _tell(self, name: str, line: _Line) -> None:
+        """All that is on its way to a receiver, until one does not arrive."""
+        try:
+            while self.running and self._lines.get(name) is line:
+                letters, given_up = await threads.deferToThread(self._desk.waiting, name, time.time())
+                for letter in given_up:
+                    log.msg(f"notify: {name} did not take this, which is given up: {_brief(letter)}")
+                if not letters or not self.running:
+                    return
+                answer = await self._hand(letters[0])
+                if not await self._took(name, line, letters[0], answer):
+                    return
+        except KmodciError as error:
+            log.msg(f"notify: {name} is told later: {error}")
+        finally:
+            line.is_busy = False
+
+    async def _hand(self, letter: Letter) -> Answer:
+        """To the reporter of its receiver."""
+        name = (letter.receiver, letter.id)
+        answer = self._answers[name] = defer.Deferred[Answer]()
+        try:
+            news = {"letter": letter.id, "news": letter.news.model_dump_json()}
+            self.master.mq.produce((*NEWS_FOR, letter.receiver), news)
+            return await answer.addTimeout(_ANSWER, self.master.reactor)
+        except (defer.TimeoutError, defer.CancelledError):
+            return Answer(is_good=False, said=f"no answer within {_ANSWER:.0f} s")
+        finally:
+            del self._answers[name]
+
+    def _on_answer(self, key: tuple[str, ...], message: Mapping[str, object]) -> None:
+        answer = self._answers.get((key[-1], str(message["letter"])))
+        if answer is not None and not answer.called:
+            answer.callback(message["answer"])
+
+    async def _took(self, name: str, line: _Line, letter: Letter, answer: Answer) -> bool:
+        """Whether there is no reason to wait with the next message."""
+        if answer.is_good:
+            await threads.deferToThread(self._desk.forget, letter)
+            if line.tries:
+                log.msg(f"notify: {name} takes messages again")
+            line.tries = 0
+            return True
+        if not self.running:
+            return False
+        if answer.is_final:
+            log.msg(f"notify: {name} refuses this, which is given up: {_brief(letter)}: {answer.said}")
+            await threads.deferToThread(self._desk.forget, letter)
+            return True
+        line.tries += 1
+        if line.tries == 1:
+            log.msg(f"notify: {name} is not reached, and tried for a day: {answer.said}")
+        pause = min(_PAUSE * 2 ** (line.tries - 1), _LONGEST_PAUSE)
+        line.again = self.master.reactor.callLater(pause, self._go_on, name)
+        return False
+
+
+def _brief(letter: Letter) -> str:
+    return words_of(letter.news).title
+
+
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()

@@ -1,0 +1,30 @@
+"""What docs/examples has can be used as it is."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed here")
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    text = (EXAMPLES / "kmod-get@.service").read_text()
+    assert "ExecStart=/usr/local/bin/kmod-get " in text
+    # systemd wants the program to be there
+    (tmp_path / "kmod-get@.service").write_text(text.replace("/usr/local/bin/kmod-get", "/bin/true"))
+    unit = str(tmp_path / "kmod-get@v4l2loopback.service")
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_hook_asks_for_the_kernel_that_is_installed(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    (tmp_path / "kmod-get").write_text(f'#!/bin/sh\necho "$@" >{said}\nexit 3\n')
+    (tmp_path / "kmod-get").chmod(0o755)
+    hook = [str(EXAMPLES / "zz-kmod-get"), "6.1.0-50-amd64", "/boot/vmlinuz-6.1.0-50-amd64"]
+    done = subprocess.run(hook, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    assert said.read_text() == "--kernel 6.1.0-50-amd64 --wait 300 v4l2loopback\n"
+    assert done.stderr == "no v4l2loopback for 6.1.0-50-amd64 yet\n", "and the installation goes on"
