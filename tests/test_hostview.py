@@ -6,25 +6,11 @@ from typing import Any, cast
 
 from kmodci.bot.pages.hosts import Hosts
 from kmodci.engines import Engines
-from kmodci.hosts import Answer, Host, HostState
+from kmodci.hosts import HostState
 from kmodci.hostview import plain, views
+from support.hosts import HOSTS, STATES
 from twisted.web.server import NOT_DONE_YET
 from twisted.web.test.requesthelper import DummyRequest
-
-HOSTS = {
-    "near": Host(
-        name="near", docker_host="unix:///s", same_machine=True, arches=frozenset({"amd64"}), cross=frozenset({"arm64"})
-    ),
-    "far": Host(
-        name="far",
-        docker_host="ssh://secret-user@far.example.com",
-        same_machine=False,
-        arches=frozenset({"amd64"}),
-        labels=frozenset({"fast"}),
-    ),
-}
-WELL = HostState().answer(Answer(images=frozenset({"kmodci/a:1", "debian:12"}), version="29.0"), 100)
-STATES = {"near": WELL, "far": WELL.fail("Docker engine far: <refused>", 130)}
 
 
 def test_for_programs() -> None:
