@@ -118,3 +118,19 @@ def test_all_are_asked_at_once() -> None:
             return super().look(timeout=timeout)
 
     assert engines(one=Slow({"a"}), two=Slow({"b"})).tags() == {"a", "b"}
+
+
+def test_going_and_coming_back_is_told_once_whoever_notices() -> None:
+    one, told = Fake(), []
+    asked = engines(one=one)
+    asked.on_change = lambda name, state: told.append((name, state.fault))
+    asked.look("one")
+    assert told == []
+    one.fault = "refused"
+    asked.note_fault("one", "no answer")
+    asked.look("one")
+    assert told == [("one", "no answer")]
+    one.fault = ""
+    asked.tags()
+    asked.look("one")
+    assert told == [("one", "no answer"), ("one", "")]

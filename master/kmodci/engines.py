@@ -24,6 +24,8 @@ class Engines:
     engines: Mapping[str, Engine]
     states: dict[str, HostState] = field(default_factory=dict)
     """of those that were asked; another is taken for well"""
+    on_change: Callable[[str, HostState], None] = lambda _name, _state: None
+    """called when a host goes away or comes back, by the thread that noticed"""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __getitem__(self, name: str) -> Engine:
@@ -64,8 +66,11 @@ class Engines:
 
     def _note(self, name: str, after: Callable[[HostState], HostState]) -> HostState:
         with self._lock:
-            self.states[name] = after(self.state(name))
-            return self.states[name]
+            before = self.state(name)
+            self.states[name] = state = after(before)
+        if before.is_away != state.is_away:
+            self.on_change(name, state)
+        return state
 
     def first(self, *, arch: str = BUILD_ARCH, labels: Collection[str] = ()) -> str:
         """A host for what no worker does: of those that can build it, the first that answers. Raises EngineError."""

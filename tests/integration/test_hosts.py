@@ -166,6 +166,8 @@ def test_a_host_that_hangs_holds_up_nobody(
     farm: LiveFarm, engines: dict[str, OwnEngine], kernels: dict[str, RealKernel]
 ) -> None:
     names = sorted(builds_of(kernels))
+    let_go(farm, set(names), seconds=400)
+    await_rest(farm)
     before = {name: len(farm.builds(name)) for name in names}
     force_all(farm, names[:2])
     running = farm.until(lambda: found if len(found := farm.running()) == len(HOSTS) else None)

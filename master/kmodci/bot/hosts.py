@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from buildbot.master import BuildMaster
 from buildbot.process.builder import Builder
@@ -61,7 +62,6 @@ class HostWatch(BuildbotService):
         super().__init__(farm=farm)
         self._timers: list[task.LoopingCall] = []
         self._pool: ThreadPool | None = None
-        self._told: dict[str, bool] = {}
 
     @async_to_deferred
     async def reconfigService(self, farm: Farm) -> None:
@@ -83,6 +83,7 @@ class HostWatch(BuildbotService):
 
     def _start(self) -> None:
         names = list(self.farm.engines)
+        self.farm.engines.on_change = partial(self.master.reactor.callFromThread, self._tell)
         self._pool = ThreadPool(0, len(names), name="hosts")
         self._pool.start()
         for name in names:
@@ -104,14 +105,10 @@ class HostWatch(BuildbotService):
 
     @async_to_deferred
     async def _asked(self, farm: Farm, name: str) -> None:
-        state = await threads.deferToThreadPool(self.master.reactor, self._pool, farm.engines.look, name)
-        self._tell(farm, name, state)
+        await threads.deferToThreadPool(self.master.reactor, self._pool, farm.engines.look, name)
 
-    def _tell(self, farm: Farm, name: str, state: HostState) -> None:
-        """Once for each time that it goes or comes back; whoever noticed first."""
-        if self._told.get(name, False) == state.is_away:
-            return
-        self._told[name] = state.is_away
+    def _tell(self, name: str, state: HostState) -> None:
+        """Once for each time that it goes or comes back, whoever has noticed."""
         if state.is_away:
             log.msg(f"host {name} is away, its builds go elsewhere: {state.fault}")
             return
