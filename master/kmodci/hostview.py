@@ -20,6 +20,12 @@ class HostView:
     """of the farm's toolchain images, those that it has"""
 
     @property
+    def fault(self) -> str:
+        """In what words the host is told of already is left out."""
+        told = self.state.fault.removeprefix(f"Docker engine {self.host.docker_host}: ")
+        return told.removeprefix("ask how it is: ").replace(self.host.docker_host, self.host.address)
+
+    @property
     def standing(self) -> str:
         if self.state.is_away:
             return "away"
@@ -63,6 +69,6 @@ def plain(seen: HostView, now: float) -> dict[str, object]:
         "engine": state.last.version,
         "answered": state.answered or None,
         "answered_ago": round(now - state.answered, 1) if state.answered else None,
-        "fault": state.fault,
+        "fault": seen.fault,
         "since": state.since or None,
     }

@@ -15,4 +15,7 @@ HOSTS = {
     ),
 }
 WELL = HostState().answer(Answer(images=frozenset({"kmodci/a:1", "debian:12"}), version="29.0"), 100)
-STATES = {"near": WELL, "far": WELL.fail("Docker engine far: <refused>", 130)}
+STATES = {
+    "near": WELL,
+    "far": WELL.fail("Docker engine ssh://secret-user@far.example.com: ask how it is: <refused>", 130),
+}

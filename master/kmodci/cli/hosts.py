@@ -46,7 +46,7 @@ def hosts(config: Path, as_json: bool) -> None:
         print_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in named), right=("images",))
         for each in seen:
             if each.state.fault:
-                click.echo(f"{each.host.name}: {each.state.fault}")
+                click.echo(f"{each.host.name}: {each.fault}")
     sys.exit(any(each.state.is_away for each in seen))
 
 
