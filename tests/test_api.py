@@ -345,7 +345,17 @@ class TestWhoAsks:
     def test_reading_may_take_a_token(self, tmp_path: Path) -> None:
         with api_site(tmp_path, read="login") as site:
             reader = with_token(site, May.READ, "reader")
-            paths = ("coverage", "coverage/builds", "kernels", "sources", "runs", f"runs/{RUN}", "builds/x", "/metrics")
+            paths = (
+                "coverage",
+                "coverage/builds",
+                "kernels",
+                "sources",
+                "hosts",
+                "runs",
+                f"runs/{RUN}",
+                "builds/x",
+                "/metrics",
+            )
             for path in paths:
                 status, headers, text = site.ask(path)
                 assert (status, headers["WWW-Authenticate"]) == (401, "Bearer"), path
@@ -578,6 +588,11 @@ class TestReading:
         [kernel] = found["kernels"]
         assert (kernel["flavour"], kernel["toolchain"], kernel["builds"]) == ("amd64", "gcc-12", {"loop": "built"})
         assert (kernel["gone"], kernel["appeared"]) == (None, None)
+
+    def test_hosts(self, site: Site) -> None:
+        _, found = site.told("hosts")
+        [host] = found["hosts"]
+        assert (host["host"], host["standing"], host["workers"], host["running"]) == ("local", "unasked", 2, 0)
 
     def test_sources_and_runs(self, site: Site) -> None:
         _, found = site.told("sources")

@@ -55,7 +55,7 @@ def supply(tmp_path: Path, bucket: Bucket, mirrors: Mirrors) -> Supply:
         store=store,
         bucket=bucket,
         downloads=cast(Any, mirrors),
-        engine=cast(Any, SimpleNamespace()),
+        engines=cast(Any, SimpleNamespace()),
         recipes={},
         suites=lambda made: [],
         ingredients=Ingredients(

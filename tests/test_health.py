@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from kmodci.board import Board
 from kmodci.health import Vitals, problems
+from kmodci.hostview import views
 from kmodci.metrics import Figures, exposition
 from kmodci.past import Arrival
 from kmodci.sourceview import SourceView
 from kmodci.store import RepositoryState
+from support.hosts import HOSTS, STATES
 
 NOW = 1_800_000_000.0
 FINE = {"database": "", "bucket": "", "engine": ""}
@@ -65,6 +67,7 @@ def test_the_time_to_modules_is_a_histogram() -> None:
         slots=2,
         images_missing=0,
         overdue=0,
+        hosts=views(HOSTS, STATES, workers={"near": 4, "far": 8}, running={"near": 3}, images=frozenset()),
         requests={200: 3},
         now=NOW,
     )
@@ -80,3 +83,5 @@ def test_the_time_to_modules_is_a_histogram() -> None:
     assert "kmodci_healthy 1.0" in lines and 'kmodci_api_answers_total{status="200"} 3.0' in lines
     assert "kmodci_board_age_seconds -1.0" in lines
     assert not any(line.startswith("kmodci_containers ") for line in lines)
+    assert {'kmodci_host_up{host="near"} 1.0', 'kmodci_host_up{host="far"} 0.0'} <= set(lines)
+    assert {'kmodci_host_running{host="near"} 3.0', 'kmodci_host_workers{host="far"} 8.0'} <= set(lines)

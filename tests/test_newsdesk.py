@@ -9,8 +9,8 @@ from kmodci.errors import StoreError
 from kmodci.matrix import Planned, Why
 from kmodci.model import ModuleVersion, Outcome, Status
 from kmodci.news import TestNews
-from kmodci.newsdesk import LIFETIME, MOST_WAITING, NewsDesk
-from kmodci.newsstore import COMMIT_NOTES, Letter
+from kmodci.newsdesk import LIFETIME, NewsDesk
+from kmodci.newsstore import COMMIT_NOTES, MOST_WAITING, Letter
 from kmodci.notifyfile import GitHubAt, MailAt, Receiver, WebhookAt
 from kmodci.runs import Ending, Run, cut
 from kmodci.runstore import RunStore

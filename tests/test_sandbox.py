@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from kmodci.distros import Layout
-from kmodci.sandbox import Limits, build_environment, host_config, volumes
+from kmodci.sandbox import Inputs, Limits, build_environment, host_config, sent_config
 
 LIMITS = Limits(memory=1 << 30, disk=1 << 28, processes=100, seconds=60, output=1 << 20)
 
@@ -22,9 +22,22 @@ def test_a_build_has_no_network_no_rights_and_nothing_to_write_to_but_memory() -
 
 
 def test_all_that_is_mounted_is_read_only() -> None:
-    mounts = volumes(bundle=Path("/b"), inputs=Path("/i"), sockets=Path("/s"))
-    assert mounts == ["/b:/kmodci:ro", "/i:/in:ro", "/s:/run/kmodci:ro"]
-    assert volumes(bundle=Path("/b"), inputs=Path("/i")) == mounts[:2]
+    inputs = Inputs(bundle=Path("/b"), files=Path("/i"), headers={"linux-headers-1": Path("/h")}, sockets=Path("/s"))
+    seen = ["/b:/kmodci:ro", "/i:/in:ro", "/h:/usr/src/linux-headers-1:ro", "/s:/run/kmodci:ro"]
+    assert inputs.binds == seen
+    assert Inputs(bundle=Path("/b"), files=Path("/i")).binds == seen[:2]
+
+
+def test_what_is_sent_ends_with_its_container_and_what_is_shared_is_read_only() -> None:
+    config = sent_config("kmodci-farm-worker-1")
+    mounts = config["mounts"]
+    assert isinstance(mounts, list)
+    shared, own = mounts
+    assert (shared["Source"], shared["Target"], shared["ReadOnly"]) == ("kmodci-farm-worker-1", "/kmodci", True)
+    # a volume without a name is removed with its container
+    assert own["Target"] == "/in"
+    assert "Source" not in own
+    assert config["log_config"] == {"Type": "none", "Config": {}}
 
 
 def test_the_environment_is_the_same_at_any_time_and_holds_no_more_than_asked() -> None:

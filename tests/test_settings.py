@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from kmodci.distros import DISTROS
 from kmodci.errors import NotFound, SettingsError
+from kmodci.hosts import Tls
 from kmodci.images import nearest, recipe
 from kmodci.modulefile import DebianSource, GitSource
 from kmodci.repos.apt import AptIndex
@@ -264,6 +265,43 @@ def test_all_files_are_read_before_any_mistake_is_told(problems: Problems) -> No
     )
 
 
+def test_a_host_with_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder)
+    (folder / "kmodci.yml").write_text(
+        "hosts:\n"
+        "  near: {docker_host: 'unix:///run/docker.sock', cross: []}\n"
+        "  far:\n"
+        "    docker_host: tcp://10.0.0.7:2376\n"
+        "    tls: {ca: tls/ca.pem, cert: tls/cert.pem, key: tls/key.pem}\n"
+        "    workers: 16\n"
+        "    labels: [fast, secure]\n"
+        "  other: {docker_host: 'ssh://kmodci@far', same_machine: no}\n"
+    )
+    hosts = {name: each.host(name) for name, each in load(folder).build_hosts.items()}
+    assert list(hosts) == ["near", "far", "other"]
+    assert (hosts["near"].same_machine, hosts["far"].same_machine, hosts["other"].same_machine) == (True, False, False)
+    assert hosts["far"].tls == Tls(**{name: folder / "tls" / f"{name}.pem" for name in ("ca", "cert", "key")})
+    assert (hosts["far"].arches, hosts["far"].cross, hosts["near"].cross) == ({"amd64"}, {"arm64"}, set())
+    assert hosts["far"].labels == {"fast", "secure"}
+
+
+def test_a_farm_that_says_nothing_has_one_host_and_engine_is_short_for_it(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder)
+    for text in ("scope: all", "engine: {workers: auto}", "hosts: {}"):
+        (folder / "kmodci.yml").write_text(text)
+        [(name, host)] = load(folder).build_hosts.items()
+        assert (name, host.docker_host, host.workers) == ("local", "unix:///var/run/docker.sock", "auto")
+
+
+def test_labels_that_no_host_has(problems: Problems) -> None:
+    text = (SHIPPED / "modules.yml").read_text().replace("  scap:\n", "  scap:\n    labels: [fats]\n")
+    (problem,) = problems(modules=text, kmodci="hosts:\n  a: {docker_host: 'unix:///a', labels: [fast]}")
+    assert "no host of kmodci.yml has fats (did you mean 'fast'?)" in problem
+    assert problem.startswith("modules.yml:")
+
+
 TARGETS = """\
 toolchains:
   gcc-12: {distro: debian, series: bookwrm}
@@ -294,6 +332,44 @@ targets:
             "engine: {docker_host: /docker.sock}",
             1,
             "docker_host: not a URL that can be used here: '/docker.sock'",
+        ),
+        (
+            "engine: {docker_host: 'ssh://me:secret@far'}",
+            1,
+            "docker_host: a URL may not hold a password",
+        ),
+        (
+            "engine: {docker_host: 'tcp://far:2376'}",
+            1,
+            "engine: tcp:// without tls:, and who reaches such an engine",
+        ),
+        ("engine: {tls: none}", 1, "engine: tls: is for tcp://"),
+        (
+            "engine: {workers: 2}\nhosts: {a: {docker_host: 'unix:///a'}}",
+            1,
+            "engine: is short for a single host",
+        ),
+        ("hosts:\n  a: {workers: 2}", 2, "hosts.a.docker_host is missing"),
+        ("hosts:\n  A_1: {docker_host: 'unix:///a'}", 2, "not a host's name (small letters, digits, -): 'A_1'"),
+        (
+            "hosts:\n  a: {docker_host: 'unix:///a'}\n  b: {docker_host: 'unix:///a'}",
+            3,
+            "b is the same engine as a",
+        ),
+        (
+            "hosts:\n  a: {docker_host: 'unix:///a', arches: [amd64, arm64]}",
+            2,
+            "arches[1]: a host of its own architecture arm64 needs toolchain images and a worker of that architecture",
+        ),
+        (
+            "hosts:\n  a: {docker_host: 'unix:///a', cross: []}",
+            1,
+            "no host builds for arm64, which targets.yml follows",
+        ),
+        (
+            "bucket: {endpoint: 'https://a:b@c', credentials_file: x}",
+            1,
+            "endpoint: a URL may not hold a password",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, sign_rpm
 from kmodci.bucket import Bucket
 from kmodci.discovery import Repository, look
 from kmodci.downloads import Downloads
-from kmodci.engine import Engine
+from kmodci.engines import engines_of
 from kmodci.errors import BuildImpossible, Gone, HeadersUnusable, IndexDamaged, KmodciError
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
@@ -25,6 +25,7 @@ from kmodci.repos.base import Signed, Trust
 from kmodci.repos.pacman import PacmanIndex
 from kmodci.repos.rpm import RpmIndex
 from kmodci.sandbox import Limits
+from kmodci.schema import EngineAt
 from kmodci.store import Store
 from kmodci.supply import Bundle, Supply
 from support.pacmanrepo import PacmanRepo, headers_package
@@ -49,13 +50,13 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
     paths.state.mkdir()
     store = Store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     store.create()
-    downloads, engine = Downloads(Fetcher(retries=0), FallOver()), Engine("unix:///nowhere", farm="test")
+    downloads = Downloads(Fetcher(retries=0), FallOver())
     return Supply(
         paths=paths,
         store=store,
         bucket=bucket,
         downloads=downloads,
-        engine=engine,
+        engines=engines_of({"local": EngineAt(docker_host="unix:///nowhere").host("local")}, farm="test"),
         recipes={},
         suites=lambda recipe: [],
         ingredients=Ingredients(
@@ -64,7 +65,7 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
             tarballs=paths.cache("tarballs"),
             trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
         ),
-        preparing=Preparing(engine=engine, paths=paths, bundle=lambda: tmp_path, limits=LIMITS),
+        preparing=Preparing(paths=paths, bundle=lambda: tmp_path, limits=LIMITS),
         cache_limit=1 << 30,
     )
 

@@ -1,7 +1,8 @@
 """What a build container starts: a Buildbot worker that any image can run, and that keeps its secret.
 
 Needs in the environment:
-  KMODCI_SOCKET   path of the master's unix socket (PB protocol)
+  KMODCI_SOCKET   path of the master's unix socket (PB protocol); `-` where this process's standard input and output are
+                  the connection, and what it has to say goes to standard error
   WORKERNAME      as the master knows this worker
   WORKERPASS      good for this container only
 and /build, writable. Takes all of them out of the environment. Ends by itself when the master has not
@@ -17,6 +18,10 @@ import os
 import sys
 import types
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted.internet import defer, protocol
 
 PR_SET_DUMPABLE = 4  # include/uapi/linux/prctl.h
 KEEPALIVE = 60
@@ -62,11 +67,38 @@ def leave_out_unused() -> None:
     sys.modules["asyncio"].iscoroutine = inspect.iscoroutine
 
 
+class Pipes:
+    """The connection to the master through standard input and output: there is one, and this process ends with it."""
+
+    used = False
+
+    def connect(self, factory: "protocol.Factory") -> "defer.Deferred[protocol.Protocol]":
+        """As Twisted's endpoints do."""
+        from twisted.internet import defer, error, reactor, stdio
+
+        if self.used:
+            reactor.callLater(0, reactor.stop)
+            return defer.fail(error.ConnectionDone())
+        self.used = True
+        made = factory.buildProtocol(None)
+        stdio.StandardIO(made)
+        return defer.succeed(made)
+
+
+def speak_through_pipes() -> None:
+    """buildbot_worker knows only what a string of Twisted's names, and for this there is none."""
+    from buildbot_worker import pb
+
+    pb.clientFromString = lambda reactor, text: Pipes()
+
+
 def run(socket: str, name: str, password: str, basedir: Path) -> None:
     """Serves the master until it says to stop, or cannot be reached."""
     from twisted.python import log
 
-    log.startLogging(sys.stdout, setStdout=False)
+    log.startLogging(sys.stderr if socket == "-" else sys.stdout, setStdout=False)
+    if socket == "-":
+        speak_through_pipes()
     from buildbot_worker.pb import Worker
     from twisted.internet import reactor
 

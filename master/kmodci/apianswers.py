@@ -199,6 +199,31 @@ class SourcesAnswer(Told):
     sources: tuple[SourceTold, ...]
 
 
+class HostTold(Told):
+    """A build host."""
+
+    host: str
+    address: str
+    standing: str
+    arches: tuple[str, ...]
+    cross: tuple[str, ...]
+    labels: tuple[str, ...]
+    workers: int
+    running: int
+    images: int
+    engine: str
+    answered: float | None
+    answered_ago: float | None
+    fault: str
+    since: float | None
+
+
+class HostsAnswer(Told):
+    """In the order of the configuration."""
+
+    hosts: tuple[HostTold, ...]
+
+
 class RunTold(Told):
     """A run, added up."""
 

@@ -14,7 +14,7 @@ from .lastwords import LastWords
 from .manifest import Artifact
 from .paths import Paths
 from .products import Job, judge
-from .sandbox import BUNDLE_MOUNT, Limits, host_config, volumes
+from .sandbox import BUNDLE_MOUNT, Inputs, Limits, host_config
 from .supply import Bundle, Supply
 
 _OUTPUT_LIMIT = 512 << 20
@@ -39,6 +39,7 @@ def build_by_hand(
     as_learned: Callable[[Job], Job],
     supply: Supply,
     engine: Engine,
+    host: str,
     paths: Paths,
     bundle: Path,
     limits: Limits,
@@ -47,7 +48,8 @@ def build_by_hand(
 ) -> Result:
     """Builds, and publishes nothing.
 
-    as_learned: `Farm.job_as_learned`; bundle: the worker bundle; say: progress; output: the build's own words.
+    as_learned: `Farm.job_as_learned`; engine: of the host of that name; bundle: the worker bundle; say: progress;
+    output: the build's own words.
 
     Raises BuildImpossible when it fails, VerifyError when what it made must not be published.
     """
@@ -55,7 +57,7 @@ def build_by_hand(
     headers, folders = supply.headers(job.entry.kernel)
     job = as_learned(job)
     say(f"image {job.image}")
-    supply.make_image(job.entry.toolchain, say)
+    supply.make_image(job.entry.toolchain, say, host)
     say(f"source {job.module.origin}")
     source = supply.source(job.module)
     worker = f"by-hand-{os.getpid()}"
@@ -63,8 +65,8 @@ def build_by_hand(
         paths.empty_inputs(worker)
         paths.put_input(worker, headers.path, "headers.tar.zst")
         paths.put_input(worker, source, "source.tar.zst")
-        mounts = volumes(bundle=bundle, inputs=paths.inputs(worker), headers=folders)
-        made = _run(job, engine=engine, mounts=mounts, limits=limits, output=output)
+        inputs = Inputs(bundle=bundle, files=paths.inputs(worker), headers=folders)
+        made = _run(job, engine=engine, inputs=inputs, limits=limits, output=output)
     finally:
         paths.drop_inputs(worker)
     files = _files(made)
@@ -76,7 +78,7 @@ def build_by_hand(
     return Result(artifacts=artifacts, facts=facts, headers=headers)
 
 
-def _run(job: Job, *, engine: Engine, mounts: list[str], limits: Limits, output: Callable[[bytes], None]) -> io.BytesIO:
+def _run(job: Job, *, engine: Engine, inputs: Inputs, limits: Limits, output: Callable[[bytes], None]) -> io.BytesIO:
     """The container. Returns the archive of what it wrote."""
     made, words = io.BytesIO(), LastWords(output)
 
@@ -89,7 +91,7 @@ def _run(job: Job, *, engine: Engine, mounts: list[str], limits: Limits, output:
         image=job.image,
         command=["/bin/sh", "-c", _SCRIPT],
         environment=dict(job.environment),
-        volumes=mounts,
+        inputs=inputs,
         host_config=host_config(limits),
         on_output=keep,
         on_error=words.hear,

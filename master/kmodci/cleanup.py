@@ -67,7 +67,7 @@ class Cleanup:
         sizes: dict[str, int] = {}
         fault = ""
         try:
-            sizes = self.farm.engine.sizes()
+            sizes = self.farm.engines.sizes()
         except EngineError as error:
             fault = error.brief
             # the bucket's say which of the engine's are ours
@@ -84,7 +84,7 @@ class Cleanup:
         self._retire(waste.bucket, say)
         for image in waste.images:
             for found in image.objects:
-                if not self.farm.engine.remove_image(found.key):
+                if not self.farm.engines.remove_image(found.key):
                     say(f"{found.key} stays: a container uses it")
         for removal in waste.bucket.removals:
             self._remove(removal, say)

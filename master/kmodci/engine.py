@@ -3,48 +3,37 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
-import docker
 import requests
 import zstandard
 from docker.errors import APIError, DockerException, NotFound
+from docker.tls import TLSConfig
 
+from .distros import BUILD_ARCH
+from .engineclient import SandboxClient, hint, words
 from .errors import EngineError
-from .sandbox import LABEL, USER
+from .hosts import Answer, Tls
+from .sandbox import LABEL, Inputs, sent_config
+from .sending import bundle_filler, fill_bundle, send_inputs, volume_name
+from .tunnel import tunnel
 
 # seconds without a byte from the engine
 _PATIENCE = 120
+# the same for what takes an engine that is well no time
+_QUICK = 30
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 # containers that this process runs to their end, whatever of a farm is opened anew meanwhile
 _running: set[str] = set()
 _starting = threading.Lock()
+# by engine: a worker bundle is sent once
+_sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 _FAULTS = (DockerException, requests.exceptions.RequestException)
-
-
-class SandboxClient(docker.APIClient):
-    """The Docker SDK's client, with what every container of a farm has and Buildbot cannot say.
-
-    Buildbot's DockerLatentWorker knows neither user nor labels; everything else it passes on.
-    """
-
-    farm = ""
-
-    def create_container(self, *args: object, **kwargs: object) -> dict[str, str]:
-        made: dict[str, str] = super().create_container(*args, user=USER, labels={LABEL: self.farm}, **kwargs)
-        return made
-
-    def remove_container(self, container: str, **kwargs: object) -> None:
-        """Returns when it is gone, also if it is somebody else who removes it now. Raises NotFound if it was gone."""
-        try:
-            super().remove_container(container, **kwargs)
-        except APIError as error:
-            if error.status_code != HTTPStatus.CONFLICT:
-                raise
-            with contextlib.suppress(NotFound):
-                self.wait(container, condition="removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +43,51 @@ class Engine:
     docker_host: str
     farm: str
     """names the farm whose containers may be swept"""
+    tls: Tls | None = None
+    same_machine: bool = True
+    """whether containers see the master's files by mounting them; else they are sent"""
+    _bundles: set[str] = field(default_factory=set, compare=False)
+    """the volumes of worker bundles that are known to be there"""
 
     def client(self, **arguments: object) -> SandboxClient:
         """A connection of its own, to be closed by the caller."""
-        client = SandboxClient(**{"base_url": self.docker_host, "timeout": _PATIENCE, **arguments})
+        known = {"base_url": self.reached_at, "timeout": _PATIENCE, "tls": self._tls_config()}
+        client = SandboxClient(**{**known, **arguments})
         client.farm = self.farm
         return client
 
+    @property
+    def reached_at(self) -> str:
+        """Its address for a connection: `unix://` or `tcp://`."""
+        return tunnel(self.docker_host) if self.docker_host.startswith("ssh:") else self.docker_host
+
+    def _tls_config(self) -> TLSConfig | Literal[False]:
+        if self.tls is None:
+            return False
+        mine = (str(self.tls.cert), str(self.tls.key))
+        return TLSConfig(client_cert=mine, ca_cert=str(self.tls.ca), verify=True)
+
     @contextlib.contextmanager
-    def _ask(self, what: str, *, timeout: int = _PATIENCE) -> Iterator[SandboxClient]:
+    def _ask(self, what: str, *, timeout: int = _QUICK) -> Iterator[SandboxClient]:
         client = None
         try:
             client = self.client(timeout=timeout)
             yield client
         except _FAULTS as error:
-            raise EngineError(
-                f"Docker engine {self.docker_host}: {what}: {error}",
-                hint="is the engine running, and may this user use it? `docker info` tells",
-            ) from error
+            raise EngineError(f"Docker engine {self.docker_host}: {what}: {words(error)}", hint=hint(error)) from error
         finally:
             if client is not None:
                 client.close()
+
+    def look(self, *, timeout: int = _QUICK) -> Answer:
+        """Asks it how it is."""
+        with self._ask("ask how it is", timeout=timeout) as client:
+            info = client.info()
+            arch = _MACHINES.get(str(info["Architecture"]), str(info["Architecture"]))
+            if arch != BUILD_ARCH:
+                raise EngineError(f"Docker engine {self.docker_host} runs on {arch}, and builds run on {BUILD_ARCH}")
+            tags = frozenset(tag for image in client.images() for tag in image["RepoTags"] or [])
+            return Answer(images=tags, cores=int(info["NCPU"]), version=str(info["ServerVersion"]))
 
     def cores(self) -> int:
         """How many CPUs the engine has."""
@@ -85,15 +98,15 @@ class Engine:
         """Every `repository:tag` that the engine has."""
         return frozenset(self.sizes())
 
-    def containers(self) -> int:
-        """How many containers this farm has, running or not."""
-        with self._ask("list containers") as client:
-            return len(client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}))
-
     def sizes(self) -> dict[str, int]:
         """The same, with bytes."""
         with self._ask("list images") as client:
             return {tag: int(image["Size"]) for image in client.images() for tag in image["RepoTags"] or []}
+
+    def containers(self) -> int:
+        """How many containers this farm has, running or not."""
+        with self._ask("list containers") as client:
+            return len(client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}))
 
     def remove_image(self, tag: str) -> bool:
         """Takes an image away; one that is not there is no error. False if a container uses it."""
@@ -116,16 +129,17 @@ class Engine:
     def load(self, archive: Path, tag: str) -> None:
         """Makes an image of a `.tar.zst` of a root file system."""
         repository, _, version = tag.rpartition(":")
-        with self._ask(f"load image {tag}") as client, archive.open("rb") as compressed:
+        with self._ask(f"load image {tag}", timeout=_PATIENCE) as client, archive.open("rb") as compressed:
             stream = zstandard.ZstdDecompressor().stream_reader(compressed)
             answer = client.import_image_from_stream(stream, repository=repository, tag=version)
         if '"error"' in str(answer):
             raise EngineError(f"Docker engine {self.docker_host}: load image {tag}: {str(answer)[:300]}")
 
-    def sweep(self, *, keep: Callable[[str], bool] = lambda _: False) -> int:
+    def sweep(self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Path | None = None) -> int:
         """Removes this farm's containers, but for those that `run` of this process waits for. Returns how many went.
 
-        keep: asked for the name of each container that there was, after all of them were looked up.
+        keep: asked for the name of each container that there was, after all of them were looked up; bundle: whose
+        volume stays, of those of worker bundles.
         """
         gone = 0
         with self._ask("remove old containers") as client:
@@ -137,7 +151,45 @@ class Engine:
                 with contextlib.suppress(NotFound):
                     client.remove_container(container["Id"], v=True, force=True)
                     gone += 1
+            self._sweep_volumes(client, bundle)
         return gone
+
+    def _sweep_volumes(self, client: SandboxClient, bundle: Path | None) -> None:
+        for volume in client.volumes(filters={"label": f"{LABEL}={self.farm}"})["Volumes"] or []:
+            name = volume["Name"]
+            if bundle is not None and name == volume_name(self.farm, bundle):
+                continue
+            self._bundles.discard(name)
+            try:
+                client.remove_volume(name)
+            except APIError as error:
+                # a container has it, or it is gone
+                if error.status_code not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+                    raise
+
+    def has_bundle(self, bundle: Path, image: str) -> str:
+        """Has the worker bundle in a volume of the engine, and returns its name. image: any that the engine has."""
+        name = volume_name(self.farm, bundle)
+        with _sending[self.docker_host]:
+            if name in self._bundles:
+                return name
+            with self._ask("send the worker bundle", timeout=_PATIENCE) as client, contextlib.ExitStack() as stack:
+                with _starting:
+                    container = stack.enter_context(bundle_filler(client, image, bundle))
+                    _running.add(container)
+                stack.callback(_running.discard, container)
+                fill_bundle(client, container, bundle)
+            self._bundles.add(name)
+        return name
+
+    def forget_bundles(self) -> None:
+        """They are looked for again: the engine may not be what it was."""
+        self._bundles.clear()
+
+    def send(self, container: str, files: Mapping[str, Path]) -> None:
+        """Puts files into the inputs of a container, which may be running."""
+        with self._ask("send the inputs of a build", timeout=_PATIENCE) as client:
+            send_inputs(client, container, files)
 
     def killed_for_memory(self, name: str) -> bool:
         """Whether the container of that name was killed because it used too much memory."""
@@ -153,7 +205,7 @@ class Engine:
         image: str,
         command: Sequence[str],
         environment: dict[str, str],
-        volumes: list[str],
+        inputs: Inputs,
         host_config: dict[str, object],
         on_output: Callable[[bytes], None],
         on_error: Callable[[bytes], None],
@@ -164,6 +216,8 @@ class Engine:
         on_output, on_error: called with what it prints, as it comes. seconds: wall time, then killed.
         """
         late = threading.Event()
+        binds = inputs.binds if self.same_machine else []
+        sent = {} if self.same_machine else sent_config(self.has_bundle(inputs.bundle, image))
         # a build may be silent for as long as it may run
         with self._ask(f"run {image}", timeout=seconds + _PATIENCE) as client:
             with _starting:
@@ -171,12 +225,14 @@ class Engine:
                     image,
                     list(command),
                     environment=environment,
-                    volumes=[volume.split(":")[1] for volume in volumes],
-                    host_config=client.create_host_config(binds=volumes, **host_config),
+                    volumes=[bind.split(":")[1] for bind in binds],
+                    host_config=client.create_host_config(binds=binds, **host_config, **sent),
                 )["Id"]
                 _running.add(container)
             timer = threading.Timer(seconds, self._end_late, (container, late))
             try:
+                if sent:
+                    send_inputs(client, container, {path.name: path for path in inputs.files.iterdir()})
                 output = client.attach(container, stream=True, demux=True)
                 with _signals_held():
                     timer.start()

@@ -6,14 +6,14 @@ Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import sandbox
 from .bucket import Bucket
 from .distros import layout_of
-from .engine import Engine
-from .errors import BuildImpossible
+from .engines import Engines
+from .errors import BuildImpossible, EngineError
 from .history import History
 from .images import Recipe
 from .ledger import Ledger
@@ -47,7 +47,7 @@ class Farm:
     paths: Paths
     store: Store
     bucket: Bucket
-    engine: Engine
+    engines: Engines
     supply: Supply
     publisher: Publisher
     watch: Watch
@@ -55,22 +55,45 @@ class Farm:
     runs: RunStore
     history: History
     planner: Planner
-    _cores: int = 0
+    _cores: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def compiles(self) -> int:
-        """Builds that may compile at once."""
-        workers = self.settings.engine.workers
-        if workers == "auto":
-            # asked once: this is read where nothing may wait for an engine
-            self._cores = self._cores or self.engine.cores()
-            return self._cores
-        return workers
+    def compiles(self, host: str) -> int:
+        """Builds that may compile at once on a host."""
+        workers = self.settings.build_hosts[host].workers
+        if workers != "auto":
+            return workers
+        # asked once: this is read where nothing may wait for an engine
+        if host not in self._cores:
+            self._cores[host] = self._size(host)
+        return self._cores[host]
+
+    def _size(self, host: str) -> int:
+        """The cores of a host; what they were, of one that does not answer. Raises EngineError for the only one."""
+        note = f"host-cores/{host}"
+        try:
+            cores = self.engines.answer(host).cores
+        except EngineError:
+            known = self.store.meta(note)
+            if not known and len(self.engines.hosts) == 1:
+                raise
+            # one that never answered is not to keep the others from starting
+            return int(known or 1)
+        self.store.put_meta(note, str(cores))
+        return cores
+
+    def workers(self, host: str) -> int:
+        """Builds at once on a host, and so sandboxes. Those that do not compile wait for disk, engine, bucket."""
+        compiles = self.compiles(host)
+        return 2 * compiles if self.settings.build_hosts[host].workers == "auto" else compiles
 
     @property
     def slots(self) -> int:
-        """Builds at once, and so sandboxes. Those that do not compile wait for the disk, the engine, the bucket."""
-        return 2 * self.compiles if self.settings.engine.workers == "auto" else self.compiles
+        """Builds at once, on all hosts."""
+        return sum(self.workers(host) for host in self.engines)
+
+    def labels(self, module: str) -> tuple[str, ...]:
+        """What a host must have for this module to be built there."""
+        return self.settings.modules[module].labels if module in self.settings.modules else ()
 
     @property
     def chunk_length(self) -> int:

@@ -159,3 +159,8 @@ def recipe(toolchain: str, *, distro: str, series: str) -> Recipe:
         series=check_name(series, "series"),
         packages=tuple(sorted([toolchain, *crosses, *_TOOLS])),
     )
+
+
+def lost_note(tag: str) -> str:
+    """Where the store notes that a host wanted an image which the bucket does not have, though another host may."""
+    return f"image-lost/{tag}"

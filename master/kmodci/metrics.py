@@ -1,7 +1,7 @@
 """The farm in numbers, as Prometheus reads them. So many series as targets x statuses, and sources."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from .board import RUNNING, Board
 from .health import Vitals
+from .hostview import HostView
 from .model import Status
 from .sourceview import Health
 
@@ -32,6 +33,7 @@ class Figures:
     images_missing: int
     overdue: int
     """what waits although nothing runs (`overdue`)"""
+    hosts: Sequence[HostView] = ()
     requests: dict[int, int]
     """answers of the API since the master's start, by status"""
     now: float
@@ -55,6 +57,7 @@ class _Farm(Collector):
         yield _one("plan_age_seconds", "age of the last plan", _age(of.vitals.planned, of.now))
         if of.vitals.containers is not None:
             yield _one("containers", "containers that the farm has", of.vitals.containers)
+        yield from self._hosts()
         yield from self._builds()
         yield from self._sources()
         yield self._took()
@@ -62,6 +65,16 @@ class _Farm(Collector):
         for status, count in sorted(of.requests.items()):
             answers.add_metric([str(status)], count)
         yield answers
+
+    def _hosts(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("kmodci_host_up", "1 if the host answers", labels=["host"])
+        running = GaugeMetricFamily("kmodci_host_running", "builds that run there", labels=["host"])
+        workers = GaugeMetricFamily("kmodci_host_workers", "builds that may run there at once", labels=["host"])
+        for each in self._figures.hosts:
+            up.add_metric([each.host.name], not each.state.is_away)
+            running.add_metric([each.host.name], each.running)
+            workers.add_metric([each.host.name], each.workers)
+        yield from (up, running, workers)
 
     def _builds(self) -> Iterator[Metric]:
         found = GaugeMetricFamily("kmodci_builds", "builds of the matrix", labels=["target", "status"])

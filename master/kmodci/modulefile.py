@@ -110,6 +110,8 @@ class Module(Section):
     artifacts: tuple[Artifact, ...] = ()
     kernels: KernelChoice = KernelChoice()
     limits: OtherLimits = OtherLimits()
+    labels: tuple[Name, ...] = ()
+    """that a host must have for it to be built there"""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "Module":

@@ -9,22 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from .commits import is_to_be_told, of_commit
+from .commitdesk import CommitDesk
 from .coverage import Standing, standings
 from .matrix import Entry
 from .model import ModuleVersion
 from .news import CommitNews, FailureNews, ManyFailuresNews, News, RunNews, TestNews
-from .newsstore import COMMIT_NOTES, Letter, NewsStore
+from .newsstore import MOST_WAITING, Letter, NewsStore
 from .newsworthy import Known, failing, follow, is_news, is_ripe, of_failures, of_run
-from .notifyfile import GitHubAt, Receiver, addressees
+from .notifyfile import Receiver, addressees
 from .runstore import RunStore
 from .settings import Settings
 from .store import Store
 
 LIFETIME = 86_400.0
 """seconds that a letter is tried for"""
-MOST_WAITING = 200
-"""letters to one receiver; beyond, the oldest are given up"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,8 +33,10 @@ class NewsDesk:
     store: Store
     _open: frozenset[str] | None = None
     """the runs that were open at the last look"""
-    _refused: dict[str, CommitNews] = field(default_factory=dict)
-    """what a host would not take, by note: offered again when it changes, or by another start"""
+    _commits: CommitDesk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._commits = CommitDesk(store=self.store, receivers=self.receivers)
 
     @property
     def receivers(self) -> Mapping[str, Receiver]:
@@ -56,8 +56,7 @@ class NewsDesk:
             self.news.forget()
             return
         self.news.forget_others(self.receivers.keys())
-        told = tuple(_note(name, each.github, "") for name, each in self.receivers.items() if each.github)
-        self.store.forget_metas(note for note in self.store.metas(COMMIT_NOTES) if not note.startswith(told))
+        self._commits.forget_others()
         if not self.news.since():
             self.news.begin(now)
 
@@ -90,7 +89,7 @@ class NewsDesk:
         failures, known = self._failures(
             known, standing, [each for each in known if is_ripe(each, open_runs, now)], now
         )
-        commits = self._commits(standing, versions, now)
+        commits = self._commits.letters(standing, versions, self._page_of, now)
         self.news.write(
             gone=set(before).difference(known),
             known=set(known).difference(before),
@@ -112,7 +111,7 @@ class NewsDesk:
         if given_up or len(letters) < len(found):
             unwanted = [each for each in found if not wants(self.receivers[receiver], each.news)]
             # how a commit stands is still to be told
-            self.news.forget_letters([*given_up, *unwanted], notes=self._last_notes(given_up))
+            self.news.forget_letters([*given_up, *unwanted], notes=self._commits.notes_of(given_up))
         return letters[len(given_up) :], given_up
 
     def forget(self, letter: Letter) -> None:
@@ -121,9 +120,7 @@ class NewsDesk:
 
     def refuse(self, letter: Letter) -> None:
         """Its receiver will never take it."""
-        notes = self._last_notes([letter])
-        self._refused.update(notes)
-        self.news.forget_letters([letter], notes=notes)
+        self.news.forget_letters([letter], notes=self._commits.refused(letter))
 
     def _failures(
         self, known: tuple[Known, ...], standing: Sequence[Standing], ripe: Sequence[Known], now: float
@@ -137,42 +134,6 @@ class NewsDesk:
         names = {each.name for each in ripe}
         news: list[tuple[str, News]] = [(_name(each, now), each) for each in of_failures(ripe, groups, pages)]
         return news, tuple(replace(each, told=now) if each.name in names else each for each in known)
-
-    def _commits(
-        self, standing: Sequence[Standing], versions: Mapping[str, ModuleVersion], now: float
-    ) -> dict[str, Letter]:
-        """What there is to tell of commits, by note. One that there is no room for is told when there is."""
-        hosts = {name: each.github for name, each in self.receivers.items() if each.github}
-        if not hosts:
-            return {}
-        open_modules, noted = self.news.open_modules(), self.store.metas(COMMIT_NOTES)
-        builds: dict[str, list[Standing]] = {module: [] for module in versions}
-        for each in standing:
-            builds.setdefault(each.entry.build_id.module, []).append(each)
-        letters: dict[str, Letter] = {}
-        for name, at in hosts.items():
-            found: dict[str, CommitNews] = {}
-            for module in versions.values():
-                note = _note(name, at, module.module)
-                news = of_commit(module, builds[module.module], host=at.host, open_modules=open_modules)
-                if news and is_to_be_told(news, _commit_news(noted.get(note)) or self._refused.get(note)):
-                    found[note] = news
-            room = MOST_WAITING - len(self.news.letters(name)) if found else 0
-            for note, news in list(found.items())[: max(0, room)]:
-                paged = news.model_copy(update={"url": self._page_of(builds[news.module])})
-                letters[note] = Letter(receiver=name, id=_name(news, now), written=now, news=paged)
-        return letters
-
-    def _last_notes(self, letters: Iterable[Letter]) -> dict[str, CommitNews]:
-        """Of commits, those that say the same as these letters: the last that was to be told of each."""
-        noted, found = self.store.metas(COMMIT_NOTES), {}
-        for each in letters:
-            at = self.receivers[each.receiver].github
-            if at and isinstance(each.news, CommitNews):
-                note = _note(each.receiver, at, each.news.module)
-                if _commit_news(noted.get(note)) == each.news:
-                    found[note] = each.news
-        return found
 
     def _letters(self, news: Iterable[tuple[str, News]], now: float) -> list[Letter]:
         return [
@@ -205,21 +166,10 @@ def wants(receiver: Receiver, news: News) -> bool:
     assert_never(news)
 
 
-def _note(receiver: str, at: GitHubAt, module: str) -> str:
-    """Under which it is noted what a receiver was told of a module's commit."""
-    return f"{COMMIT_NOTES}{receiver}/{at.context}/{module}"
-
-
-def _commit_news(note: str | None) -> CommitNews | None:
-    return CommitNews.model_validate_json(note) if note else None
-
-
 def _name(news: News, now: float) -> str:
     """What a letter is called."""
     match news:
         case FailureNews():
             digest = hashlib.sha256(f"{news.module}\n{news.cause}".encode()).hexdigest()[:16]
             return f"failure/{digest}/{news.since:.3f}"
-        case CommitNews():
-            return f"commit/{news.module}/{now:.3f}"
     return f"{news.kind}/{now:.3f}"

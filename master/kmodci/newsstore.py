@@ -14,6 +14,8 @@ from .tables import META, NEWS_GROUPS, NEWS_LETTERS, NEWS_RUNS, RUN_ENTRIES, RUN
 
 _SINCE = "news/since"
 COMMIT_NOTES = "news/commit/"
+MOST_WAITING = 200
+"""letters to one receiver; beyond, the oldest are given up"""
 _NO_NOTES: Mapping[str, str] = MappingProxyType({})
 _OLD_GROUP = sa.and_(
     NEWS_GROUPS.c.module == sa.bindparam("old_module"), NEWS_GROUPS.c.cause == sa.bindparam("old_cause")

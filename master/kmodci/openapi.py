@@ -116,6 +116,14 @@ OPERATIONS = (
         errors=_READ,
     ),
     Operation(
+        path="/hosts",
+        method="get",
+        name="hosts",
+        summary="Where builds run, and how each of these is",
+        answers={200: told.HostsAnswer},
+        errors=_READ,
+    ),
+    Operation(
         path="/runs",
         method="get",
         name="runs",

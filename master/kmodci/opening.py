@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .acceptance import Acceptances
 from .downloads import Downloads
-from .engine import Engine
+from .engines import engines_of
 from .fallover import FallOver
 from .farm import Farm
 from .fetch import Fetcher
@@ -38,7 +38,8 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
     store = Store(settings.database_url)
     store.create()
     bucket = bucket_of(settings)
-    engine = Engine(settings.engine.docker_host, farm=paths.farm_id())
+    hosts = {name: host.host(name) for name, host in settings.build_hosts.items()}
+    engines = engines_of(hosts, paths.farm_id())
     recipes = recipes_of(settings)
     fetcher, followed = Fetcher(), repositories(settings, wanted)
     fallover = FallOver(repository.mirrors for repository in followed.values())
@@ -57,20 +58,18 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         store=store,
         bucket=bucket,
         downloads=downloads,
-        engine=engine,
+        engines=engines,
         recipes=recipes,
         suites=lambda made: suites_of(settings, made),
         ingredients=Ingredients(
             downloads=downloads, store=store, tarballs=paths.cache("tarballs"), trust=trusted(settings)
         ),
-        preparing=Preparing(
-            engine=engine, paths=paths, bundle=lambda: make_bundle(paths.workers), limits=limits_of(settings)
-        ),
+        preparing=Preparing(paths=paths, bundle=lambda: make_bundle(paths.workers), limits=limits_of(settings)),
         cache_limit=settings.retention.cache,
     )
     runs = RunStore(store)
     planner = Planner(
-        settings=settings, scope=wanted, store=store, runs=runs, engine=engine, watch=watch, recipes=recipes
+        settings=settings, scope=wanted, store=store, runs=runs, engines=engines, watch=watch, recipes=recipes
     )
     return Farm(
         settings=settings,
@@ -78,7 +77,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         paths=paths,
         store=store,
         bucket=bucket,
-        engine=engine,
+        engines=engines,
         supply=supply,
         publisher=publisher_of(bucket),
         watch=watch,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from .coverage import Standing, standings
-from .engine import Engine
-from .images import Recipe
+from .engines import Engines
+from .images import Recipe, lost_note
 from .matrix import Entry, Planned, former_keys, keys, plan, select
 from .model import Hold, Kernel, ModuleVersion, Outcome
 from .runstore import RunStore
@@ -76,7 +76,7 @@ class Planner:
     scope: Scope
     store: Store
     runs: RunStore
-    engine: Engine
+    engines: Engines
     watch: Watch
     recipes: Mapping[str, Recipe]
     """by toolchain"""
@@ -155,9 +155,13 @@ class Planner:
         )
 
     def _lacking(self) -> dict[str, str]:
-        """The toolchains whose image is not on the engine; with why, if it could not be made lately."""
-        tags = self.engine.tags()
-        return {name: self._image_fault(name) for name, made in self.recipes.items() if made.tag not in tags}
+        """The toolchains whose image no host has, or one lacks that the bucket lacks too; with why it is not made."""
+        there = self.engines.tags() - {tag for tag in self._tags if self.store.meta(lost_note(tag))}
+        return {name: self._image_fault(name) for name, made in self.recipes.items() if made.tag not in there}
+
+    @property
+    def _tags(self) -> frozenset[str]:
+        return frozenset(made.tag for made in self.recipes.values())
 
     def note_image_fault(self, toolchain: str, error: str) -> None:
         """The image could not be made; tried again after a while."""

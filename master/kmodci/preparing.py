@@ -20,7 +20,7 @@ from .images import Recipe
 from .lastwords import LastWords
 from .model import Kernel
 from .paths import Paths
-from .sandbox import BUNDLE_MOUNT, Limits, host_config, prepare_environment, volumes
+from .sandbox import BUNDLE_MOUNT, Inputs, Limits, host_config, prepare_environment
 from .tarzst import Kind, Member
 from .unpack import members
 
@@ -36,12 +36,11 @@ _KILLED = 137
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
-    """One at a time, because it takes as much as a build. The image has to be on the engine.
+    """One at a time, because it takes as much as a build. The image has to be on the engine that is named.
 
     Methods raise HeadersUnusable for what will not do, BuildImpossible where that is not known, EngineError.
     """
 
-    engine: Engine
     paths: Paths
     bundle: Callable[[], Path]
     """the worker bundle"""
@@ -50,13 +49,21 @@ class Preparing:
     _unusable: dict[tuple[str, ...], str] = field(default_factory=dict)
     """what cannot be made -> why: every module for a kernel asks for it again"""
 
-    def tree(self, kernel: Kernel, recipe: Recipe, *, source: Path, config: Path, target: Path) -> None:
+    def tree(self, kernel: Kernel, recipe: Recipe, engine: Engine, *, source: Path, config: Path, target: Path) -> None:
         """Writes a tar of the header tree that a kernel's source gives, not judged yet, to target."""
         more = {"KMODCI_PREPARE": "source", "KMODCI_HAS_SYMVERS": "yes" if kernel.has_symvers else "no"}
-        self._run(kernel, recipe, more, {"source.tar": source, "config": config}, target)
+        self._run(kernel, recipe, engine, more, {"source.tar": source, "config": config}, target)
 
     def programs(
-        self, kernel: Kernel, recipe: Recipe, *, bundle: Path, must: Sequence[str], may: Sequence[str], scratch: Path
+        self,
+        kernel: Kernel,
+        recipe: Recipe,
+        engine: Engine,
+        *,
+        bundle: Path,
+        must: Sequence[str],
+        may: Sequence[str],
+        scratch: Path,
     ) -> list[Member]:
         """Programs of the kernel's own folder, made again from their sources. must, may: their paths there."""
         layout = layout_of(kernel)
@@ -68,7 +75,7 @@ class Preparing:
             "KMODCI_PROGRAMS_IF_EASY": "\n".join(may),
         }
         made = scratch / "programs"
-        self._run(kernel, recipe, more, {"headers.tar.zst": bundle}, made)
+        self._run(kernel, recipe, engine, more, {"headers.tar.zst": bundle}, made)
         try:
             found = _judged(made, {*must, *may}, recipe)
         except IndexDamaged as damage:
@@ -78,7 +85,13 @@ class Preparing:
         return [Member(name=f"{layout.own}/{path}", data=data, executable=True) for path, data in found.items()]
 
     def _run(
-        self, kernel: Kernel, recipe: Recipe, more: Mapping[str, str], inputs: Mapping[str, Path], target: Path
+        self,
+        kernel: Kernel,
+        recipe: Recipe,
+        engine: Engine,
+        more: Mapping[str, str],
+        inputs: Mapping[str, Path],
+        target: Path,
     ) -> None:
         environment = prepare_environment(
             release=kernel.release,
@@ -93,27 +106,33 @@ class Preparing:
             if asked in self._unusable:
                 raise HeadersUnusable(self._unusable[asked])
             try:
-                self._contained(kernel, recipe, environment, inputs, target)
+                self._contained(kernel, recipe, engine, environment, inputs, target)
             except HeadersUnusable as error:
                 self._unusable[asked] = error.brief
                 raise
 
     def _contained(
-        self, kernel: Kernel, recipe: Recipe, environment: dict[str, str], inputs: Mapping[str, Path], target: Path
+        self,
+        kernel: Kernel,
+        recipe: Recipe,
+        engine: Engine,
+        environment: dict[str, str],
+        inputs: Mapping[str, Path],
+        target: Path,
     ) -> None:
         words = LastWords()
-        with self._mounted(inputs) as mounts, target.open("wb") as file:
+        with self._seen(inputs) as seen, target.open("wb") as file:
 
             def keep(data: bytes) -> None:
                 if file.tell() + len(data) > _OUTPUT_LIMIT:
                     raise HeadersUnusable(f"{kernel}: its headers have more than {_OUTPUT_LIMIT >> 20} MiB")
                 file.write(data)
 
-            status = self.engine.run(
+            status = engine.run(
                 image=recipe.tag,
                 command=[f"{BUNDLE_MOUNT}/prepare-headers"],
                 environment=environment,
-                volumes=mounts,
+                inputs=seen,
                 host_config=host_config(self.limits),
                 on_output=keep,
                 on_error=words.hear,
@@ -132,13 +151,13 @@ class Preparing:
         return f"what makes them ended with status {status} and no error line"
 
     @contextmanager
-    def _mounted(self, inputs: Mapping[str, Path]) -> Iterator[list[str]]:
+    def _seen(self, inputs: Mapping[str, Path]) -> Iterator[Inputs]:
         name = f"prepare-{os.getpid()}-{threading.get_ident()}"
         try:
             self.paths.empty_inputs(name)
             for each, path in inputs.items():
                 self.paths.put_input(name, path, each)
-            yield volumes(bundle=self.bundle(), inputs=self.paths.inputs(name))
+            yield Inputs(bundle=self.bundle(), files=self.paths.inputs(name))
         finally:
             self.paths.drop_inputs(name)
 

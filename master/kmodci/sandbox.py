@@ -5,9 +5,8 @@ read-only, memory to write to, and nothing else: no network, no capability, no s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from .distros import Layout
 
@@ -21,7 +20,6 @@ SOCKET_MOUNT = "/run/kmodci"
 SOCKET_NAME = "pb.sock"
 # headers name each other by this path
 HEADERS_MOUNT = "/usr/src"
-_NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +37,44 @@ class Limits:
     output: int
 
 
-def volumes(
-    *, bundle: Path, inputs: Path, headers: Mapping[str, Path] = _NOTHING, sockets: Path | None = None
-) -> list[str]:
-    """What is mounted, all of it read-only, in the engine's notation.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a container gets to see, all of it read-only: where that is on the master."""
 
-    bundle: the worker bundle; inputs: the folder with this build's header bundle and source;
-    headers: the bundle's folders, where they lie unpacked; sockets: the folder with the master's
-    socket, where a Buildbot worker is to run.
+    bundle: Path
+    """the worker bundle"""
+    files: Path
+    """the folder with this build's header bundle and source"""
+    headers: Mapping[str, Path] = field(default_factory=dict)
+    """the bundle's folders, where they lie unpacked"""
+    sockets: Path | None = None
+    """the folder with the master's socket, where a Buildbot worker is to run"""
+
+    @property
+    def binds(self) -> list[str]:
+        """For an engine on the same machine, in its notation."""
+        mounts = [f"{self.bundle}:{BUNDLE_MOUNT}:ro", f"{self.files}:{INPUT_MOUNT}:ro"]
+        mounts += [f"{path}:{HEADERS_MOUNT}/{name}:ro" for name, path in self.headers.items()]
+        if self.sockets is not None:
+            mounts.append(f"{self.sockets}:{SOCKET_MOUNT}:ro")
+        return mounts
+
+
+def sent_config(bundle_volume: str) -> dict[str, object]:
+    """The same on an engine that is elsewhere, as more arguments of `create_host_config`.
+
+    bundle_volume: holds the worker bundle there. /in is a volume of the container's own, that ends with it. It is
+    not mounted read-only, or nothing could be sent to it; what is in it belongs to root, and a build is not root.
+    What a container prints is the worker's connection, or what a build made: not for the engine's logs.
     """
-    mounts = [f"{bundle}:{BUNDLE_MOUNT}:ro", f"{inputs}:{INPUT_MOUNT}:ro"]
-    mounts += [f"{path}:{HEADERS_MOUNT}/{name}:ro" for name, path in headers.items()]
-    if sockets is not None:
-        mounts.append(f"{sockets}:{SOCKET_MOUNT}:ro")
-    return mounts
+    volume = {"Type": "volume", "VolumeOptions": {"NoCopy": True}}
+    return {
+        "mounts": [
+            {**volume, "Source": bundle_volume, "Target": BUNDLE_MOUNT, "ReadOnly": True},
+            {**volume, "Target": INPUT_MOUNT, "ReadOnly": False},
+        ],
+        "log_config": {"Type": "none", "Config": {}},
+    }
 
 
 def host_config(limits: Limits) -> dict[str, object]:

@@ -6,10 +6,23 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
-from .fields import BuildSelector, ConfigPath, KernelSelector, Name, SecretPath, Url, check_url, fitting
+from .distros import BUILD_ARCH
+from .fields import (
+    NOT_EMPTY,
+    BuildSelector,
+    ConfigPath,
+    KernelSelector,
+    Name,
+    SecretPath,
+    Url,
+    check_url,
+    fitting,
+)
+from .hosts import Host, Tls
 from .loginfile import Login
 from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
@@ -20,8 +33,25 @@ _DAY = 86_400
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
+_HOST = re.compile(r"[a-z][a-z0-9-]{0,30}")
+LOCAL = "local"
+"""the one host of a farm that names none"""
+
+
 def _docker_url(text: str) -> str:
-    return check_url(text, ("unix", "tcp", "https"))
+    text = check_url(text, ("unix", "tcp", "ssh"))
+    if urlsplit(text).password is not None:
+        raise ValueError("a URL may not hold a password: ssh has keys for that")
+    return text
+
+
+def _native(arch: str) -> str:
+    if arch != BUILD_ARCH:
+        raise ValueError(
+            f"a host of its own architecture {arch} needs toolchain images and a worker of that architecture, and those"
+            f" are made for {BUILD_ARCH} only: what {BUILD_ARCH} hosts build for others is named in cross:"
+        )
+    return arch
 
 
 class Web(Section):
@@ -66,12 +96,63 @@ class Database(Section):
     url: Annotated[str, fitting(re.compile(r"(postgresql|sqlite)(\+\w+)?://\S+"), "a database URL (postgresql://...)")]
 
 
+class TlsAt(Section):
+    """Where the certificates are with which a farm and an engine know each other. PEM files."""
+
+    ca: ConfigPath
+    """of the authority that the engine's certificate is from"""
+    cert: ConfigPath
+    key: ConfigPath
+
+
 class EngineAt(Section):
-    """The Docker engine that builds run on."""
+    """A Docker engine that builds run on."""
 
     docker_host: Annotated[str, AfterValidator(_docker_url)] = "unix:///var/run/docker.sock"
+    tls: TlsAt | Literal["none"] | None = None
+    """needed for tcp://; none: on purpose, where nobody else can reach it"""
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
     """builds at once; auto: twice as many as the engine has cores, of which as many compile as it has cores"""
+    arches: Annotated[tuple[Annotated[str, AfterValidator(_native)], ...], NOT_EMPTY] = (BUILD_ARCH,)
+    """its own"""
+    cross: tuple[Literal["amd64", "arm64"], ...] = ("arm64",)
+    """that it builds for as well, with a cross compiler"""
+    labels: tuple[Name, ...] = ()
+    """what a module can ask for"""
+    same_machine: bool | None = None
+    """whether it sees the master's files under the same paths; by default, a unix socket's does"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "EngineAt":
+        is_tcp = self.docker_host.startswith("tcp:")
+        if is_tcp and self.tls is None:
+            raise ValueError(
+                "tcp:// without tls:, and who reaches such an engine is root on its machine: write tls: with ca:, cert:"
+                " and key:, or `tls: none` where nobody else reaches it"
+            )
+        if self.tls is not None and not is_tcp:
+            raise ValueError("tls: is for tcp://")
+        return self
+
+    def host(self, name: str) -> Host:
+        """The same for the core."""
+        tls = self.tls if isinstance(self.tls, TlsAt) else None
+        is_unix = self.docker_host.startswith("unix:")
+        return Host(
+            name=name,
+            docker_host=self.docker_host,
+            same_machine=is_unix if self.same_machine is None else self.same_machine,
+            arches=frozenset(self.arches),
+            cross=frozenset(self.cross) - frozenset(self.arches),
+            labels=frozenset(self.labels),
+            tls=Tls(ca=tls.ca, cert=tls.cert, key=tls.key) if tls else None,
+        )
+
+
+class HostAt(EngineAt):
+    """One of several."""
+
+    docker_host: Annotated[str, AfterValidator(_docker_url)]
 
 
 class LimitsPerBuild(Section):
@@ -151,6 +232,8 @@ class FarmFile(Section):
     bucket: BucketAt | None = None
     database: Database | None = None
     engine: EngineAt = EngineAt()
+    """short for a single host"""
+    hosts: Mapping[Annotated[str, fitting(_HOST, "a host's name (small letters, digits, -)")], HostAt] = {}
     limits: LimitsPerBuild = LimitsPerBuild()
     poll: Poll = Poll()
     retention: Retention = Retention()
@@ -161,6 +244,11 @@ class FarmFile(Section):
     scope: str = "all"
     """the scope that the farm works on"""
     scopes: Mapping[str, Scope] = {"all": Scope()}
+
+    @property
+    def build_hosts(self) -> Mapping[str, EngineAt]:
+        """What builds run on, by name, in the order of the file."""
+        return self.hosts or {LOCAL: self.engine}
 
 
 class KnownFailure(Section):

@@ -77,7 +77,7 @@ def load(folder: Path) -> Settings:
     together = {
         "kmodci.yml": farm and _in_farm(farm, targets, modules),
         "targets.yml": targets and _in_targets(targets),
-        "modules.yml": modules and targets and _in_modules(modules, targets),
+        "modules.yml": modules and targets and _in_modules(modules, targets, farm),
         "known-failures.yml": failures and modules and targets and _in_failures(failures, modules, targets),
     }
     for name, found in together.items():
@@ -120,6 +120,22 @@ def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile |
             if modules and not any(matches(module, [pattern]) for module in modules.modules):
                 near = suggestion(pattern, modules.modules)
                 yield ("scopes", name, "modules", index), f"no module {pattern!r} in modules.yml{near}"
+    if farm.hosts and "engine" in farm.model_fields_set:
+        yield ("engine",), "engine: is short for a single host, and there are hosts: say it there"
+    places: dict[str, str] = {}
+    for name, host in farm.hosts.items():
+        if (other := places.setdefault(host.docker_host, name)) != name:
+            yield ("hosts", name), f"{name} is the same engine as {other}"
+    if targets:
+        yield from _in_hosts(farm, targets)
+
+
+def _in_hosts(farm: FarmFile, targets: TargetsFile) -> Found:
+    """What no host can build."""
+    hosts = [host.host(name) for name, host in farm.build_hosts.items()]
+    for arch in sorted({arch for entry in targets.targets if entry.enabled for arch in entry.arches}):
+        if all(host.way(arch) is None for host in hosts):
+            yield ("hosts",), f"no host builds for {arch}, which targets.yml follows"
 
 
 def _in_login(farm: FarmFile) -> Found:
@@ -197,14 +213,18 @@ def _in_kernels(where: Where, repository: KernelsAt, entry: Following) -> Found:
         known |= made.keys()
 
 
-def _in_modules(modules: ModulesFile, targets: TargetsFile) -> Found:
+def _in_modules(modules: ModulesFile, targets: TargetsFile, farm: FarmFile | None) -> Found:
     suites = {
         repository.suite
         for entry in targets.targets
         for repository in entry.repositories
         if isinstance(repository, AptAt) and entry.enabled
     }
+    labels = [frozenset(host.labels) for host in farm.build_hosts.values()] if farm else []
     for name, module in modules.modules.items():
+        if labels and not any(each.issuperset(module.labels) for each in labels):
+            near = suggestion(module.labels[0], frozenset().union(*labels))
+            yield ("modules", name, "labels"), f"no host of kmodci.yml has {' and '.join(module.labels)}{near}"
         if isinstance(module.source, DebianSource) and module.source.suite not in suites:
             near = suggestion(module.source.suite, suites) or f" (it has: {', '.join(sorted(suites))})"
             yield ("modules", name, "source", "suite"), f"targets.yml follows no suite {module.source.suite!r}{near}"

@@ -20,10 +20,11 @@ from .bucket import Bucket
 from .distros import layout_of
 from .downloads import Downloads
 from .engine import Engine
+from .engines import Engines
 from .errors import EngineError, HeadersUnusable, KmodciError
 from .headers import kernel_facts
 from .hosttools import HostTools
-from .images import Recipe, for_preparing, nearest
+from .images import Recipe, for_preparing, lost_note, nearest
 from .ingredients import Ingredients
 from .kernelconfig import compiler_of
 from .keys import headers_key
@@ -60,7 +61,7 @@ class Supply:
     store: Store
     bucket: Bucket
     downloads: Downloads
-    engine: Engine
+    engines: Engines
     recipes: dict[str, Recipe]
     """by toolchain"""
     suites: Callable[[Recipe], list[SuiteSource]]
@@ -149,8 +150,8 @@ class Supply:
         recipe = self._recipe(kernel)
         if recipe is None:
             raise HeadersUnusable(f"no headers for {kernel}: {no_toolchain(kernel)}")
-        self._make_image(recipe)
-        self.preparing.tree(kernel, recipe, source=files[0], config=files[1], target=target)
+        engine = self._engine_with(recipe)
+        self.preparing.tree(kernel, recipe, engine, source=files[0], config=files[1], target=target)
         return target
 
     def _with_programs(self, kernel: Kernel, bundle: Bundle) -> Bundle:
@@ -172,9 +173,10 @@ class Supply:
         self, kernel: Kernel, recipe: Recipe, bundle: Bundle, digest: str, must: Sequence[str], may: Sequence[str]
     ) -> Bundle:
         with TemporaryDirectory(prefix="programs-", dir=self.paths.scratch) as name:
-            self._make_image(recipe)
-            scratch = Path(name)
-            made = self.preparing.programs(kernel, recipe, bundle=bundle.path, must=must, may=may, scratch=scratch)
+            engine, scratch = self._engine_with(recipe), Path(name)
+            made = self.preparing.programs(
+                kernel, recipe, engine, bundle=bundle.path, must=must, may=may, scratch=scratch
+            )
             extended(bundle.path, scratch / "bundle", made)
             return self._keep(scratch / "bundle", digest, {})
 
@@ -210,45 +212,61 @@ class Supply:
             (self.paths.cache("headers") / found.key.removeprefix("headers/")).unlink(missing_ok=True)
         return True
 
-    def load_image(self, tag: str) -> None:
-        """Has an image on the engine that was made before. Raises EngineError if it never was."""
-        if tag in self.engine.tags():
+    def load_image(self, tag: str, host: str) -> None:
+        """Has an image on a host that was made before. Raises EngineError if it never was."""
+        engine = self.engines[host]
+        if tag in engine.tags():
             return
         recipe = next((r for r in self.recipes.values() if r.tag == tag), None)
         if recipe is None:
             raise EngineError(f"{tag} is no image of this configuration")
-        with self._once(f"image {tag}"):
-            if tag not in self.engine.tags() and not self._load_from_bucket(recipe):
+        with self._once(f"image {tag} {host}"):
+            if tag not in engine.tags() and not self._load_from_bucket(recipe, engine):
+                # another host may have it, so the plan would not miss it
+                self.store.put_meta(lost_note(tag), "x")
                 raise EngineError(f"image {tag} is not made yet", hint="the builder `images` makes it; see its page")
 
-    def make_image(self, toolchain: str, say: Callable[[str], None]) -> str:
-        """Has a toolchain's image on the engine and in the bucket. Returns its tag. say: called with each line."""
-        return self._make_image(self.recipes[toolchain], say)
+    def make_image(self, toolchain: str, say: Callable[[str], None], host: str = "") -> str:
+        """Has a toolchain's image on a host, any if not said, and in the bucket. Returns its tag.
 
-    def _make_image(self, recipe: Recipe, say: Callable[[str], None] = lambda _: None) -> str:
-        with self._once(f"image {recipe.tag}"):
-            if recipe.tag in self.engine.tags():
+        say: called with each line.
+        """
+        return self._make_image(self.recipes[toolchain], host or self.engines.first(), say)
+
+    def _engine_with(self, recipe: Recipe) -> Engine:
+        """An engine that answers, and has the recipe's image then."""
+        host = self.engines.first()
+        self._make_image(recipe, host)
+        return self.engines[host]
+
+    def _make_image(self, recipe: Recipe, host: str, say: Callable[[str], None] = lambda _: None) -> str:
+        engine = self.engines[host]
+        with self._once(f"image {recipe.tag} {host}"):
+            is_lost = bool(self.store.meta(lost_note(recipe.tag)))
+            if recipe.tag in engine.tags() and not is_lost:
                 say(f"{recipe.tag} is on the engine")
-            elif self._load_from_bucket(recipe):
+            elif self._load_from_bucket(recipe, engine):
                 say(f"{recipe.tag} loaded from the bucket")
             else:
-                self._bootstrap(recipe, say)
+                self._bootstrap(recipe, engine, say)
+            if is_lost:
+                self.store.forget_metas([lost_note(recipe.tag)])
         return recipe.tag
 
-    def _bootstrap(self, recipe: Recipe, say: Callable[[str], None]) -> None:
+    def _bootstrap(self, recipe: Recipe, engine: Engine, say: Callable[[str], None]) -> None:
         with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
             archive = bootstrap(recipe, mirrors=self.suites(recipe), target=Path(folder) / "image.tar.zst", log=say)
             say(f"uploading {archive.stat().st_size >> 20} MiB as {recipe.key}")
             self.bucket.put_file(recipe.key, archive)
-            self.engine.load(archive, recipe.tag)
+            engine.load(archive, recipe.tag)
             say(f"{recipe.tag} is on the engine")
 
-    def _load_from_bucket(self, recipe: Recipe) -> bool:
+    def _load_from_bucket(self, recipe: Recipe, engine: Engine) -> bool:
         with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
             archive = Path(folder) / "image.tar.zst"
             if not self.bucket.get_file(recipe.key, archive):
                 return False
-            self.engine.load(archive, recipe.tag)
+            engine.load(archive, recipe.tag)
             return True
 
     def _from_bucket(self, key: str, path: Path, sha256: str) -> bool:

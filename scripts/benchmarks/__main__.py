@@ -7,7 +7,7 @@ import click
 from kmodci.cli.output import note
 from kmodci.errors import KmodciError
 
-from . import arrival, asking, crawlercases, discovery, efficiency, others, pages, place, scale
+from . import arrival, asking, crawlercases, discovery, efficiency, others, pages, place, scale, sent
 
 _KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
 _MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
@@ -131,6 +131,17 @@ def discovery_(repeat: int, crawler: Path | None, packages: int, live: bool) -> 
     """What it costs to find all kernels of Debian, and those of a large rpm repository."""
     with place.place("*") as made:
         discovery.measure(made, repeat=repeat, packages=packages, crawler=crawler, live=live)
+
+
+@bench.command(name="sent")
+@click.option("--repeat", default=5, show_default=True, help="How often each way; the median counts.")
+@_MODULE
+@_EXCLUDE
+@_CGROUP
+def sent_(repeat: int, module: str, exclude: tuple[str, ...], cgroup: str) -> None:
+    """A build with its inputs mounted, and sent to the engine as if that were on another machine."""
+    with place.place(module) as made:
+        sent.measure(made, repeat=repeat, exclude=exclude, cgroup=cgroup)
 
 
 @bench.command(name="all")

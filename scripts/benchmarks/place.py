@@ -57,7 +57,7 @@ class Place:
         settings = {
             "state": str(self.state),
             "web": {"port": _free_ports()},
-            "engine": {"docker_host": mine.engine.docker_host, "workers": mine.engine.workers},
+            **mine.model_dump(mode="json", include={"engine", "hosts"}, exclude_unset=True),
             "scope": SCOPE,
             "scopes": {SCOPE: {"modules": [self.module], "kernels": list(kernels)}},
         }

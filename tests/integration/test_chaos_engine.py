@@ -87,7 +87,7 @@ def test_a_worker_that_falls_silent_and_containers_without_an_owner(
             assert "and is cut off" in farm.log
             assert results(farm, other) == [None], "nothing happened to the other one"
             let_go(farm, builds)
-            assert results(farm, silent) == [RETRY, SUCCESS]
+            farm.until(lambda: results(farm, silent) == [RETRY, SUCCESS])
             assert results(farm, other) == [SUCCESS]
             await_rest(farm)
         finally:

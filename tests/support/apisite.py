@@ -103,6 +103,7 @@ class Site:
             config=SimpleNamespace(buildbotURL=self.farm.settings.web.address, www={}),
             service_manager=SimpleNamespace(namedServices={"board": self.keeper, "watchdog": watchdog}),
             scheduler_manager=SimpleNamespace(namedServices={"matrix": self.scheduler}),
+            workers=SimpleNamespace(workers={}),
             data=SimpleNamespace(get=_nothing),
             reactor=reactor,
             www=SimpleNamespace(

@@ -6,6 +6,7 @@ process), with a deadline, at which the farm's own log is told.
 
 import atexit
 import base64
+import contextlib
 import functools
 import http.client
 import json
@@ -25,11 +26,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import docker
+import requests
 import zstandard
 from benchmarks.aptrepo import LASTING, AptRepo
 from kmodci.bucket import Bucket
 from kmodci.cli.processes import MasterProcess
 from kmodci.engine import Engine
+from kmodci.engines import Engines, engines_of
+from kmodci.errors import EngineError
 from kmodci.manifest import Manifest
 from kmodci.model import BuildId, Outcome, Status
 from kmodci.paths import Paths
@@ -126,22 +131,23 @@ class LiveFarm:
         poll: Mapping[str, object] | None = None,
         bucket: Mapping[str, object] | None = None,
         engine: str = ENGINE,
+        hosts: Mapping[str, Mapping[str, object]] | None = None,
         targets: Sequence[Mapping[str, object]] | None = None,
         mirrors: Mapping[str, object] | None = None,
         toolchains: Mapping[str, object] | None = None,
     ) -> None:
-        """bucket: of a server that the test runs, instead of the embedded one; engine: the address of Docker.
+        """bucket: of a server that the test runs, instead of the embedded one; engine: the address of Docker;
+        hosts: instead of that, as in kmodci.yml.
 
         targets: what is followed, as in targets.yml, instead of the repository; mirrors, toolchains: beside the usual.
         """
         self.folder, self.config, self.state = folder, folder / "config", folder / "state"
         self.config.mkdir(parents=True)
         self.port = free_ports()
-        self._engine_at = engine
         settings: dict[str, object] = {
             "state": str(self.state),
             "web": {"port": self.port},
-            "engine": {"docker_host": engine, "workers": 2},
+            **({"hosts": hosts} if hosts else {"engine": {"docker_host": engine, "workers": 2}}),
             "limits": {"memory": "768MiB", "disk": "512MiB", "time": "5m", **(limits or {})},
             "poll": {"interval": "1s", "jitter": "0s", **(poll or {})},
             "scopes": {"all": {"kernels": [f"{each}/*" for each in _followed(targets)]}},
@@ -215,7 +221,8 @@ class LiveFarm:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
             self.master.wait(10)
-        self.engine.sweep()
+        self.engines.look_at_all()
+        self.engines.sweep()
         if (self.state / "s3.pid").exists():
             self.s3_server.start()
             self.s3_server.stop()
@@ -250,8 +257,14 @@ class LiveFarm:
         return RunStore(self.store)
 
     @functools.cached_property
+    def engines(self) -> Engines:
+        hosts = {name: host.host(name) for name, host in load(self.config).build_hosts.items()}
+        return engines_of(hosts, farm=self.paths.farm_id())
+
+    @property
     def engine(self) -> Engine:
-        return Engine(self._engine_at, farm=self.paths.farm_id())
+        """Of the first host."""
+        return self.engines[next(iter(self.engines))]
 
     @functools.cached_property
     def s3_server(self) -> Any:
@@ -261,11 +274,12 @@ class LiveFarm:
     def bucket(self) -> Bucket:
         return bucket_of(load(self.config))
 
-    def containers(self) -> dict[str, str]:
-        """Name -> id, of this farm's, running or not."""
-        client = self.engine.client()
+    def containers(self, host: str = "") -> dict[str, str]:
+        """Name -> id, of this farm's on a host, running or not; on the first host if not said."""
+        engine = self.engines[host] if host else self.engine
+        client = engine.client()
         try:
-            found = client.containers(all=True, filters={"label": f"kmodci.farm={self.engine.farm}"})
+            found = client.containers(all=True, filters={"label": f"kmodci.farm={engine.farm}"})
             return {container["Names"][0].lstrip("/"): container["Id"] for container in found}
         finally:
             client.close()
@@ -313,8 +327,20 @@ class LiveFarm:
 
     def open_gates(self) -> None:
         """Lets the `gated` builds that run now go on: what is put among their inputs is seen in their containers."""
-        for number in (1, 2):
-            (self.paths.inputs(f"sandbox-{number}") / "go").touch()
+        for name, host in self.engines.hosts.items():
+            if host.same_machine:
+                for number in (1, 2):
+                    (self.paths.inputs(f"{name}-{number}") / "go").touch()
+            else:
+                self.open_gates_on(name)
+
+    def open_gates_on(self, host: str) -> None:
+        """The same for what runs on one host that is elsewhere, if that answers."""
+        (self.folder / "go").touch()
+        with contextlib.suppress(EngineError, docker.errors.DockerException, requests.exceptions.RequestException):
+            for name, container in self.containers(host).items():
+                if name.startswith("buildbot-"):
+                    self.engines[host].send(container, {"go": self.folder / "go"})
 
     def container_of(self, build: Mapping[str, Any]) -> str:
         """The id of the container that a running build is in."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import docker
+from support.authority import Authority
 from support.farm import until
 
 
@@ -20,9 +22,13 @@ class OwnEngine:
     Needs root. Its folder has a short name, because its sockets are in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, remote: "Remote | None" = None) -> None:
+        """remote: at which it is to be reached from other machines as well."""
         self.folder = Path(tempfile.mkdtemp(prefix="kmodci-eng-", dir="/tmp"))
         self.url = f"unix://{self.folder}/docker.sock"
+        self.address = remote.url if remote else self.url
+        """as a farm reaches it"""
+        self._remote = remote
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -31,7 +37,9 @@ class OwnEngine:
         with (at / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    "unshare", "--net", "dockerd", "--host", self.url, "--bridge", "none", "--iptables=false",
+                    *(self._remote.enter if self._remote else ("unshare", "--net")),
+                    "dockerd", "--host", self.url, "--bridge", "none", "--iptables=false",
+                    *(self._remote.arguments if self._remote else ()),
                     "--data-root", str(at / "data"), "--exec-root", str(at / "exec"), "--pidfile", str(at / "pid"),
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -44,6 +52,23 @@ class OwnEngine:
         self._process.terminate()
         self._process.wait(60)
         self._process = None
+
+    def kill(self) -> None:
+        """At once, as a machine that loses its power; returns when it is gone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(60)
+        self._process = None
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """In this block it takes connections, and does not answer."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -75,22 +100,61 @@ class OwnEngine:
         return True
 
     def __enter__(self) -> Self:
+        if self._remote is not None:
+            self._remote.open()
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self.stop()
+        if self._process is None:
+            # it ends what ran when it was killed
+            self.start()
+        self.stop()
         for mount in (self.folder / "data", self.folder / "exec"):
             _unmount_below(mount)
         shutil.rmtree(self.folder)
+        if self._remote is not None:
+            self._remote.close()
+
+
+class Remote:
+    """A network namespace with an address that this one reaches, and a Docker port there with mutual TLS."""
+
+    def __init__(self, number: int, authority: Authority) -> None:
+        """number: 0 to 255, another for each that there is at the same time."""
+        self._net = f"10.213.{number}"
+        self.name = f"kmodci-{os.getpid()}-{number}"
+        self._link = f"km{os.getpid() % 10**7}n{number}"
+        self.url = f"tcp://{self._net}.2:2376"
+        cert, key = authority.server(f"engine-{number}", f"{self._net}.2")
+        self.arguments = (
+            "--host", self.url, "--tlsverify", "--tlscacert", str(authority.ca),
+            "--tlscert", str(cert), "--tlskey", str(key),
+        )  # fmt: skip
+        self.enter = ("nsenter", f"--net=/run/netns/{self.name}")
+
+    def open(self) -> None:
+        for words in (
+            f"netns add {self.name}",
+            f"link add {self._link} type veth peer name eth0 netns {self.name}",
+            f"addr add {self._net}.1/30 dev {self._link}",
+            f"link set {self._link} up",
+            f"-n {self.name} addr add {self._net}.2/30 dev eth0",
+            f"-n {self.name} link set eth0 up",
+            f"-n {self.name} link set lo up",
+        ):
+            subprocess.run(["ip", *words.split()], check=True)
+
+    def close(self) -> None:
+        # the link goes with its other end
+        subprocess.run(["ip", "netns", "del", self.name], check=True)
 
 
 def _unmount_below(folder: Path) -> None:
     """An engine that was killed leaves its mounts."""
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in sorted(points, reverse=True):
-        if point.startswith(f"{folder}{os.sep}"):
+        if f"{point}{os.sep}".startswith(f"{folder}{os.sep}"):
             subprocess.run(["umount", "--lazy", point], check=True)

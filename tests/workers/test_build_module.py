@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from kmodci.distros import layout_of
 from kmodci.model import Kernel
-from kmodci.sandbox import Limits, build_environment, host_config, volumes
+from kmodci.sandbox import Inputs, Limits, build_environment, host_config
 from support.containers import engine, header_bundle, toolchain_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
@@ -95,7 +95,7 @@ def build(bundle: Path, tmp_path: Path, headers: Callable[[str], tuple[Kernel, P
                 recipe=recipe or {},
                 limits=limits,
             ),
-            volumes=volumes(bundle=bundle, inputs=inputs),
+            inputs=Inputs(bundle=bundle, files=inputs),
             host_config=host_config(limits),
             on_output=output.write,
             on_error=log.write,

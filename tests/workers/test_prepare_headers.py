@@ -59,12 +59,15 @@ def kernel(release: str, arch: str = "amd64", *, symvers: bool = False) -> Kerne
     )
 
 
+ENGINE = replace(engine(), farm="prepare-test")
+
+
 @pytest.fixture
 def preparing(bundle: Path, tmp_path: Path) -> Iterator[Preparing]:
     paths = Paths(tmp_path / "state")
     paths.state.mkdir()
     (tmp_path / "config").write_text(CONFIG)
-    yield Preparing(engine=replace(engine(), farm="prepare-test"), paths=paths, bundle=lambda: bundle, limits=LIMITS)
+    yield Preparing(paths=paths, bundle=lambda: bundle, limits=LIMITS)
     assert list((paths.state / "inputs").iterdir()) == []
     client = engine().client()
     assert client.containers(all=True, filters={"label": f"{LABEL}=prepare-test"}) == []
@@ -104,6 +107,11 @@ def small(tmp_path: Path, **more: str) -> Path:
     return tarball(tmp_path / "source", {**SMALL, **{name.replace("_", "/"): text for name, text in more.items()}})
 
 
+def more(tmp_path: Path) -> dict[str, Path]:
+    """What `Preparing.tree` is told beside a source."""
+    return {"config": tmp_path / "config", "target": tmp_path / "tree"}
+
+
 def own_config(real: RealKernel, path: Path) -> Path:
     """The configuration of a kernel of Debian, but that modules need no CRCs."""
     [config] = own_files(real, ".config")
@@ -132,7 +140,7 @@ def test_a_real_kernel(
 ) -> None:
     wanted = kernel(f"{source.version}-mine.1+x", arch)
     config = own_config(kernels[arch], tmp_path / "config")
-    preparing.tree(wanted, recipe, source=source.tarball, config=config, target=tmp_path / "tree")
+    preparing.tree(wanted, recipe, ENGINE, source=source.tarball, config=config, target=tmp_path / "tree")
     made = made_bundle(wanted, tmp_path / "tree", tmp_path / "bundle")
     assert made.facts.tools.run_with(recipe.glibc)
     names = {program.path for program in made.facts.tools.programs}
@@ -145,7 +153,7 @@ def test_a_real_kernel(
     lost = {name for name in given if given[name] in "ym" and name not in options}
     assert not [name for name in lost if not name.startswith("CONFIG_CC_") and not name.endswith("COMPAT_VDSO")]
     if arch == "amd64":
-        preparing.tree(wanted, recipe, source=source.tarball, config=config, target=tmp_path / "again")
+        preparing.tree(wanted, recipe, ENGINE, source=source.tarball, config=config, target=tmp_path / "again")
         assert made_bundle(wanted, tmp_path / "again", tmp_path / "second").facts == made.facts
 
 
@@ -159,7 +167,7 @@ def test_what_stands_in_the_tree_of_a_small_one(preparing: Preparing, recipe: Re
         "arch/x86/kernel/setup.c": "",
     }
     path = tarball(tmp_path / "source", {**SMALL, **files})
-    preparing.tree(kernel("6.1.7-y"), recipe, source=path, config=tmp_path / "config", target=tmp_path / "tree")
+    preparing.tree(kernel("6.1.7-y"), recipe, ENGINE, source=path, **more(tmp_path))
     with tarfile.open(tmp_path / "tree") as tar:
         found = {member.name: member for member in tar}
         makefile = tar.extractfile("linux/Makefile")
@@ -189,7 +197,12 @@ def test_a_release_of_another_source(
 ) -> None:
     with pytest.raises(HeadersUnusable, match=f"no headers for vanilla-test-amd64/{release}: {why}"):
         preparing.tree(
-            kernel(release), recipe, source=small(tmp_path), config=tmp_path / "config", target=tmp_path / "tree"
+            kernel(release),
+            recipe,
+            ENGINE,
+            source=small(tmp_path),
+            config=tmp_path / "config",
+            target=tmp_path / "tree",
         )
 
 
@@ -217,13 +230,15 @@ def test_a_configuration_that_gives_no_headers(
     (tmp_path / "config").write_text(config)
     path = tarball(tmp_path / "source", {**SMALL, **files})
     with pytest.raises(HeadersUnusable, match=why):
-        preparing.tree(kernel("6.1.7-y"), recipe, source=path, config=tmp_path / "config", target=tmp_path / "tree")
+        preparing.tree(
+            kernel("6.1.7-y"), recipe, ENGINE, source=path, config=tmp_path / "config", target=tmp_path / "tree"
+        )
 
 
 def test_with_its_symvers_a_kernel_may_have_modversions(preparing: Preparing, recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(CONFIG + "CONFIG_MODVERSIONS=y\n")
     wanted = kernel("6.1.7-y", symvers=True)
-    preparing.tree(wanted, recipe, source=small(tmp_path), config=tmp_path / "config", target=tmp_path / "tree")
+    preparing.tree(wanted, recipe, ENGINE, source=small(tmp_path), config=tmp_path / "config", target=tmp_path / "tree")
     (tmp_path / "symvers").write_text("0x00000001\tkfree\tvmlinux\tEXPORT_SYMBOL\t\n")
     packages = [(wanted.headers[0], tmp_path / "tree"), (wanted.headers[2], tmp_path / "symvers")]
     make_bundle(packages, tmp_path / "bundle", layout=layout_of(wanted), release=wanted.release)
@@ -245,6 +260,7 @@ def test_a_tarball_that_is_a_bomb(preparing: Preparing, recipe: Recipe, tmp_path
         limited.tree(
             kernel("6.1.7-y"),
             recipe,
+            ENGINE,
             source=bomb(tmp_path / "source"),
             config=tmp_path / "config",
             target=tmp_path / "t",
@@ -275,13 +291,15 @@ def test_a_tarball_that_is_none(
     else:
         tarball(path, {"README": ""}, top="../../etc" if content == "climbing" else "module-1.0")
     with pytest.raises(HeadersUnusable, match=why):
-        preparing.tree(kernel("6.1.7-y"), recipe, source=path, config=tmp_path / "config", target=tmp_path / "tree")
+        preparing.tree(
+            kernel("6.1.7-y"), recipe, ENGINE, source=path, config=tmp_path / "config", target=tmp_path / "tree"
+        )
 
 
 def test_links_out_of_the_tree_lead_nowhere(preparing: Preparing, recipe: Recipe, tmp_path: Path) -> None:
     path = tarball(tmp_path / "source", SMALL, link("linux-6.1.7/include/etc", "/etc"), link("linux-6.1.7/usr", "/usr"))
     wanted = kernel("6.1.7-y")
-    preparing.tree(wanted, recipe, source=path, config=tmp_path / "config", target=tmp_path / "tree")
+    preparing.tree(wanted, recipe, ENGINE, source=path, config=tmp_path / "config", target=tmp_path / "tree")
     with pytest.raises(Exception, match=r"'linux/include/etc' is a link out of the tree or over it, to '/etc'"):
         made_bundle(wanted, tmp_path / "tree", tmp_path / "bundle")
 
@@ -305,18 +323,18 @@ def test_limits(
     path = tarball(tmp_path / "source", {**SMALL, "Makefile": SMALL["Makefile"].replace("true", does)})
     limited = replace(preparing, limits=limits)
     with pytest.raises(error, match=why) as caught:
-        limited.tree(kernel("6.1.7-y"), recipe, source=path, config=tmp_path / "config", target=tmp_path / "tree")
+        limited.tree(
+            kernel("6.1.7-y"), recipe, ENGINE, source=path, config=tmp_path / "config", target=tmp_path / "tree"
+        )
     assert type(caught.value) is error
 
 
 def test_what_was_unusable_is_not_tried_for_every_module(preparing: Preparing, recipe: Recipe, tmp_path: Path) -> None:
     arguments = {"source": small(tmp_path), "config": tmp_path / "config", "target": tmp_path / "tree"}
     with pytest.raises(HeadersUnusable) as first:
-        preparing.tree(kernel("6.2.0"), recipe, **arguments)
+        preparing.tree(kernel("6.2.0"), recipe, ENGINE, **arguments)
     with pytest.raises(HeadersUnusable) as second:
-        replace(preparing, engine=replace(preparing.engine, docker_host="unix:///nowhere")).tree(
-            kernel("6.2.0"), recipe, **arguments
-        )
+        preparing.tree(kernel("6.2.0"), recipe, replace(ENGINE, docker_host="unix:///nowhere"), **arguments)
     assert str(first.value) == str(second.value)
 
 
@@ -362,7 +380,13 @@ def headers_archive(folder: Path, target: Path) -> Path:
 def test_programs_are_made_again(preparing: Preparing, recipe: Recipe, foreign_headers: Path, tmp_path: Path) -> None:
     archive = headers_archive(foreign_headers, tmp_path / "headers.tar.zst")
     made = preparing.programs(
-        rpm_kernel(), recipe, bundle=archive, must=PROGRAMS, may=["scripts/sign-file", "scripts/none"], scratch=tmp_path
+        rpm_kernel(),
+        recipe,
+        ENGINE,
+        bundle=archive,
+        must=PROGRAMS,
+        may=["scripts/sign-file", "scripts/none"],
+        scratch=tmp_path,
     )
     own = DISTROS["almalinux"].layout(rpm_kernel()).own
     assert {member.name for member in made} == {f"{own}/{name}" for name in (*PROGRAMS, "scripts/sign-file")}
@@ -378,21 +402,21 @@ def test_a_program_without_a_source_is_named(
     needed = [*PROGRAMS, "tools/objtool/objtool"]
     told = "tools/objtool/objtool cannot run here and cannot be made again: the headers have no tools/objtool/check.c"
     with pytest.raises(HeadersUnusable, match=re.escape(told)):
-        preparing.programs(rpm_kernel(), recipe, bundle=archive, must=needed, may=[], scratch=tmp_path)
+        preparing.programs(rpm_kernel(), recipe, ENGINE, bundle=archive, must=needed, may=[], scratch=tmp_path)
 
 
 def test_a_container_that_somebody_waits_for_is_not_swept(preparing: Preparing, recipe: Recipe, tmp_path: Path) -> None:
     """The farm sweeps every minute what no worker owns."""
     path = tarball(tmp_path / "source", {**SMALL, "Makefile": SMALL["Makefile"].replace("true", "sleep 3")})
-    client = preparing.engine.client()
+    client = ENGINE.client()
 
     def running() -> bool:
-        return bool(client.containers(filters={"label": f"{LABEL}={preparing.engine.farm}"}))
+        return bool(client.containers(filters={"label": f"{LABEL}={ENGINE.farm}"}))
 
     with ThreadPoolExecutor() as pool:
         arguments = {"source": path, "config": tmp_path / "config", "target": tmp_path / "tree"}
-        made = pool.submit(preparing.tree, kernel("6.1.7-y"), recipe, **arguments)
+        made = pool.submit(preparing.tree, kernel("6.1.7-y"), recipe, ENGINE, **arguments)
         until(lambda: running() or made.done())
-        assert preparing.engine.sweep() == 0
+        assert ENGINE.sweep() == 0
         made.result()
     client.close()

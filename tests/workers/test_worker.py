@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from kmodci.sandbox import SOCKET_MOUNT, SOCKET_NAME, Limits, host_config, volumes
+from kmodci.sandbox import SOCKET_MOUNT, SOCKET_NAME, Inputs, Limits, host_config
 from kmodci.workerbundle import python_command, worker_command
 from support.containers import engine
 
@@ -111,7 +111,7 @@ def test_a_build_without_network_that_cannot_find_the_password(bundle: Path, emp
             "WORKERPASS": password,
             "HARMLESS": "yes",
         },
-        "volumes": volumes(bundle=bundle, inputs=inputs, sockets=sockets),
+        "inputs": Inputs(bundle=bundle, files=inputs, sockets=sockets),
         "host_config": host_config(LIMITS),
         "on_output": output.append,
         "on_error": output.append,

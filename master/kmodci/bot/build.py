@@ -29,6 +29,10 @@ from ..supply import Bundle
 from .workers import SandboxWorker
 
 TRIES = 4
+# with those that were lost with their host
+_MOST_TRIES = 16
+# the property of a build whose host went away
+LOST = "lost_with_host"
 # What Buildbot says to a build that it stops because it stops itself (botmaster.py, cleanShutdown).
 _SHUTDOWN = "Master Shutdown"
 _RESULTS = {Status.BUILT: SUCCESS, Status.FAILED: FAILURE, Status.UNAVAILABLE: SKIPPED, Status.SKIPPED: SKIPPED}
@@ -86,20 +90,24 @@ class KernelBuild(Build):
         # not before: what could not be written down has not ended, and is tried again
         self.ended = status
 
-    async def find_headers(self) -> None:
+    async def find_headers(self, host: str) -> None:
         """Before the container starts, which is to mount them. What cannot be had now, the step waits for, or tells."""
         if self.job is not None:
+            supply, kernel = self.farm.supply, self.job.entry.kernel
             try:
-                _, self.headers = await threads.deferToThread(self.farm.supply.headers, self.job.entry.kernel)
-                await self._use_learned(self.job)
+                if self.farm.engines.hosts[host].same_machine:
+                    _, self.headers = await threads.deferToThread(supply.headers, kernel)
+                else:
+                    await threads.deferToThread(supply.bundle, kernel)
+                await self._use_learned(self.job, host)
             except KmodciError as error:
                 log.msg(f"{self.build_id} starts without its headers: {error.brief}")
 
-    async def _use_learned(self, job: Job) -> None:
+    async def _use_learned(self, job: Job, host: str) -> None:
         """The compiler that the headers turn out to name. Raises KmodciError where its image cannot be had yet."""
         again = await threads.deferToThread(self.farm.job_as_learned, job)
         if again.image != job.image:
-            await threads.deferToThread(self.farm.supply.load_image, again.image)
+            await threads.deferToThread(self.farm.supply.load_image, again.image, host)
             self.setProperty("image", again.image, "kmodci")
         self.job = again
 
@@ -110,9 +118,28 @@ class KernelBuild(Build):
         buildset = await self.master.data.get(("buildsets", str(self.requests[0].bsid)))
         return buildset["rebuilt_buildid"] is not None
 
+    @property
+    def host(self) -> str:
+        """That it runs on."""
+        worker = self.workerforbuilder.worker
+        return worker.host.name if isinstance(worker, SandboxWorker) else ""
+
+    async def put_inputs(self, files: Mapping[str, Path]) -> None:
+        """Has files where its container sees them. Raises KmodciError."""
+        await self.workerforbuilder.worker.put_inputs(files)
+
     async def tries(self) -> int:
         """How many builds its request has had, this one among them."""
         return len(await self.master.data.get(("buildrequests", self.requests[0].id, "builds")))
+
+    async def _lost_hosts(self) -> int:
+        """How many of those ended because their host went away: that is no fault of theirs."""
+        builds = await self.master.data.get(("buildrequests", self.requests[0].id, "builds"))
+        found = 0
+        for build in builds:
+            properties = await self.master.data.get(("builds", build["buildid"], "properties"))
+            found += LOST in properties
+        return found
 
     def nothing_to_do(self) -> None:
         """This very build has been done before: end here, and leave what is written."""
@@ -160,17 +187,29 @@ class KernelBuild(Build):
         self.results = results
         await super().buildFinished(text, results)
 
+    async def _has_lost_host(self, worker: SandboxWorker) -> bool:
+        """Whether it is its host that is gone; looks, because nobody may have noticed yet."""
+        state = await threads.deferToThread(self.farm.engines.look, worker.host.name)
+        if not state.is_away or await self.tries() >= _MOST_TRIES:
+            return False
+        self.setProperty(LOST, worker.host.name, "kmodci")
+        # a build that has begun to end is not asked for them again
+        await self.master.data.updates.setBuildProperties(self.buildid, self)
+        return True
+
     async def _after_fault(self, text: list[str]) -> tuple[int, list[str]]:
         """Result and text of a build that did not come to an end of its own: RETRY while it shall be tried again."""
         if self.impossible:
             return FAILURE, ["failed:", self.impossible]
         worker = self.workerforbuilder.worker
+        if isinstance(worker, SandboxWorker) and await self._has_lost_host(worker):
+            return RETRY, [f"host {worker.host.name} went away"]
         if isinstance(worker, SandboxWorker) and await worker.was_killed_for_memory():
             limits = self.farm.limits(self.build_id.partition("/")[0])
             cause = f"killed for memory: the limit is {limits.memory >> 20} MiB"
             await self.conclude(Status.FAILED, cause)
             return FAILURE, ["failed:", cause]
-        tries = await self.tries()
+        tries = await self.tries() - await self._lost_hosts()
         fault = self.fault or " ".join(text)
         if tries >= TRIES and self.job is not None:
             reason = f"the farm failed it {tries} times: {fault}"

@@ -1,6 +1,6 @@
 """The steps of each kind of build, in order."""
 
-from buildbot.locks import LockAccess
+from buildbot.interfaces import IRenderable
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import FAILURE, SUCCESS
 from twisted.internet import reactor, threads
@@ -10,9 +10,9 @@ from ..farm import Farm
 from .steps import Compile, Headers, Publish, Source, Verify
 
 
-def build_steps(compiling: LockAccess) -> list[BuildStep]:
-    """One module for one kernel. compiling: held by a build while it compiles."""
-    return [Headers(), Source(), Compile(locks=[compiling]), Verify(), Publish()]
+def build_steps(compiling: IRenderable) -> list[BuildStep]:
+    """One module for one kernel. compiling: the locks that a build holds while it compiles."""
+    return [Headers(), Source(), Compile(locks=compiling), Verify(), Publish()]
 
 
 def image_steps(farm: Farm) -> list[BuildStep]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from buildbot.config import BuilderConfig
 from buildbot.config.errors import ConfigErrors
-from buildbot.locks import MasterLock
+from buildbot.locks import LockAccess, MasterLock
 from buildbot.process.buildrequestdistributor import BuildRequestDistributor
 from buildbot.process.factory import BuildFactory
+from buildbot.process.properties import Properties, renderer
 from buildbot.worker.local import LocalWorker
 from twisted.internet import reactor
 
@@ -27,6 +28,7 @@ from .force import KernelForce
 from .frontpage import NoAvatar, guard_interface
 from .gc import gc_builder, gc_schedulers, janitor
 from .guard import guard
+from .hosts import HostWatch, NextWorker
 from .index import IndexWriter
 from .login.rules import FORCE, Rules
 from .login.ways import auth_of
@@ -73,7 +75,11 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
     web, database = farm.settings.web, buildbot_database(farm.settings)
     toolchains = sorted(farm.recipes)
-    workers = [SandboxWorker(f"sandbox-{n}", None, farm=farm) for n in range(1, farm.slots + 1)]
+    workers = [
+        SandboxWorker(f"{host}-{n}", None, farm=farm, host=host)
+        for host in farm.engines
+        for n in range(1, farm.workers(host) + 1)
+    ]
     return {
         "title": "kmodci",
         "titleURL": web.address,
@@ -97,6 +103,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
             VirtualBuilders(),
             IndexWriter(farm),
             Prefetch(farm),
+            HostWatch(farm),
             Sweeper(farm),
             Watchdog(),
             BoardKeeper(farm),
@@ -124,7 +131,13 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
 
 def _builders(farm: Farm, toolchains: Iterable[str], sandboxes: list[str]) -> Iterable[BuilderConfig]:
     # more sandboxes than may compile: while these do, the others start, are judged, publish and end
-    compiling = MasterLock("compile", maxCount=farm.compiles).access("counting")
+    locks = {host: MasterLock(f"compile-{host}", maxCount=farm.compiles(host)) for host in farm.engines}
+
+    @renderer
+    def compiling(properties: Properties) -> list[LockAccess]:
+        return [locks[properties.getBuild().host].access("counting")]
+
+    next_worker = NextWorker(farm)
     for toolchain in toolchains:
         factory = BuildFactory(build_steps(compiling))
         factory.buildClass = partial(KernelBuild, farm)
@@ -133,6 +146,7 @@ def _builders(farm: Farm, toolchains: Iterable[str], sandboxes: list[str]) -> It
             description=f"builds with {toolchain}; each kernel has a builder of its own beside this one",
             workernames=sandboxes,
             factory=factory,
+            nextWorker=next_worker,
             tags=["toolchain"],
         )
     yield BuilderConfig(

@@ -20,6 +20,7 @@ MENU = [
     {"name": "failures", "caption": "Failures", "page": "kmodci/failures", "order": 4},
     {"name": "runs", "caption": "Runs", "page": "kmodci/runs", "order": 5},
     {"name": "sources", "caption": "Sources", "page": "kmodci/sources", "order": 6},
+    {"name": "hosts", "caption": "Hosts", "page": "kmodci/hosts", "order": 7},
 ]
 
 

@@ -36,7 +36,10 @@ class Prefetch(BuildbotService):
     async def _fetch(self, kernel: Kernel) -> None:
         try:
             if self.running:
-                await threads.deferToThread(self.farm.supply.headers, kernel)
+                supply = self.farm.supply
+                # unpacked only for who mounts them
+                get = supply.headers if self.farm.engines.any_on_this_machine else supply.bundle
+                await threads.deferToThread(get, kernel)
         except KmodciError as error:
             log.msg(f"not fetched ahead: the headers of {kernel}: {error.brief}")
         finally:

@@ -12,6 +12,7 @@ from buildbot.data.base import ListResult
 from buildbot.data.resultspec import Filter
 from buildbot.master import BuildMaster
 from buildbot.process.builder import Builder
+from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildrequestdistributor import BasicBuildChooser
 from buildbot.util.twisted import async_to_deferred
 
@@ -46,10 +47,27 @@ async def prioritize_builders(master: BuildMaster, builders: Sequence[Builder]) 
 
 
 class BoundedChooser(BasicBuildChooser):
-    """Reads only the first requests of a builder's queue, and none while no worker could take one."""
+    """Reads only the first requests of a builder's queue, and none while no worker could take one.
+
+    Where `nextWorker` has none for a request, the next request is looked at: stock, all behind it would wait.
+    """
 
     unclaimedBrdicts: ListResult | None
     workerpool: list[object]
+
+    @async_to_deferred
+    async def popNextBuild(self) -> tuple[object | None, BuildRequest | None]:
+        while (request := await self._getNextUnclaimedBuildRequest()) is not None:
+            self.workerpool = self.workerpool or self.bldr.getAvailableWorkers()
+            self._removeBuildRequest(request)
+            worker, refused = await self._popNextWorker(request), []
+            while worker is not None and not await self.canStartBuild(worker, request):
+                refused.append(worker)
+                worker = await self._popNextWorker(request)
+            self.workerpool += refused
+            if worker is not None:
+                return worker, request
+        return None, None
 
     @async_to_deferred
     async def _fetchUnclaimedBrdicts(self) -> ListResult:
@@ -59,7 +77,7 @@ class BoundedChooser(BasicBuildChooser):
 
     async def _first_requests(self) -> ListResult:
         self.workerpool = self.workerpool or self.bldr.getAvailableWorkers()
-        if not self.workerpool and not self.preferredWorkers:
+        if not self.workerpool:
             return ListResult([])
         return await self.master.data.get(
             ("builders", await self.bldr.getBuilderId(), "buildrequests"),

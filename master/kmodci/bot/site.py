@@ -13,6 +13,7 @@ from .login.rules import may_read
 from .pages.builds import Builds
 from .pages.coverage import Coverage, Home
 from .pages.failures import Failures
+from .pages.hosts import Hosts
 from .pages.kernels import FindKernel, Kernels
 from .pages.runs import Runs
 from .pages.sources import Sources
@@ -39,6 +40,7 @@ class Site(BuildbotService):
             "kernels": Kernels(master),
             "runs": Runs(master, farm),
             "sources": Sources(master, farm),
+            "hosts": Hosts(master, farm),
         }
         for name, page in made.items():
             pages.putChild(name.encode(), page)

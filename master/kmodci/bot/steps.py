@@ -105,9 +105,6 @@ class Headers(KernelStep):
         if again.image != job.image:
             return await self._another_container(again)
         self.build.job = again
-        await threads.deferToThread(
-            farm.paths.put_input, self.getProperty("workername"), bundle.path, "headers.tar.zst"
-        )
         self.build.bundle = bundle
         self.say(f"headers {bundle.sha256[:12]}")
         return SUCCESS
@@ -118,7 +115,8 @@ class Headers(KernelStep):
         if again.is_current:
             return self._leave(f"{says}: built with {again.entry.toolchain} instead")
         # nobody but who forced it asks for another version
-        await threads.deferToThread(self.build.farm.supply.make_image, again.entry.toolchain, lambda _: None)
+        make_image = self.build.farm.supply.make_image
+        await threads.deferToThread(make_image, again.entry.toolchain, lambda _: None, self.build.host)
         raise EngineError(f"{says}, and this container has {self.job.entry.toolchain}")
 
     def _leave(self, says: str) -> int:
@@ -140,7 +138,7 @@ class Source(KernelStep):
             path = await threads.deferToThread(farm.supply.source, job.module)
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"module source gone: {error.url}")
-        await threads.deferToThread(farm.paths.put_input, self.getProperty("workername"), path, "source.tar.zst")
+        await self.build.put_inputs({"headers.tar.zst": self.build.bundle.path, "source.tar.zst": path})
         self.say(f"{job.module.module} {job.module.version}")
         # one log for all inputs: a log costs the master as much as half a step
         packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.entry.kernel.headers)

@@ -50,7 +50,8 @@ class Sweeper(BuildbotService):
     @async_to_deferred
     async def _sweep(self) -> None:
         try:
-            gone = await threads.deferToThread(self.farm.engine.sweep, keep=self._is_owned)
+            sweep = self.farm.engines.sweep
+            gone = await threads.deferToThread(sweep, keep=self._is_owned, bundle=self.farm.worker_bundle)
         except KmodciError as error:
             log.msg(f"containers are not swept, tried again in {_EVERY:.0f} s: {error}")
             return

@@ -14,6 +14,7 @@ _COMMANDS = {
     "accept": "Take a repository at its word, where that is in doubt.",
     "plan": "List the builds that are due, and why.",
     "images": "List the toolchain images, and who needs them.",
+    "hosts": "List the build hosts, and how each is.",
     "runs": "List the runs, and tell how each went.",
     "watch": "Show how a run goes, until it ends.",
     "coverage": "Count what is built, failed, unavailable, skipped and pending.",

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from ..engine import Engine
+from ..engines import engines_of
 from ..errors import NotFound
 from ..runs import Ending, Run, RunEntry, Totals, totals
 from ..runstore import RunStore
-from ..settings import load
+from ..settings import Settings, load
 from .completing import complete_runs
 from .options import config_option, json_option
 from .output import print_facts, print_json
@@ -38,11 +38,17 @@ def bench(run: str, config: Path, as_json: bool) -> None:
         what = f"there is no run {run}" if run else "nothing was built here yet"
         raise NotFound(what, hint="`kmodci runs` lists them; scripts/bench makes one, and tells")
     entries = runs.entries(found.id)
-    facts = _facts(found, entries, totals(entries), Engine(settings.engine.docker_host, farm="").cores())
+    facts = _facts(found, entries, totals(entries), _cores(settings))
     if as_json:
         print_json(facts)
     else:
         print_facts(_told(facts), width=14)
+
+
+def _cores(settings: Settings) -> int:
+    """Of all hosts. Raises EngineError."""
+    engines = engines_of({name: host.host(name) for name, host in settings.build_hosts.items()}, farm="")
+    return sum(engines.answer(name).cores for name in engines)
 
 
 def _facts(run: Run, entries: tuple[RunEntry, ...], found: Totals, cores: int) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -136,15 +135,17 @@ def _build_here(build_id: str, output: Path | None, config: Path, *, fresh: bool
 
 def _build(farm: Farm, job: Job) -> Result:
     # a name of its own for its containers: a farm that starts or stops meanwhile leaves them alone, we end only them
-    engine = replace(farm.engine, farm=f"{farm.engine.farm}-by-hand-{os.getpid()}")
-    farm.supply.preparing = replace(farm.supply.preparing, engine=engine)
+    engines = farm.engines.labelled(f"{farm.paths.farm_id()}-by-hand-{os.getpid()}")
+    farm.supply.engines = engines
+    host = engines.first(arch=job.entry.kernel.target.arch, labels=farm.labels(job.module.module))
     with interruptible(), open_bucket(farm.settings):
         try:
             return build_by_hand(
                 job,
                 as_learned=farm.job_as_learned,
                 supply=farm.supply,
-                engine=engine,
+                engine=engines[host],
+                host=host,
                 paths=farm.paths,
                 bundle=farm.worker_bundle,
                 limits=farm.limits(job.module.module),
@@ -152,7 +153,7 @@ def _build(farm: Farm, job: Job) -> Result:
                 output=_pass_on,
             )
         finally:
-            engine.sweep()
+            engines.sweep()
 
 
 def _pass_on(data: bytes) -> None:

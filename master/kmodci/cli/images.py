@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..engine import Engine
+from ..engines import engines_of
 from ..errors import EngineError
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
@@ -49,9 +49,9 @@ def images(config: Path, scope: str, fresh: bool, as_json: bool) -> None:
 
 
 def _on_engine(view: View) -> frozenset[str] | None:
-    engine = Engine(view.settings.engine.docker_host, farm="")
+    hosts = {name: host.host(name) for name, host in view.settings.build_hosts.items()}
     try:
-        return engine.tags()
+        return engines_of(hosts, farm="").tags()
     except EngineError as error:
         note(str(error))
         return None

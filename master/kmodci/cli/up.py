@@ -148,7 +148,7 @@ class LocalFarm:
     def start(self) -> float:
         """Starts what is not running. Returns when it was started, in seconds since the epoch."""
         since = time.time()
-        self.farm.engine.cores()  # says at once when no engine answers
+        self.farm.engines.first()  # says at once when no engine answers
         if self.farm.settings.login.way == "password":
             first_user(Users(self.farm.settings.users_file), self.farm.paths.first_password)
         if self.s3 is not None:
@@ -167,6 +167,15 @@ class LocalFarm:
                 )
             raise KmodciError("the master has ended by itself", hint=f"see {self.farm.paths.master / 'twistd.log'}")
 
+    def _sweep(self) -> None:
+        """Leaves no container, on any host that answers."""
+        engines = self.farm.engines
+        engines.look_at_all()
+        engines.sweep()
+        for name in engines:
+            if engines.is_away(name):
+                self.console.print(f"host {name} does not answer: what is left there goes when the farm runs again")
+
     def watch_until_interrupted(self) -> None:
         self.console.print("watching for new kernels; Ctrl-C stops the farm")
         while True:
@@ -184,7 +193,7 @@ class LocalFarm:
             if not self.master.wait(30):
                 self.master.signal(signal.SIGKILL)
                 self.master.wait(5)
-            self.farm.engine.sweep()
+            self._sweep()
         finally:
             if self.s3 is not None:
                 self.s3.stop()

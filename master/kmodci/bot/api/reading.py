@@ -9,14 +9,16 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from ... import matrixtold
-from ...apianswers import RunAnswer
-from ...apiasked import CountsQuery, CoverageQuery, KernelsQuery, RunQuery, RunsQuery, SourcesQuery
+from ...apianswers import HostsAnswer, HostTold, RunAnswer
+from ...apiasked import CountsQuery, CoverageQuery, KernelsQuery, NoQuery, RunQuery, RunsQuery, SourcesQuery
 from ...board import Board
 from ...errors import NotFound
+from ...hostview import plain
 from ...runs import Run, Totals, check_id
 from ...runview import of_ending, view
 from ...sourceview import SourceView
 from ...survey import survey
+from ..hosts import hosts_seen
 from .access import DEAR, Caller
 from .base import Body, Context, Endpoint, json_of, now, query_of
 from .together import Together
@@ -100,6 +102,16 @@ class Sources(Endpoint):
         seen = await self._together.run("", lambda: self.context.in_thread(survey, *asked))
         chosen = [each for each in seen if query.name in (None, each.name)]
         return json_of(matrixtold.sources_told(chosen, now()))
+
+
+class Hosts(Endpoint):
+    """`hosts`."""
+
+    def get(self, request: Request, caller: Caller) -> Body:
+        query_of(request, NoQuery)
+        seen, at = hosts_seen(self.context.master, self.context.farm), now()
+        told = tuple(HostTold.model_validate(plain(each, at)) for each in seen)
+        return json_of(HostsAnswer(hosts=told))
 
 
 class Runs(Endpoint):

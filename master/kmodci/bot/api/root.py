@@ -13,7 +13,7 @@ from ...openapi import document
 from .access import Caller
 from .base import Body, Context, Endpoint, NoSuchThing, query_of
 from .builds import Builds
-from .reading import Coverage, Kernels, Runs, Sources
+from .reading import Coverage, Hosts, Kernels, Runs, Sources
 from .status import Health, Metrics
 from .vitals import Examiner
 
@@ -30,6 +30,7 @@ class Api:
             "coverage": Coverage,
             "kernels": Kernels,
             "sources": Sources,
+            "hosts": Hosts,
             "runs": Runs,
             "openapi.json": Described,
         }.items():

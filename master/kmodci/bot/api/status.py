@@ -11,6 +11,7 @@ from ...apiasked import NoQuery
 from ...health import Vitals, problems
 from ...metrics import CONTENT_TYPE, Figures, exposition
 from ..board import keeper_of
+from ..hosts import hosts_seen
 from ..watchdog import Watchdog
 from .access import Caller
 from .base import Body, Context, Endpoint, json_of, now, query_of
@@ -81,6 +82,7 @@ class Metrics(_Status):
             slots=self.context.farm.slots,
             images_missing=len(self.context.scheduler.plan.missing_images),
             overdue=len(watchdog.late),
+            hosts=hosts_seen(master, self.context.farm),
             requests=dict(self.context.access.answers),
             now=now(),
         )

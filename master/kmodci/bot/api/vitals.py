@@ -98,7 +98,7 @@ class Examiner:
 
     def _engine(self) -> None:
         self._containers = None
-        self._containers = self.context.farm.engine.containers()
+        self._containers = self.context.farm.engines.containers()
 
 
 def _fault_of(work: Callable[[], None]) -> str:

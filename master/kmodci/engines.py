@@ -1,0 +1,140 @@
+"""The engines of all build hosts, and how each stands. Used from many threads; what asks an engine may take a while."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .distros import BUILD_ARCH
+from .engine import Engine
+from .errors import EngineError
+from .hosts import Answer, Host, HostState
+
+# seconds for an answer; one that is well takes some hundredths
+_LOOK = 10
+
+
+@dataclass(slots=True, kw_only=True)
+class Engines:
+    """By the names of their hosts, in the order of the configuration."""
+
+    hosts: Mapping[str, Host]
+    engines: Mapping[str, Engine]
+    states: dict[str, HostState] = field(default_factory=dict)
+    """of those that were asked; another is taken for well"""
+    on_change: Callable[[str, HostState], None] = lambda _name, _state: None
+    """called when a host goes away or comes back, by the thread that noticed"""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __getitem__(self, name: str) -> Engine:
+        return self.engines[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.hosts)
+
+    def state(self, name: str) -> HostState:
+        return self.states.get(name, HostState())
+
+    def is_away(self, name: str) -> bool:
+        """As far as is known. Asks nobody."""
+        return self.state(name).is_away
+
+    @property
+    def any_on_this_machine(self) -> bool:
+        return any(host.same_machine for host in self.hosts.values())
+
+    def look(self, name: str) -> HostState:
+        """Asks an engine how it is, and notes it. Returns how it stands now."""
+        try:
+            answer = self.engines[name].look(timeout=_LOOK)
+        except EngineError as error:
+            return self.note_fault(name, error.brief)
+        return self._note(name, lambda state: state.answer(answer, time.time()))
+
+    def look_at_all(self) -> None:
+        """The same for each that there is, all at once."""
+        with ThreadPoolExecutor(len(self.hosts)) as pool:
+            list(pool.map(self.look, self.hosts))
+
+    def note_fault(self, name: str, fault: str) -> HostState:
+        """What is known otherwise: it does not do as asked."""
+        # what it had may be gone when it comes back
+        self.engines[name].forget_bundles()
+        return self._note(name, lambda state: state.fail(fault, time.time()))
+
+    def _note(self, name: str, after: Callable[[HostState], HostState]) -> HostState:
+        with self._lock:
+            before = self.state(name)
+            self.states[name] = state = after(before)
+        if before.is_away != state.is_away:
+            self.on_change(name, state)
+        return state
+
+    def first(self, *, arch: str = BUILD_ARCH, labels: Collection[str] = ()) -> str:
+        """A host for what no worker does: of those that can build it, the first that answers. Raises EngineError."""
+        faults = ["no host can build it"]
+        for name, host in self.hosts.items():
+            if host.way(arch, labels) is not None:
+                faults = [] if name == next(iter(self.hosts)) else faults
+                state = self.look(name)
+                if not state.is_away:
+                    return name
+                faults.append(state.fault)
+        raise EngineError("; ".join(faults), hint="is the engine running, and may this user use it?")
+
+    def tags(self) -> frozenset[str]:
+        """Every image that a host has which answers. Raises EngineError if none does."""
+        well = [name for name in self.hosts if not self.is_away(name)] or list(self.hosts)
+        with ThreadPoolExecutor(len(well)) as pool:
+            states = list(pool.map(self.look, well))
+        if all(state.is_away for state in states):
+            raise EngineError("; ".join(state.fault for state in states), hint="no build host answers")
+        return frozenset().union(*(state.last.images for state in states if not state.is_away))
+
+    def sizes(self) -> dict[str, int]:
+        """Every image that a host has, with bytes. Raises EngineError if one of them does not answer."""
+        with ThreadPoolExecutor(len(self.engines)) as pool:
+            found = list(pool.map(Engine.sizes, self.engines.values()))
+        return {tag: size for sizes in found for tag, size in sizes.items()}
+
+    def containers(self) -> int:
+        """How many containers this farm has, on every host that answers. Raises EngineError if none does."""
+        self.tags()
+        return sum(engine.containers() for name, engine in self.engines.items() if not self.is_away(name))
+
+    def remove_image(self, tag: str) -> bool:
+        """Takes an image away from every host; False if a container uses it somewhere. Raises EngineError."""
+        gone = [engine.remove_image(tag) for engine in self.engines.values()]
+        return all(gone)
+
+    def answer(self, name: str) -> Answer:
+        """Raises EngineError."""
+        state = self.look(name)
+        if state.is_away:
+            raise EngineError(state.fault)
+        return state.last
+
+    def labelled(self, farm: str) -> "Engines":
+        """The same, for containers of another farm."""
+        engines = {name: replace(engine, farm=farm) for name, engine in self.engines.items()}
+        return replace(self, engines=engines)
+
+    def sweep(self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Path | None = None) -> int:
+        """As `Engine.sweep`, on every host that is not known to be away. Raises EngineError when all were asked."""
+        well = [engine for name, engine in self.engines.items() if not self.is_away(name)]
+        if not well:
+            return 0
+        with ThreadPoolExecutor(len(well)) as pool:
+            sweeps = [pool.submit(engine.sweep, keep=keep, bundle=bundle) for engine in well]
+        return sum(sweep.result() for sweep in sweeps)
+
+
+def engines_of(hosts: Mapping[str, Host], farm: str) -> Engines:
+    """farm: names whose containers are made and swept."""
+    made = {
+        name: Engine(docker_host=host.docker_host, farm=farm, tls=host.tls, same_machine=host.same_machine)
+        for name, host in hosts.items()
+    }
+    return Engines(hosts=hosts, engines=made)

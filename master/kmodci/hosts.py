@@ -1,0 +1,117 @@
+"""Build hosts, as plain data: which of them can build what, which one is next, and how each stands."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM files: who vouches for the engine's certificate, and this farm's own certificate with its key."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+class Way(IntEnum):
+    """How a host builds for an architecture, the better one first."""
+
+    NATIVE = 0
+    CROSS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A Docker engine that builds run on."""
+
+    name: str
+    docker_host: str
+    """`unix://`, `tcp://` or `ssh://`"""
+    same_machine: bool
+    """whether it sees the master's files and sockets, under the same paths; else they are sent to it"""
+    arches: frozenset[str]
+    """its own"""
+    cross: frozenset[str] = frozenset()
+    """that it builds for with a cross compiler"""
+    labels: frozenset[str] = frozenset()
+    tls: Tls | None = None
+
+    @property
+    def address(self) -> str:
+        """Of the engine, without the name of a user."""
+        return re.sub("(?<=://)[^/@]*@", "", self.docker_host)
+
+    def way(self, arch: str, labels: Collection[str] = ()) -> Way | None:
+        """How it builds for this architecture; None if it cannot, or lacks one of the labels."""
+        if not self.labels.issuperset(labels):
+            return None
+        if arch in self.arches:
+            return Way.NATIVE
+        return Way.CROSS if arch in self.cross else None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Workers of a host: how many there are, and how many of them are free."""
+
+    workers: int
+    free: int
+
+    @property
+    def load(self) -> float:
+        return 1 - self.free / self.workers
+
+
+def choose(
+    hosts: Mapping[str, Host], rooms: Mapping[str, Room], *, arch: str, labels: Collection[str] = ()
+) -> str | None:
+    """The host for a build: native before cross, then the least loaded, then the first. None: it has to wait.
+
+    rooms: by host; one that is not among them takes nothing now.
+    """
+    able = [
+        (way, rooms[name].load, at, name)
+        for at, (name, host) in enumerate(hosts.items())
+        if name in rooms and rooms[name].free and (way := host.way(arch, labels)) is not None
+    ]
+    return min(able)[-1] if able else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an engine says when it is asked how it is."""
+
+    images: frozenset[str] = frozenset()
+    """every `repository:tag` that it has"""
+    cores: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """How a host stands. Times are seconds since the epoch, 0 for never."""
+
+    since: float = 0.0
+    """when it came to be so"""
+    answered: float = 0.0
+    """when it did last"""
+    fault: str = ""
+    """why no build is started there; empty while it answers"""
+    last: Answer = Answer()
+
+    @property
+    def is_away(self) -> bool:
+        return bool(self.fault)
+
+    def answer(self, answer: Answer, now: float) -> "HostState":
+        """It answered."""
+        return HostState(
+            since=now if self.is_away or not self.since else self.since, answered=now, fault="", last=answer
+        )
+
+    def fail(self, fault: str, now: float) -> "HostState":
+        """It did not, or not as it should."""
+        return replace(self, since=self.since if self.is_away else now, fault=fault or "it does not answer")
