@@ -213,6 +213,9 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             if room <= 0:
                 break
             name = str(entry.build_id)
+            if name in self._ended:
+                # meanwhile, and that is settled at the next look: asked for once more, what failed would be built again
+                continue
             if entry.why is Why.FORCED:
                 room -= await self._ask_again(name)
             elif (
