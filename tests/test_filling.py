@@ -19,6 +19,17 @@ PLANNED = {
 FIRST, SECOND, THIRD = PLANNED
 
 
+class Scheduler(MatrixScheduler):
+    """One that nothing has started."""
+
+    master = SimpleNamespace(  # type: ignore[assignment] # the part that is asked
+        service_manager=SimpleNamespace(namedServices={Prefetch.name: SimpleNamespace(want=lambda kernel: None)})
+    )
+
+    def __init__(self) -> None:
+        self._ended = set()
+
+
 class Queue(list[str]):
     """What was asked for; `ends` ends while something is asked for."""
 
@@ -39,13 +50,11 @@ def filled(*, whys: Mapping[str, Why] | None = None, **queue: object) -> list[st
         RunEntry(build_id=p.entry.build_id, key=p.key, why=(whys or {}).get(name, p.why), chunk=0)
         for name, p in PLANNED.items()
     ]
-    prefetch = SimpleNamespace(want=lambda kernel: None)
-    scheduler = MatrixScheduler.__new__(MatrixScheduler)
+    scheduler = Scheduler()
     scheduler.farm = SimpleNamespace(paths=SimpleNamespace(shortage=""), chunk_length=8)
-    scheduler.master = SimpleNamespace(service_manager=SimpleNamespace(namedServices={Prefetch.name: prefetch}))
     scheduler.ledger = SimpleNamespace(left=lambda: iter(left))  # type: ignore[assignment] # the part that is asked
     scheduler._plan = SimpleNamespace(missing_images=(), entries=[p.entry for p in PLANNED.values()])  # type: ignore[assignment]
-    scheduler._ready, scheduler._ended = dict(PLANNED), set()
+    scheduler._ready = dict(PLANNED)
     scheduler.requests = made = Queue(scheduler, **queue)  # type: ignore[arg-type,assignment]
     before = len(made)
     asyncio.run(scheduler._fill())
