@@ -246,7 +246,7 @@ class TestLimits:
 
 class TestWhoAsks:
     def test_reading_may_take_a_token(self, tmp_path: Path) -> None:
-        with api_site(tmp_path, read="token") as site:
+        with api_site(tmp_path, read="login") as site:
             reader = with_token(site, May.READ, "reader")
             paths = (
                 "coverage",

@@ -14,20 +14,22 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile",
+    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile passwords",
     "repos": "repos",
     "distros": "distros",
-    "decisions": "addresses apianswers apiasked apifields apitold board causes commits contents coverage demands"
-    " discovery doubt elf explanation facts fallover fields headers hosts hosttools hostview images"
-    " kernellist kernelsat keys lastwords logtext manifest matrix modulefile news newswords newsworthy"
+    "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
+    " coverage coveragetable coverageview demands discovery doubt elf explanation facts failureview"
+    " fallover fields headers hosts hosttools hostview images kernellist kernelsat kernelview keys"
+    " lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine"
     " engineclient engines fetch folder git history indices ingredients mirrors newsstore packing paths"
-    " pools refusals runstore sending sources store tables tokens trees tunnel workerbundle",
-    "farm": "byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning preparing"
-    " products recovery sourceview supply survey watch where",
+    " pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
+    " workerbundle",
+    "farm": "boardmaker byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning"
+    " preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -1,14 +1,21 @@
 """The farm's own pages, without a master: what a browser is told, and whose forms are taken."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
-from buildbot.www.authz import Authz
+from buildbot.www.authz import Authz, Forbidden
 from buildbot.www.authz.endpointmatchers import AnyControlEndpointMatcher
 from buildbot.www.authz.roles import RolesFromEmails
 from kmodci.bot.pages.base import Page
+from kmodci.bot.pages.builds import FORCE, BuildNow
+from kmodci.bot.pages.cells import cells
+from kmodci.bot.pages.coverage import Sent
 from kmodci.bot.pages.sources import AcceptSource
+from kmodci.bot.virtual import VirtualBuilders
+from kmodci.coveragetable import Cell, Count, Row
 from kmodci.errors import NotFound, StoreError
+from kmodci.model import Target
 from kmodci.release import check_release
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.test.requesthelper import DummyRequest
@@ -33,7 +40,9 @@ class Told(Page):
 
 
 def master(**www: object) -> SimpleNamespace:
-    return SimpleNamespace(config=SimpleNamespace(buildbotURL=ADDRESS, www=www))
+    """Of a farm that anybody may read."""
+    open_to_all = SimpleNamespace(authz=SimpleNamespace(is_open=True))
+    return SimpleNamespace(config=SimpleNamespace(buildbotURL=ADDRESS, www=www), www=open_to_all)
 
 
 def asked(page: Page, method: str = "GET", **headers: str) -> DummyRequest:
@@ -160,6 +169,106 @@ def test_who_may_accept_what_a_repository_says_is_asked_before_anything_else() -
     assert len(asked_for) == 1
 
 
+def test_who_may_press_buildbots_force_button_may_press_ours_and_nobody_else() -> None:
+    """The rules are asked what that button on the build's own page would have them asked."""
+    asked_for: list[tuple[object, str, object]] = []
+
+    async def numbers(names: list[str]) -> dict[str, int]:
+        return dict.fromkeys(names, 7)
+
+    def assert_allowed(request: Request, path: object, action: str, options: object) -> object:
+        asked_for.append((path, action, options))
+        raise Forbidden(b"you need to have role 'loopers'")
+
+    known = master()
+    known.www = SimpleNamespace(assertUserAllowed=assert_allowed)
+    known.service_manager = SimpleNamespace(namedServices={VirtualBuilders.name: SimpleNamespace(numbers=numbers)})
+    # a farm of which nothing can be asked
+    page = BuildNow(known, SimpleNamespace(), ("loop", "debian-sid-amd64", "6.1"))  # type: ignore[arg-type]
+    request = asked(page, "POST", **FORM)
+    assert request.responseCode == 403 and "loopers" in body(request)
+    assert asked_for == [(FORCE, "force", {"builderid": 7})]
+
+
+class Telling(Told):
+    """What a page shows instead of a button."""
+
+    async def get(self, request: Request) -> bytes:
+        return (await self.refusal_of(request, *FORCE, action="force") or "yes").encode()
+
+
+@pytest.mark.parametrize(
+    ("user", "told"), [({"email": "me@example.org"}, "yes"), ({"anonymous": True}, "you need to have role 'admins'")]
+)
+def test_who_may_not_press_a_button_is_told_why(user: dict[str, object], told: str) -> None:
+    rules = Authz([AnyControlEndpointMatcher(role="admins")], [RolesFromEmails(admins=["me@example.org"])])
+    known = master()
+    rules.setMaster(known)
+    known.www = SimpleNamespace(
+        authz=SimpleNamespace(is_open=True),
+        assertUserAllowed=lambda request, path, action, options: rules.assertUserAllowed(path, action, options, user),
+    )
+    assert body(asked(Telling(known))) == told
+
+
+class Counting(Told):
+    """Reads as `said` does."""
+
+    said = "one"
+
+    async def get(self, request: Request) -> bytes:
+        return self.live(request, "refusal.html.j2", status=200, meaning="", message=self.said)
+
+
+def shown_as(request: DummyRequest) -> str:
+    """What the page is known by, which it says when it asks again."""
+    return re.findall(r"\?q=1&amp;seen=([0-9a-f]+)", body(request))[0]
+
+
+def live(page: Page, seen: str = "", *, script: bool = True) -> DummyRequest:
+    request = DummyRequest([])
+    request.prepath, request.args = [b"kmodci", b"x"], {b"q": [b"1"], b"seen": [seen.encode()]}
+    if script:
+        request.requestHeaders.setRawHeaders("HX-Request", ["true"])
+    page.render(request)
+    return request
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again() -> None:
+    page = Counting(master())
+    first = live(page)
+    seen = shown_as(first)
+    assert shown_as(live(page)) == seen and "one" in body(first)
+    again = live(page, seen)
+    assert (again.responseCode, body(again)) == (204, "")
+    page.said = "two"
+    changed = live(page, seen)
+    assert "two" in body(changed) and shown_as(changed) != seen
+    # an address that somebody has copied is a page
+    assert "two" in body(live(page, shown_as(changed), script=False))
+
+
+def test_what_a_compiler_said_is_text_in_a_cell() -> None:
+    release, cause = "6.1.0-1+x-amd64", '"><script>alert(1)</script>'
+    target = Target(distro="debian", series="sid", arch="amd64")
+    cell = Cell(target=target, release=release, flavour="amd64", state="failed", cause=cause, is_gone=True)
+    row = Row(id="x", arch="amd64", flavour="amd64", cells=(None, cell), count=Count(states={"failed": 1}))
+    made = cells(row, "../builds/loop/", "?version=1", {"failed": "\u2717"})
+    assert made.startswith("<td></td><td><a ") and "<script>" not in made and "&lt;script&gt;" in made
+    assert 'href="../builds/loop/debian-sid-amd64/6.1.0-1%2Bx-amd64?version=1"' in made
+    assert 'class="cell is-failed is-gone"' in made and f'aria-label="{release} failed, gone"' in made
+
+
+def test_what_a_page_was_sent_is_known_for_a_while() -> None:
+    sent = Sent()
+    assert sent.swap("loop", "", "1", {"row": 5}) == {}
+    assert sent.swap("loop", "1", "2", {"row": 6}) == {"row": 5}
+    assert sent.swap("other", "1", "2", {}) == {}
+    for number in range(200):
+        sent.swap("other", "", str(number), {})
+    assert sent.swap("loop", "1", "3", {}) == {}
+
+
 @pytest.mark.parametrize("kind", ["", "text/plain", "multipart/form-data; boundary=x", "application/json"])
 def test_only_forms_are_taken(kind: str) -> None:
     assert asked(Told(master()), "POST", **FORM | {"Content-Type": kind}).responseCode == 415
@@ -172,3 +281,30 @@ def test_a_page_that_only_tells_takes_no_form_and_has_nothing_below() -> None:
     request = DummyRequest([])
     assert page.getChild(b"", request) is page
     assert asked(page.getChild(b"x", request)).responseCode == 404
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "place"),
+    [
+        ({"anonymous": True}, 303, "../../auth/login?redirect=kmodci%2Fruns%3Fpage%3D2"),
+        ({"email": "nobody@example.org"}, 403, ""),
+        ({"email": "me@example.org"}, 200, ""),
+    ],
+)
+def test_reading_may_take_a_login(user: dict[str, object], status: int, place: str) -> None:
+    class Closed(Told):
+        async def get(self, request: Request) -> bytes:
+            return b"secret"
+
+    known = master()
+    roles = {"me@example.org": ["read"]}
+    known.www = SimpleNamespace(
+        authz=SimpleNamespace(is_open=False, getRolesFromUser=lambda user: roles.get(user.get("email"), [])),
+        getUserInfos=lambda request: user,
+    )
+    page, request = Closed(known), DummyRequest([])
+    request.prepath, request.uri = [b"kmodci", b"runs", b""], b"/kmodci/runs?page=2"
+    page.render(request)
+    assert (request.responseCode or 200) == status
+    assert (b"secret" in b"".join(request.written)) is (status == 200)
+    assert not place or header(request, "Location") == place

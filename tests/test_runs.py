@@ -5,7 +5,7 @@ import pytest
 from kmodci.matrix import Entry, Planned, Why
 from kmodci.model import BuildId, Hold, Kernel, Outcome, Status
 from kmodci.runrecords import chunk_record, matrix_record, summary_record
-from kmodci.runs import Ending, Run, RunEntry, cut, eta, new_id, settle, totals
+from kmodci.runs import Ending, Run, RunEntry, cut, eta, eta_of, new_id, settle, totals
 from support.kernels import kernels
 
 RUN = Run(id="2026-11-23-231500", started=100.0, slots=2)
@@ -125,8 +125,11 @@ def test_a_run_adds_up() -> None:
     assert (found.seconds, found.make_seconds) == (30.0, 12.0)
     assert found.efficiency(cores=2, wall=10.0) == 0.6
     assert eta(RUN, some, now=160.0) == pytest.approx(40.0)
+    assert eta_of(RUN, totals(some), now=160.0) == pytest.approx(40.0)
     assert eta(RUN, entries, now=160.0) is None
+    assert eta_of(RUN, totals(entries), now=160.0) is None
     assert eta(replace(RUN, finished=160.0), ended(entries), now=170.0) is None
+    assert eta_of(replace(RUN, finished=160.0), totals(ended(entries)), now=170.0) is None
     assert totals([]).efficiency(cores=2, wall=0.0) == 0.0
 
 

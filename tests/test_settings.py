@@ -52,12 +52,13 @@ def test_where_nodes_read_the_bucket(tmp_path: Path, text: str, where: str) -> N
     folder = tmp_path / "config"
     shutil.copytree(SHIPPED, folder)
     (folder / "kmodci.yml").write_text(text)
+    (folder / "x").touch(mode=0o600)
     assert load(folder).public_bucket == where
 
 
 def test_where_nodes_read_the_bucket_is_an_address(problems: Problems) -> None:
     bad = "bucket: {endpoint: 'http://s3', credentials_file: x, public: 'ftp://user@x'}"
-    assert "not a URL that can be used here: 'ftp://user@x'" in problems(kmodci=bad)[0]
+    assert any("not a URL that can be used here: 'ftp://user@x'" in problem for problem in problems(kmodci=bad))
 
 
 def test_the_shipped_configuration() -> None:
@@ -205,7 +206,10 @@ def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
         lines = (SHIPPED / name).read_text().splitlines()
         (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
     kmodci = (SHIPPED / "kmodci.yml").read_text()
-    (tmp_path / "kmodci.yml").write_text(_uncommented(kmodci, ("bucket:", "database:", "url:")))
+    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:", "login:")).replace("/etc/kmodci/", "")
+    (tmp_path / "kmodci.yml").write_text(kmodci)
+    for name in ("s3-credentials", "github-secret"):
+        (tmp_path / name).touch(mode=0o600)
     (tmp_path / "targets.yml").write_text((SHIPPED / "targets.yml").read_text().replace("\n#   ", "\n  "))
     (tmp_path / "modules.yml").write_text(
         """\
@@ -274,6 +278,12 @@ def test_a_host_with_everything(tmp_path: Path) -> None:
         "    labels: [fast, secure]\n"
         "  other: {docker_host: 'ssh://kmodci@far', same_machine: no}\n"
     )
+    key = folder / "tls" / "key.pem"
+    key.parent.mkdir()
+    key.touch(0o644)
+    with pytest.raises(SettingsError, match=r"kmodci.yml:5: hosts.far.tls.key: .*key.pem"):
+        load(folder)
+    key.chmod(0o600)
     hosts = {name: each.host(name) for name, each in load(folder).build_hosts.items()}
     assert list(hosts) == ["near", "far", "other"]
     assert (hosts["near"].same_machine, hosts["far"].same_machine, hosts["other"].same_machine) == (True, False, False)
@@ -647,3 +657,53 @@ def test_kernels_from_source(tmp_path: Path) -> None:
     assert trusted(settings)["flatcar-stable by-hand"] == Trust()
     repository = repositories(settings, Scope())["flatcar-stable by-hand"]
     assert repository.index == SourcesIndex(kernels=(SourceKernel(**dict(found.sources[0])),))
+
+
+def test_a_secret_of_a_url_or_one_that_others_may_read_is_refused(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "s3").touch(mode=0o644)
+    at = tmp_path / "s3"
+    found = problems(kmodci=f"bucket: {{endpoint: 'https://a:b@c', credentials_file: {at}}}")
+    assert found[0] == "kmodci.yml:1: bucket.endpoint: a URL may not hold a password"
+    assert found[1].startswith(f"kmodci.yml:1: bucket.credentials_file: {at}: others may read it (chmod 600 {at}")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("web: {host: 0.0.0.0}", "web.host: 0.0.0.0 can be reached from other machines: say in login: who may read"),
+        ("web: {host: farm.example.org}", "web.host: farm.example.org can be reached from other machines"),
+        ("login: {read: never}", "login.read: "),
+        ("login: {session: 10s}", "login.session: "),
+        ("login: {roles: {build: {users: [a]}}}", "login: roles: is for other ways to log in"),
+        ("login: {proxy: {}}", "login: who logs in by proxy may do nothing yet"),
+        (
+            "login: {proxy: {}, roles: {build: {users: [a]}}}",
+            "login.proxy: that header is believed from web.proxies alone",
+        ),
+        ("login: {proxy: {header: 'X Y'}, roles: {build: {users: [a]}}}", "login.proxy.header: not a header's name"),
+        ("login: {proxy: {}, users: u, roles: {build: {users: [a]}}}", "login: users: is of passwords"),
+        ("login: {proxy: {}, roles: {admin: {users: [a]}}}", "login.roles.admin"),
+        ("login: {proxy: {}, roles: {build: {users: [Anonymous]}}}", "anonymous is who has not logged in"),
+        ("login: {proxy: {}, roles: {build: {emails: [a]}}}", "not a mail address"),
+        ("login: {proxy: {}, roles: {build: {domains: ['*.org']}}}", "not a domain"),
+        ("login: {google: {client_id: a, client_secret: b}, roles: {}}", "unknown key 'client_secret'"),
+        ("login: {github: {client_id: a, client_secret_file: nowhere}}", "nowhere: no such file"),
+    ],
+)
+def test_mistakes_in_login(problems: Problems, text: str, what: str) -> None:
+    assert what in "\n".join(problems(kmodci=text))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_on_loopback_nothing_has_to_be_said_of_login(tmp_path: Path, host: str) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "config")
+    (tmp_path / "config" / "kmodci.yml").write_text(f"web: {{host: '{host}'}}")
+    settings = load(tmp_path / "config")
+    assert (settings.login.read, settings.login.way) == ("open", "password")
+    (tmp_path / "config" / "kmodci.yml").write_text("web: {host: 0.0.0.0}\nlogin: {read: login}")
+    assert load(tmp_path / "config").web.is_local is False
+
+
+def test_a_file_of_users_that_others_may_read_is_refused(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "users").touch(mode=0o640)
+    assert "users: others may read it" in problems(kmodci=f"login: {{users: {tmp_path / 'users'}}}")[0]

@@ -9,15 +9,23 @@ from enum import StrEnum
 from .coverage import Standing, standings
 from .images import Recipe, nearest
 from .matrix import Entry, keys, plan
-from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome, Status
+from .model import BuildId, Evidence, Hold, Kernel, ModuleVersion, Outcome, Status
 from .modulefile import Module
 from .selectors import matches
+
+SAID_BY: Mapping[Evidence, str] = {
+    Evidence.PACKAGE: "its package",
+    Evidence.CONFIG: "its configuration",
+    Evidence.SERIES: "targets.yml of its series (its headers are not read yet, or do not say)",
+}
+"""what says which compiler a kernel was built with, in words"""
 
 
 class Outside(StrEnum):
     """Why a build that could be is not part of the matrix."""
 
     SCOPE = "not in the matrix: the scope does not take it"
+    REMOVED = "not in the matrix: modules.yml has no such module any more"
     MODULE = "not in the matrix: `kernels:` of the module in modules.yml leaves it out"
 
 
@@ -99,6 +107,8 @@ def _again(hold: Hold) -> str:
 
 
 def _outside(build_id: BuildId, kernel: Kernel, known: Known) -> str:
+    if build_id.module not in known.modules:
+        return Outside.REMOVED
     choice = known.modules[build_id.module].kernels
     taken = matches(str(kernel), choice.include) and not matches(str(kernel), choice.exclude)
     return Outside.SCOPE if taken else Outside.MODULE

@@ -143,8 +143,6 @@ class Farm:
                 image=job.image.rpartition(":")[2],
             )
             self.store.put_outcome(outcome)
-            if status is Status.BUILT:
-                self.history.built(outcome)
             self.runs.release([job.entry.build_id])
 
     def hold(self, job: Job, reason: str) -> None:

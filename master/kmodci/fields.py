@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ValidationInfo
 
+from .errors import SecretUnusable
 from .release import check_name, check_release, check_version
+from .secretfile import check_private
 from .selectors import check_selector
 from .yamlfile import Context
 
@@ -25,6 +27,19 @@ def check_url(text: str, schemes: tuple[str, ...] = ("http", "https")) -> str:
         # what is fetched from where is public: manifests and pages show it
         raise ValueError("a URL may not hold a password")
     return text.rstrip("/")
+
+
+def _secret(path: Path) -> Path:
+    """It is there and kept from others. Who may not look at it is not the farm, which reads it at its start."""
+    try:
+        check_private(path)
+    except SecretUnusable as error:
+        raise ValueError(f"{error.brief} ({error.hint})") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except OSError:
+        pass
+    return path
 
 
 def _place(text: str, info: ValidationInfo) -> str:
@@ -50,6 +65,8 @@ def _not_empty(items: Collection[object]) -> Collection[object]:
 NOT_EMPTY = AfterValidator(_not_empty)
 ConfigPath = Annotated[Path, AfterValidator(_in_folder)]
 """relative to the folder of the file that names it"""
+SecretPath = Annotated[ConfigPath, AfterValidator(_secret)]
+"""a file with one secret in it"""
 Url = Annotated[str, AfterValidator(check_url)]
 Name = Annotated[str, AfterValidator(check_name)]
 Sha256 = Annotated[str, fitting(re.compile(r"[0-9a-f]{64}"), "a SHA256 (64 hexadecimal digits)")]

@@ -1,15 +1,12 @@
 """What `notify:` of kmodci.yml may say: who is told what became of runs, and how."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from .errors import SecretUnusable
-from .fields import NOT_EMPTY, ConfigPath, Url, fitting
-from .secretfile import check_private
+from .fields import NOT_EMPTY, SecretPath, Url, fitting
 from .yamlfile import Section
 
 # Buildbot's MailNotifier takes no address without a dot in its domain
@@ -21,21 +18,6 @@ _KINDS = ("webhook", "mail", "github")
 _GITHUB_API = "https://api.github.com"
 
 
-def _secret(path: Path) -> Path:
-    """It is there and kept from others. Who may not look at it is not the farm, which reads it at its start."""
-    try:
-        check_private(path)
-    except SecretUnusable as error:
-        raise ValueError(f"{error.brief} ({error.hint})") from None
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except OSError:
-        pass
-    return path
-
-
-SecretPath = Annotated[ConfigPath, AfterValidator(_secret)]
-"""a file with one secret in it"""
 Address = Annotated[str, fitting(_ADDRESS, "a mail address (name@example.org)")]
 
 

@@ -43,6 +43,11 @@ class Paths:
         return place.read_text()
 
     @property
+    def first_password(self) -> Path:
+        """Of the user that a new farm has; until it is changed."""
+        return self.state / "password"
+
+    @property
     def free(self) -> int:
         """Bytes that may still be written to the disk of the state."""
         return shutil.disk_usage(self.state).free

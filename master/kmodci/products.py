@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from .bucket import Bucket
@@ -28,6 +29,8 @@ from .verify import verify
 
 # how many objects are deleted while who publishes has to wait
 _AT_ONCE = 16
+# objects written at once, where there may be thousands of them
+_WRITERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +188,7 @@ class Publisher:
 
         outcomes: by build id. Returns the builds that are taken for built, and are not in the bucket any more.
         """
-        lost: list[BuildId] = []
+        lost: dict[BuildId, None] = {}
         wanted: defaultdict[tuple[str, str], list[Outcome]] = defaultdict(list)
         for outcome in outcomes.values():
             if outcome.status is Status.BUILT:
@@ -198,7 +201,7 @@ class Publisher:
                 if entry is not None and entry.kernel_version == outcome.kernel_version:
                     continue
                 if self.bucket.size(outcome.manifest) is None:
-                    lost.append(outcome.build_id)
+                    lost[outcome.build_id] = None
                 else:
                     self._note(read_manifest(self.bucket, outcome.manifest))
         self._put_missing_latest(outcome for outcome in outcomes.values() if outcome.build_id not in lost)
@@ -214,8 +217,9 @@ class Publisher:
                     known = self._known((outcome.build_id.module, outcome.module_version))
                     entry = known[str(outcome.build_id)]
                 missing[entry.latest_key] = entry
-        for key in missing.keys() - there:
-            put_latest(self.bucket, missing[key])
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            for _ in pool.map(lambda key: put_latest(self.bucket, missing[key]), missing.keys() - there):
+                pass
 
     def write_indices(self) -> int:
         """Writes the version indices that something was published for since. Returns how many."""

@@ -158,6 +158,13 @@ def eta(run: Run, entries: Sequence[RunEntry], now: float) -> float | None:
     return sum(each.ending is None for each in entries) / speed
 
 
+def eta_of(run: Run, found: Totals, now: float) -> float | None:
+    """The same of a run that is added up only."""
+    left_alone = found[Ending.CANCELLED] + found[Ending.SUPERSEDED]
+    done, wall = found.planned - found.left - left_alone, now - run.started
+    return found.left * wall / done if run.is_open and done and wall > 0 else None
+
+
 def settle(
     entry: RunEntry,
     *,

@@ -1,5 +1,6 @@
 """What `kmodci.yml` and `known-failures.yml` may say, key by key."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -10,8 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
 from .distros import BUILD_ARCH
-from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, Url, check_url, fitting
+from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, SecretPath, Url, check_url, fitting
 from .hosts import Host, Tls
+from .loginfile import Login
 from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
@@ -49,6 +51,16 @@ class Web(Section):
     port: int = Field(default=8010, ge=1, le=65535)
     url: Url = ""
     """what browsers and nodes call it, if that is not http://host:port"""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """networks of the reverse proxies before it, who are believed who asks (X-Forwarded-For, login.proxy)"""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it listens on loopback only: `host` is an address, or `localhost`."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def address(self) -> str:
@@ -62,7 +74,7 @@ class BucketAt(Section):
     endpoint: Url
     bucket: Annotated[str, fitting(_BUCKET, "a bucket's name")] = "kmodci"
     region: str = "us-east-1"
-    credentials_file: ConfigPath
+    credentials_file: SecretPath
     """as AWS tools write it: a section [default] with aws_access_key_id and aws_secret_access_key"""
     public: Url | None = None
     """where nodes read it without credentials; without it, from the farm (`Settings.public_bucket`)"""
@@ -80,7 +92,7 @@ class TlsAt(Section):
     ca: ConfigPath
     """of the authority that the engine's certificate is from"""
     cert: ConfigPath
-    key: ConfigPath
+    key: SecretPath
 
 
 class EngineAt(Section):
@@ -183,8 +195,6 @@ class Retention(Section):
 class Api(Section):
     """The HTTP API."""
 
-    read: Literal["open", "token"] = "open"
-    """who may read: anybody, or who has a token"""
     tokens: ConfigPath | None = None
     """the file that `kmodci token` writes; without it, `tokens.json` of the state folder"""
     rate: int = Field(default=100, ge=1)
@@ -193,8 +203,6 @@ class Api(Section):
     """requests that may come at once before the rate counts"""
     queue: int = Field(default=20, ge=1)
     """builds that one token may have waiting or running at once"""
-    proxies: tuple[IPvAnyNetwork, ...] = ()
-    """networks of proxies whose X-Forwarded-For is believed"""
 
 
 class Scope(Section):
@@ -220,6 +228,7 @@ class FarmFile(Section):
     poll: Poll = Poll()
     retention: Retention = Retention()
     api: Api = Api()
+    login: Login = Login()
     notify: Mapping[Name, Receiver] = {}
     """who is told what became of runs, by name"""
     scope: str = "all"

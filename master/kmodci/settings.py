@@ -6,12 +6,13 @@ from typing import TypeVar
 
 from .discovery import kernels_of
 from .distros import DISTROS, Place
-from .errors import NotFound, SettingsError
+from .errors import NotFound, SecretUnusable, SettingsError
 from .kernelsat import KernelsAt
 from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
 from .repositoriesat import KERNEL_ORG, AptAt, CrawlerAt, PacmanAt, RpmAt
 from .schema import FarmFile, KnownFailuresFile, LimitsPerBuild, Scope
+from .secretfile import check_private
 from .selectors import matches, matching_none
 from .targetsfile import Following, TargetsFile
 from .yamlfile import Document, Mistake, Section, Where, read, suggestion, validate
@@ -56,6 +57,11 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
         """Who may ask the HTTP API for builds."""
         return self.api.tokens or self.state / "tokens.json"
 
+    @property
+    def users_file(self) -> Path:
+        """Who may log in with a password."""
+        return users_file(self)
+
 
 def load(folder: Path) -> Settings:
     """Reads the configuration. Raises SettingsError with every mistake that is in it."""
@@ -84,6 +90,10 @@ def load(folder: Path) -> Settings:
     return Settings.model_construct(folder=folder, **values)
 
 
+_SAY_WHO = (
+    "say in login: who may read and how people log in (login: {read: login}, with the users of `kmodci user`), "
+    "or listen on 127.0.0.1"
+)
 Found = Iterator[tuple[Where, str]]
 
 
@@ -95,7 +105,12 @@ def _section(document: Document, model: type[SectionT], mistakes: list[Mistake])
     return section
 
 
+def users_file(farm: FarmFile) -> Path:
+    return farm.login.users or farm.state / "users.json"
+
+
 def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile | None) -> Found:
+    yield from _in_login(farm)
     if farm.scope not in farm.scopes:
         yield ("scope",), f"no scope {farm.scope!r} in scopes{suggestion(farm.scope, farm.scopes)}"
     for name, scope in farm.scopes.items():
@@ -121,6 +136,19 @@ def _in_hosts(farm: FarmFile, targets: TargetsFile) -> Found:
     for arch in sorted({arch for entry in targets.targets if entry.enabled for arch in entry.arches}):
         if all(host.way(arch) is None for host in hosts):
             yield ("hosts",), f"no host builds for {arch}, which targets.yml follows"
+
+
+def _in_login(farm: FarmFile) -> Found:
+    if not farm.web.is_local and "login" not in farm.model_fields_set:
+        yield ("web", "host"), f"web.host: {farm.web.host} can be reached from other machines: {_SAY_WHO}"
+    if farm.login.proxy and not farm.web.proxies:
+        yield ("login", "proxy"), "login.proxy: that header is believed from web.proxies alone, and there are none"
+    try:
+        check_private(users_file(farm))
+    except SecretUnusable as error:
+        yield ("login",), f"{error.brief} ({error.hint})"
+    except OSError:
+        pass  # it is not there yet, or not for who asks
 
 
 def _in_targets(targets: TargetsFile) -> Found:

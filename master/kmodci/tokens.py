@@ -4,14 +4,9 @@ A token is 256 random bits, so a fast hash will do: there is nothing to guess. I
 never again.
 """
 
-import fcntl
 import hashlib
 import hmac
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import KmodciError, NotFound, StoreError
+from .privatefile import alone, write_private
 from .release import check_name
 
 PREFIX = "kmodci_"
@@ -83,7 +79,7 @@ class Tokens:
         """Makes one, and returns it. now: seconds since the epoch. Raises BadName, and KmodciError if there is one."""
         check_name(name, "token's name")
         secret = PREFIX + secrets.token_urlsafe(32)
-        with self._writing():
+        with alone(self.path.parent):
             known = self._read()
             if any(token.name == name for token in known):
                 raise KmodciError(f"there is a token {name}", hint=f"`kmodci token remove {name}` removes it")
@@ -92,7 +88,7 @@ class Tokens:
 
     def remove(self, name: str) -> None:
         """Raises NotFound."""
-        with self._writing():
+        with alone(self.path.parent):
             known = self._read()
             left = tuple(token for token in known if token.name != name)
             if left == known:
@@ -114,35 +110,7 @@ class Tokens:
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
         content = _File(tokens=tokens).model_dump_json(indent=1) + "\n"
-        try:
-            # of its owner alone from the first (tempfile makes it 0600), and whole or not there
-            descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
-            try:
-                with os.fdopen(descriptor, "w") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self.path)
-            except BaseException:
-                with suppress(OSError):
-                    Path(name).unlink()
-                raise
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Nobody else writes meanwhile."""
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreError(f"{self.path.parent} cannot be written to: {error.strerror}") from error
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+        write_private(self.path, content)
 
 
 def _digest(secret: str) -> str:

@@ -23,20 +23,20 @@ class Uname:
 
 
 def parse(text: str) -> Uname:
-    """Reads `uname -r`, `uname -rm`, `uname -a`, or `target/release`'s last part.
+    """Reads `uname -r`, `uname -srm`, `uname -a`, and what a shell says before it.
 
     `uname -a` prints system, node, release, version, machine and operating system (uname(1), POSIX), of which the
-    version has spaces in it: the release is the first word after the node that looks like one, or else the first.
-    Raises BadName.
+    version begins with a `#` and has spaces in it: the release is the last word before that which looks like one. (The
+    node may, and so may words of the version and what the processor is called.) Raises BadName.
     """
     words = text[:_LONGEST].split()
-    if len(text) > _LONGEST or not words:
+    version = next((number for number, word in enumerate(words) if _UPLOAD.match(word)), len(words))
+    before = words[:version]
+    if len(text) > _LONGEST or not before:
         raise BadName("no kernel release in that", hint="paste what `uname -r` or `uname -a` prints")
-    # the node may be called like a release
-    rest = words[2:] if words[0] == "Linux" and len(words) > 2 else words
-    release = next((word for word in rest if _is_release(word)), rest[0])
-    upload = next((found[1] for word in rest if (found := _UPLOAD.match(word))), "")
-    arch = next((arch for word in reversed(rest) if (arch := _arch(word))), "")
+    release = next((word for word in reversed(before) if _is_release(word)), before[-1])
+    upload = next((found[1] for word in words[version:] if (found := _UPLOAD.match(word))), "")
+    arch = next((arch for word in reversed(words) if (arch := _arch(word))), "")
     return Uname(release=check_release(release), arch=arch, upload=upload)
 
 

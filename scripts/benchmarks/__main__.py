@@ -7,7 +7,7 @@ import click
 from kmodci.cli.output import note
 from kmodci.errors import KmodciError
 
-from . import arrival, asking, crawlercases, discovery, efficiency, others, place, scale, sent
+from . import arrival, asking, crawlercases, discovery, efficiency, others, pages, place, scale, sent
 
 _KERNELS = click.option("--kernels", "count", default=100, show_default=True, help="How many.")
 _MODULE = click.option("--module", default="v4l2loopback", show_default=True, help="Of modules.yml.")
@@ -100,6 +100,15 @@ def scale_(sizes: tuple[int, ...]) -> None:
     """Start, memory, plan, poll and REST of a master with so many synthetic kernels, four modules each."""
     with place.place("*") as made:
         scale.measure(made, sizes)
+
+
+@bench.command(name="pages")
+@click.option("--builds", default=10_000, show_default=True, help="Of the one module.")
+@click.option("--repeat", default=9, show_default=True, help="How often; the median counts.")
+@click.option("--browser", default="/usr/bin/chromium", show_default=True, help="A Chromium; '' for none.")
+def pages_(builds: int, repeat: int, browser: str) -> None:
+    """The coverage page of a synthetic board: on the master, on the wire, in a browser (needs scripts/test's)."""
+    pages.measure(builds, repeat, browser)
 
 
 @bench.command(name="crawler-cases")

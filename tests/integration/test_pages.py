@@ -112,7 +112,7 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
         f"{here}?ending=%3Cscript%3E": 400,
     }.items():
         answered, headers, body = ask(farm, path)
-        assert (answered, "<script" in body) == (status, False), path
+        assert (answered, "<script>" in body) == (status, False), path
         assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
 
@@ -120,7 +120,8 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
 def test_the_menu_of_buildbot_leads_there(farm: LiveFarm) -> None:
     config = json.loads(page(farm, "config"))
     pages = {entry["page"]: entry["caption"] for entry in config["plugins"]["kmodci"]}
-    assert pages == {"kmodci/runs": "Runs", "kmodci/sources": "Sources"}
+    names = ("Coverage", "Failures", "Runs", "Sources")
+    assert pages == {f"kmodci/{name.lower()}": name for name in names}
     for path, caption in pages.items():
         assert f"<h1>{caption}</h1>" in page(farm, path)
     assert "buildbotSetupPlugin" in page(farm, "plugins/kmodci/scripts.js")
@@ -158,13 +159,13 @@ def test_what_is_queued_is_cancelled_and_what_runs_is_let_end(farm: LiveFarm) ->
     assert {ended[name] for name in queued} == {Ending.CANCELLED}
     assert {ended[name] for name in running} == {None}
     assert not any(farm.is_complete(build) for build in running.values())
-    assert "cancelled by an anonymous user" in page(farm, f"kmodci/runs/{run.id}")
+    assert "cancelled by kmodci" in page(farm, f"kmodci/runs/{run.id}")
 
     farm.open_gates()
     for name in running:
         farm.await_built(name)
     summary = await_end(farm, run)
-    assert summary["cancelled"] == "an anonymous user"
+    assert summary["cancelled"] == "kmodci"
     assert summary["endings"] == {"built": 2, "failed": 1, "cancelled": 4}
     assert press(farm, run, "stop", origin=farm.url) == 409, "it has ended"
     holds = {
@@ -194,4 +195,4 @@ def test_what_runs_is_stopped_if_it_is_wished(
         assert all(other.is_complete(build) for build in running.values())
         assert len(other.runs.holds()) == 6
         seen = told(other, f"kmodci/runs/{run.id}")
-        assert (seen["state"], seen["left"]) == ("cancelled by an anonymous user", 0)
+        assert (seen["state"], seen["left"]) == ("cancelled by kmodci", 0)

@@ -166,7 +166,7 @@ def test_an_empty_answer_is_accepted_by_a_form(
     assert press(farm, {"said": answer}) == 303
     seen = farm.until(lambda: found if (found := one(farm))["health"] == "good" else None)
     assert (seen["kernels"], seen["gone"], seen["doubt"], seen["error"]) == (0, 1, None, "")
-    assert "accepted by an anonymous user" in farm.log
+    assert "accepted by kmodci" in farm.log
     assert press(farm, {"said": answer}) == 409
     assert "Nothing of it is in doubt" in page(farm, f"{HERE}/accept")
 

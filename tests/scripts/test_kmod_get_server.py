@@ -189,11 +189,21 @@ def test_a_token_is_sent_to_who_it_is_for_and_to_nobody_else(node: Node, farm: S
     farm.web.asked.clear()
     farm.states = ["running"]
     waits_for_what_is_not(node, farm.url, "hello", "--bucket", farm.url, "--token-file", token)
-    sent = {asked.path: asked.headers.get("Authorization") for asked in farm.web.asked}
-    assert {path: token for path, token in sent.items() if token} == {
-        BUILDS: f"Bearer {TOKEN}",
-        farm.status_url: f"Bearer {TOKEN}",
-    }
+    # that bucket is the farm's, which may want the token for it too
+    assert {asked.headers.get("Authorization") for asked in farm.web.asked} == {f"Bearer {TOKEN}"}
+    assert {BUILDS, farm.status_url} < {asked.path for asked in farm.web.asked}
+    farm.states = ["running"]
+    with serving() as bucket:
+        for url in (bucket.url, f"{bucket.url}/{farm.url}"):
+            node.get("hello", "--server", farm.url, "--bucket", url, "--token-file", token)
+        assert [asked.headers.get("Authorization") for asked in bucket.asked] == [None] * len(bucket.asked) != []
+
+
+def test_a_bucket_of_the_farms_that_wants_a_token(node: Node, farm: StandIn, tmp_path: Path) -> None:
+    with serving() as closed:
+        closed.default = sending(401, "no")
+        said = node.get("hello", "--bucket", f"{closed.url}/kmodci/files")
+        assert said.status == 7 and "wants a token" in said.err
 
 
 @pytest.mark.parametrize("client", ["curl", "wget"])

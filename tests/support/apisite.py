@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 from buildbot.www.service import BuildbotSite
 from kmodci.board import Board
 from kmodci.bot.api.root import Api
+from kmodci.bot.guard import guard
+from kmodci.bot.login.rules import Rules
 from kmodci.bot.web import open_own_api
 from kmodci.matrix import Planned, Why
 from kmodci.model import Hold, Status
@@ -27,6 +29,7 @@ from kmodci.runs import Run, RunEntry
 from kmodci.schema import KnownFailure, Scope
 from kmodci.store import RepositoryState
 from kmodci.tokens import May, Tokens
+from kmodci.users import Users
 from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread
 from twisted.web.resource import Resource
@@ -41,6 +44,7 @@ BUILT, FAILED, RUNNING, CANCELLED, UNAVAILABLE = (
 QUEUED = "loop/debian-trixie-amd64/6.12.117+deb13-amd64"
 RUN = "2026-11-23-231500"
 NOW = 1_800_000_000.0
+SESSION_SECRET = "0123456789abcdef" * 4
 
 
 @cache
@@ -94,15 +98,22 @@ class Site:
             workers=SimpleNamespace(workers={}),
             data=SimpleNamespace(get=_nothing),
             reactor=reactor,
+            www=SimpleNamespace(
+                authz=Rules(self.farm.settings.login, Users(self.farm.settings.users_file)),
+                getUserInfos=lambda request: request.getSession().user_info,
+                auth=None,
+            ),
         )
         self.api = Api(self.master, self.farm)
 
     def write_config(self, **api: object) -> None:
         self.config.mkdir()
         (self.config / "s3").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = verysecret\n")
+        (self.config / "s3").chmod(0o600)
         kmodci = {
             "state": str(self.folder / "state"),
-            "web": {"url": "http://farm.example.org/ci"},
+            "web": {"url": "http://farm.example.org/ci", "proxies": api.pop("proxies", [])},
+            "login": {"read": api.pop("read", "open")},
             "engine": {"docker_host": f"unix://{self.folder}/no.sock", "workers": 2},
             # port 9 of loopback: nobody listens there
             "bucket": {"endpoint": "http://127.0.0.1:9", "credentials_file": str(self.config / "s3")},
@@ -117,12 +128,15 @@ class Site:
     def listen(self) -> None:
         reactor_thread()
         open_own_api()
+        guard(self.farm.settings.web)
         root, parent = Resource(), Resource()
         parent.putChild(b"kmodci", self.api.root)
         root.putChild(b"api", parent)
         root.putChild(b"healthz", self.api.health)
         root.putChild(b"metrics", self.api.metrics)
         site = BuildbotSite(root, str(self.folder / "http.log"), 1 << 30, 1)
+        site.master = self.master
+        site.setSessionSecret(SESSION_SECRET)
         self._port = blockingCallFromThread(reactor, reactor.listenTCP, 0, site, 50, "127.0.0.1")
         self.port = self._port.getHost().port
 
@@ -196,7 +210,7 @@ def a_board(**more: object) -> Board:
 
 @contextmanager
 def api_site(folder: Path, of: Board | None = None, **api: object) -> Iterator[Site]:
-    """api: as in kmodci.yml."""
+    """api: as in kmodci.yml; and `proxies` of web:, `read` of login:."""
     made = Site(folder, of or a_board(), **{"rate": 100_000, "burst": 100_000, **api})
     keys = made.keeper.board.keys
     build = made.keeper.board.standings[CANCELLED].entry.build_id

@@ -5,6 +5,7 @@ process), with a deadline, at which the farm's own log is told.
 """
 
 import atexit
+import base64
 import contextlib
 import functools
 import http.client
@@ -41,6 +42,7 @@ from kmodci.publishing import read_manifest
 from kmodci.runstore import RunStore
 from kmodci.settings import load
 from kmodci.store import Store
+from kmodci.users import FIRST
 from kmodci.where import bucket_of, embedded
 from kmodci.workerbundle import make_bundle
 
@@ -404,12 +406,28 @@ class LiveFarm:
         """Presses the force button. Returns the HTTP status and REST's answer."""
         return self.call("forceschedulers/force", "force", form)
 
-    def call(self, path: str, method: str, parameters: Mapping[str, object]) -> tuple[int, Any]:
+    @functools.cached_property
+    def cookie(self) -> str:
+        """Of the user that `kmodci up` has made, logged in."""
+        return self.log_in(FIRST, self.paths.first_password.read_text().strip())
+
+    def log_in(self, user: str, password: str) -> str:
+        """The `Cookie` header of a session. Outlasts the master."""
+        given = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request = urllib.request.Request(f"{self.url}/auth/login", headers={"Authorization": f"Basic {given}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            [cookie] = answer.headers.get_all("Set-Cookie")
+        return cookie.partition(";")[0]
+
+    def call(
+        self, path: str, method: str, parameters: Mapping[str, object], *, cookie: str | None = None
+    ) -> tuple[int, Any]:
+        """What REST answers to a command. cookie: of who gives it, other than the farm's user; "" is nobody's."""
         call = {"jsonrpc": "2.0", "method": method, "id": 1, "params": parameters}
         request = urllib.request.Request(
             f"{self.url}/api/v2/{path}",
             data=json.dumps(call).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", "Cookie": self.cookie if cookie is None else cookie},
         )
         return self._ask(request)
 

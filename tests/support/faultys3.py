@@ -129,6 +129,7 @@ class FaultyS3:
         """key -> the SHA256 of each content that was accepted for it"""
         keys = credentials(folder / "s3-credentials.json")
         self._credentials = folder / "credentials"
+        self._credentials.touch(mode=0o600)
         self._credentials.write_text(
             f"[default]\naws_access_key_id = {keys.access_key}\naws_secret_access_key = {keys.secret}\n"
         )

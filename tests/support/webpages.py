@@ -32,9 +32,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def ask(
     farm: LiveFarm, path: str, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str], str]:
-    """Status, headers and body of one answer."""
+    """Status, headers and body of one answer. Forms are sent by the farm's user, unless a header says otherwise."""
+    by = {"Cookie": farm.cookie} if form is not None else {}
     request = urllib.request.Request(
-        f"{farm.url}/{path}", data=urlencode(form).encode() if form is not None else None, headers=dict(headers or {})
+        f"{farm.url}/{path}",
+        data=urlencode(form).encode() if form is not None else None,
+        headers={**by, **(headers or {})},
     )
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=30) as answer:

@@ -16,12 +16,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 
 from ..board import Board
-from ..coverage import Tally
+from ..boardmaker import BoardMaker
 from ..errors import KmodciError
 from ..farm import Farm
-from ..manifest import IndexEntry
-from ..model import BuildId
-from ..publishing import versions_of
 from .requests import FORCED
 from .schedulers import MATRIX, PLANNED, MatrixScheduler
 
@@ -39,11 +36,9 @@ class BoardKeeper(BuildbotService):
     def __init__(self, farm: Farm) -> None:
         super().__init__(farm=farm)
         self.board = Board()
-        self._planned = Board()
-        self._old: dict[tuple[str, str], Mapping[str, IndexEntry]] = {}
+        self._maker = BoardMaker(farm=farm, say=log.msg)
         self._ended: set[str] = set()
         self._unseen: set[str] = set()
-        self._noted: Mapping[str, Tally] = {}
         self._is_old = True
         self._again: IDelayedCall | None = None
         self._turn = defer.DeferredLock()
@@ -52,7 +47,7 @@ class BoardKeeper(BuildbotService):
         self._timer = task.LoopingCall(self._read_again)
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
-        self.farm = farm
+        self._maker = BoardMaker(farm=farm, say=log.msg)
         self._is_old = True
         return defer.succeed(None)
 
@@ -104,7 +99,7 @@ class BoardKeeper(BuildbotService):
         self._soon()
 
     def _read_again(self) -> None:
-        self._old = {}
+        self._maker.forget_versions()
         self._is_old = True
         self._soon()
 
@@ -118,26 +113,24 @@ class BoardKeeper(BuildbotService):
 
     async def _look(self) -> None:
         scheduler = self._scheduler
-        if scheduler is None:
+        if scheduler is None or not scheduler.planned_at:
+            # of what there is nothing is known yet
             return
-        is_old, self._is_old = self._is_old, False
-        ended = set(self._ended)
+        maker, (is_old, self._is_old) = self._maker, (self._is_old, False)
+        ended = frozenset(self._ended)
         try:
             if is_old:
-                self._planned = await threads.deferToThread(self._of_plan, scheduler)
+                await threads.deferToThread(maker.take, scheduler.plan)
             running = await scheduler.building()
-            board = await threads.deferToThread(self._up_to_date, ended)
+            board, unknown = await threads.deferToThread(maker.board, ended)
         except KmodciError as error:
             self._is_old = self._is_old or is_old
             log.msg(f"the board is behind: {error}")
             return
-        if is_old:
-            # the plan knows of all that had ended before it was made
-            self._ended -= ended
-            self._planned = board
+        self._ended -= ended - unknown
+        self._unseen -= ended
         board = replace(board, running=running, queue=scheduler.places(running), made=time.time())
         self.board = board.after(self.board)
-        self._unseen -= ended
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(self.board)
@@ -145,50 +138,6 @@ class BoardKeeper(BuildbotService):
     @property
     def _scheduler(self) -> MatrixScheduler | None:
         return self.master.scheduler_manager.namedServices.get(MATRIX)
-
-    def _of_plan(self, scheduler: MatrixScheduler) -> Board:
-        """In a thread: the last plan, with what it does not say."""
-        plan = scheduler.plan
-        versions = plan.versions
-        published = {(name, each.version): self._published(name, each.version) for name, each in versions.items()}
-        for module in versions:
-            for version in versions_of(self.farm.bucket, module):
-                if (module, version) not in published:
-                    if (module, version) not in self._old:
-                        self._old[module, version] = self._published(module, version)
-                    published[module, version] = self._old[module, version]
-        history, arrivals = self.farm.history, {}
-        for each in history.arrivals():
-            last = plan.outcomes.get(each.build_id)
-            if last is not None and last.kernel_version == each.kernel_version:
-                arrivals[each.build_id] = each
-        return Board(
-            is_whole=plan.is_whole,
-            appearances=history.appearances(),
-            arrivals=arrivals,
-            kernels=plan.kernels,
-            standings={str(each.entry.build_id): each for each in plan.builds},
-            keys=plan.keys,
-            versions=versions,
-            waiting=plan.waiting,
-            published=published,
-        )
-
-    def _published(self, module: str, version: str) -> Mapping[str, IndexEntry]:
-        return self.farm.publisher.entries(module, version)
-
-    def _up_to_date(self, ended: set[str]) -> Board:
-        """In a thread: what has ended since the plan was made."""
-        found = [self.farm.store.outcome(BuildId.parse(name)) for name in ended]
-        outcomes = [each for each in found if each is not None]
-        changed = {(each.build_id.module, each.module_version) for each in outcomes}
-        published = {version: self._published(*version) for version in changed}
-        board = self._planned.with_outcomes(outcomes)
-        board = replace(board, published={**board.published, **published})
-        if board.is_whole and board.tallies != self._noted:
-            self.farm.history.note_tallies(board.tallies, time.time())
-            self._noted = board.tallies
-        return board
 
 
 def keeper_of(master: BuildMaster) -> BoardKeeper:

@@ -1,6 +1,7 @@
 """Assembles the Buildbot configuration of a farm. `master.cfg` does nothing but call this."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +17,20 @@ from twisted.internet import reactor
 from ..errors import KmodciError, SettingsError
 from ..farm import Farm
 from ..opening import open_farm
+from ..users import Users
 from ..where import buildbot_database
 from .board import BoardKeeper
 from .build import KernelBuild
 from .builders import build_steps, image_steps
 from .database import engine_arguments
 from .force import KernelForce
+from .frontpage import NoAvatar, guard_interface
 from .gc import gc_builder, gc_schedulers, janitor
+from .guard import guard
 from .hosts import HostWatch, NextWorker
 from .index import IndexWriter
+from .login.rules import FORCE, Rules
+from .login.ways import auth_of
 from .menu import MENU, PLUGIN
 from .notifier import Notifier
 from .pollers import ModulePoller, RepositoryPoller
@@ -50,6 +56,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     """
     try:
         farm = open_farm(config_dir, scope=scope, modules=modules)
+        settings, users = farm.settings, Users(farm.settings.users_file)
+        auth = auth_of(settings, users)
         address, receivers = farm.settings.web.address, farm.settings.notify
         reporters = [reporter_of(name, receiver, address) for name, receiver in receivers.items()]
     except SettingsError as error:
@@ -60,6 +68,8 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     close_event_stream()
     answer_from_the_reactor()
     open_own_api()
+    guard_interface()
+    guard(settings.web)
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
     web, database = farm.settings.web, buildbot_database(farm.settings)
@@ -85,7 +95,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         ],
         "schedulers": [
             MatrixScheduler(name=MATRIX, builderNames=[*toolchains, IMAGES], farm=farm),
-            KernelForce(name="force", builderNames=toolchains, farm=farm),
+            KernelForce(name=FORCE, builderNames=toolchains, farm=farm),
             *gc_schedulers(),
         ],
         "services": [
@@ -106,7 +116,14 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         # the default merges waiting requests of one builder, and so loses kernels without a word
         "collapseRequests": False,
         "logCompressionMethod": "zstd",
-        "www": {"port": f"tcp:{web.port}:interface={web.host}", "plugins": {PLUGIN: MENU}},
+        "www": {
+            "port": f"tcp:{web.port}:interface={web.host}",
+            "auth": auth,
+            "authz": Rules(settings.login, users),
+            "cookie_expiration_time": timedelta(seconds=settings.login.session),
+            "avatar_methods": NoAvatar(),
+            "plugins": {PLUGIN: MENU},
+        },
         "configurators": [janitor(farm)],
     }
 

@@ -4,6 +4,8 @@ Nothing can be written or listed here. An object goes from the S3 server to the 
 reader takes it.
 """
 
+from collections.abc import Callable
+
 from twisted.internet import defer, reactor, threads
 from twisted.internet.interfaces import IPushProducer
 from twisted.python import log
@@ -29,14 +31,24 @@ class Files(Resource):
 
     isLeaf = True
 
-    def __init__(self, bucket: Bucket, *, at_once: int = _AT_ONCE) -> None:
+    def __init__(
+        self, bucket: Bucket, *, at_once: int = _AT_ONCE, may_read: Callable[[Request], bool] = lambda request: True
+    ) -> None:
+        """at_once: how many are sent at once; may_read: whether who asks may read at all."""
         super().__init__()
+        self._may_read = may_read
         self._bucket, self._free = bucket, at_once
 
     def render_GET(self, request: Request) -> int:
         request.setHeader("X-Content-Type-Options", "nosniff")
         # the key of an index object stays, its content does not
         request.setHeader("Cache-Control", "no-cache")
+        if not self._may_read(request):
+            request.setHeader("WWW-Authenticate", "Bearer")
+            _refuse(
+                request, http.UNAUTHORIZED, "to read here takes a token, or a browser in which somebody has logged in"
+            )
+            return NOT_DONE_YET
         answered = defer.ensureDeferred(self._answer(request))
         answered.addErrback(log.err, "while sending an object of the bucket")
         return NOT_DONE_YET

@@ -16,6 +16,8 @@ STATIC = f"plugins/{PLUGIN}/"
 
 # What the interface is told, and the plugin's script reads: it is public.
 MENU = [
+    {"name": "coverage", "caption": "Coverage", "page": "kmodci/coverage", "order": 0},
+    {"name": "failures", "caption": "Failures", "page": "kmodci/failures", "order": 4},
     {"name": "runs", "caption": "Runs", "page": "kmodci/runs", "order": 5},
     {"name": "sources", "caption": "Sources", "page": "kmodci/sources", "order": 6},
     {"name": "hosts", "caption": "Hosts", "page": "kmodci/hosts", "order": 7},

@@ -92,10 +92,14 @@ class Requests:
         return asked
 
     async def hurry(self, name: str, priority: int) -> bool:
-        """Lets one overtake what is queued before it. Returns whether it was asked for; it may run already."""
-        if name not in self._open:
+        """Lets one overtake what is queued before it. Returns whether there is one; it may run already.
+
+        Not while others ask: one that is being asked for just now is not there yet.
+        """
+        found = (await self._requests()).get(name)
+        if found is None:
             return False
-        request, is_claimed = (await self._requests()).get(name, (0, True))
+        request, is_claimed = found
         if not is_claimed:
             await self._master.db.pool.do(self._prioritize, request, priority)
         return True

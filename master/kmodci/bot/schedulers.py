@@ -259,12 +259,13 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
             return self.requests.add(request, builder, wanted | more, why, priority=FORCED_PRIORITY)
 
         async def work() -> None:
-            if FORCED + name in self.requests or name in self._hurried:
+            if FORCED + name in self.requests or (name in self._hurried and name in self.requests):
                 return
-            if await self.requests.hurry(name, FORCED_PRIORITY):
-                self._hurried[name] = None
-            else:
+            # between two fillings of the queue
+            if not await self._turn.run(lambda: defer.ensureDeferred(self.requests.hurry(name, FORCED_PRIORITY))):
                 await self.force(planned, ask)
+            elif name in self.requests:
+                self._hurried[name] = None
 
         # one after the other: who asks for the same meanwhile shall find it asked for
         await self._asking.run(lambda: defer.ensureDeferred(work()))

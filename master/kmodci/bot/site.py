@@ -3,13 +3,18 @@
 from buildbot.master import BuildMaster
 from buildbot.util.service import BuildbotService
 from twisted.internet import defer
+from twisted.web.server import Request
 
 from ..farm import Farm
 from ..settings import PUBLIC_FILES
 from .api.root import Api
 from .files import Files
-from .pages.base import Page
+from .login.rules import may_read
+from .pages.builds import Builds
+from .pages.coverage import Coverage, Home
+from .pages.failures import Failures
 from .pages.hosts import Hosts
+from .pages.kernels import FindKernel, Kernels
 from .pages.runs import Runs
 from .pages.sources import Sources
 
@@ -25,17 +30,31 @@ class Site(BuildbotService):
         super().__init__(farm=farm)
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
-        pages = Page(self.master)
-        made = {"runs": Runs, "sources": Sources, "hosts": Hosts}
-        for name, page in ((name, kind(self.master, farm)) for name, kind in made.items()):
+        master = self.master
+        pages = Home(master)
+        made = {
+            "coverage": Coverage(master, farm),
+            "failures": Failures(master),
+            "builds": Builds(master, farm),
+            "kernel": FindKernel(master),
+            "kernels": Kernels(master),
+            "runs": Runs(master, farm),
+            "sources": Sources(master, farm),
+            "hosts": Hosts(master, farm),
+        }
+        for name, page in made.items():
             pages.putChild(name.encode(), page)
         self.api = Api(self.master, farm)
-        pages.putChild(_FILES.encode(), Files(farm.bucket))
+        pages.putChild(_FILES.encode(), Files(farm.bucket, may_read=self._may_read))
         # the root of the web server, which is not made yet when a master starts
         root = self.master.www.apps.get("base").resource
         for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():
             root.putChild(name.encode(), resource)
         return defer.succeed(None)
+
+    def _may_read(self, request: Request) -> bool:
+        """A node has no browser, but it may have a token."""
+        return may_read(self.master, request) or self.api.access.shows_token(request)
 
 
 def run_address(master: BuildMaster, run: str) -> str:

@@ -92,10 +92,15 @@ class VirtualBuilders(BuildbotService):
 
     async def addresses(self, names: Collection[str]) -> dict[str, str]:
         """Of the builders' pages, by name; for a few at a time."""
+        base = f"{self.master.config.buildbotURL}#/builders/"
+        return {name: f"{base}{number}" for name, number in (await self.numbers(names)).items()}
+
+    async def numbers(self, names: Collection[str]) -> dict[str, int]:
+        """Of the builders, in Buildbot's database; by name."""
         builders, hashed = self.master.db.model.builders, self.master.db.builders.hashColumns
         query = sa.select(builders.c.name, builders.c.id).where(builders.c.name_hash.in_(map(hashed, names)))
         rows = await self.master.db.pool.do(lambda connection: connection.execute(query).fetchall())
-        return {name: f"{self.master.config.buildbotURL}#/builders/{number}" for name, number in rows}
+        return {row.name: row.id for row in rows}
 
     def _write(self, connection: sa.Connection, rows: Mapping[str, _Row]) -> None:
         model, named = self.master.db.model, self.master.db.builders.hashColumns

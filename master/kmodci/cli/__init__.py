@@ -26,6 +26,7 @@ _COMMANDS = {
     "index": "Make the index and the store's outcomes again, from the bucket.",
     "token": "Make, list and remove the tokens of the HTTP API.",
     "bench": "Tell how well a run used the machine.",
+    "user": "Add, list and remove who may log in with a password.",
     "up": "Start a farm on this machine.",
     "completion": "Print the script that completes these words in a shell.",
 }

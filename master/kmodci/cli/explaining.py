@@ -1,24 +1,17 @@
 """What a build is made of, and where what came of it is, in words: from a farm's files, or from its own answer."""
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ..board import RUNNING
-from ..explanation import Explanation
+from ..explanation import SAID_BY, Explanation
 from ..keys import headers_key, log_key
 from ..matrix import no_toolchain
-from ..model import Evidence, Outcome, Status
+from ..model import Outcome, Status
 from ..ondemand import OUTSIDE
 from ..quantities import duration_text
 from ..told import BuildTold
 from .answers import Explained
-
-SAID_BY: Mapping[Evidence, str] = {
-    Evidence.PACKAGE: "its package",
-    Evidence.CONFIG: "its configuration",
-    Evidence.SERIES: "targets.yml of its series (its headers are not read yet, or do not say)",
-}
 
 
 def facts_of(found: Explanation, bundle: str, logs: int) -> dict[str, str]:

@@ -16,6 +16,7 @@ from ..errors import EngineError, KmodciError, StoreError
 from ..farm import Farm
 from ..model import Status
 from ..opening import open_farm
+from ..users import FIRST, Users, first_user
 from ..where import embedded
 from .coverage import print_causes, print_coverage
 from .interrupts import Interrupts, interruptible
@@ -116,6 +117,8 @@ def _tell(local: "LocalFarm", console: Console, now: Run, *, keeps_running: bool
     running = "" if keeps_running else "   (when the farm runs)"
     console.print(f"web UI:    {farm.settings.web.address}{running}", soft_wrap=True, highlight=False)
     console.print(f"bucket:    {farm.bucket.endpoint}/{farm.bucket.bucket}{running}", soft_wrap=True, highlight=False)
+    if farm.settings.login.way == "password" and farm.paths.first_password.exists():
+        console.print(f"login:     {FIRST}, password in {farm.paths.first_password}", soft_wrap=True, highlight=False)
     example = next((b.entry.build_id for b in now.builds if b.status is Status.BUILT), None)
     if example is not None:
         console.print(f"a module:  .venv/bin/kmodci fetch {example}", soft_wrap=True, highlight=False)
@@ -146,6 +149,8 @@ class LocalFarm:
         """Starts what is not running. Returns when it was started, in seconds since the epoch."""
         since = time.time()
         self.farm.engines.first()  # says at once when no engine answers
+        if self.farm.settings.login.way == "password":
+            first_user(Users(self.farm.settings.users_file), self.farm.paths.first_password)
         if self.s3 is not None:
             self.s3.start()
         self.master.start(url=self.farm.settings.web.address)

@@ -1,4 +1,4 @@
-"""Who asks, what that one may, and how often. A cookie says nothing here, so no page of another site can use one."""
+"""Who asks, what that one may, and how often. A cookie is good for reading alone: none builds by it."""
 
 import time
 from collections import Counter
@@ -44,13 +44,20 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         api = settings.api
-        self._read_is_open = api.read == "open"
-        self._proxies = api.proxies
+        self._proxies = settings.web.proxies
         self._tokens = Tokens(settings.tokens_file)
         self._limiter = Limiter(api.rate, api.burst)
         self.quota = Quota(api.queue)
         self.answers: Counter[int] = Counter()
         """by status"""
+
+    def shows_token(self, request: Request) -> bool:
+        """Whether who asks has one, whatever it is good for."""
+        scheme, _, secret = (request.getHeader("Authorization") or "").partition(" ")
+        try:
+            return scheme.lower() == _SCHEME and bool(self._caller(secret.strip()).token)
+        except Refused:
+            return False
 
     def enter(self, request: Request) -> Caller:
         """Raises Refused for a token that is none, and for who asks too often."""
@@ -68,14 +75,6 @@ class Access:
         if scheme.lower() == _SCHEME and not caller.token:
             raise who_asks("this token is none of this farm's")
         return caller
-
-    def may_read(self, caller: Caller) -> bool:
-        return self._read_is_open or bool(caller.token)
-
-    def check_read(self, caller: Caller) -> None:
-        """Raises Refused."""
-        if not self.may_read(caller):
-            raise who_asks("to read here takes a token")
 
     def count(self, status: int) -> None:
         self.answers[int(status)] += 1

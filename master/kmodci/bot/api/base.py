@@ -26,8 +26,9 @@ from ...farm import Farm
 from ...openapi import JSON
 from ...release import BadName
 from ..board import BoardKeeper, keeper_of
+from ..login.rules import may_read
 from ..schedulers import MATRIX, MatrixScheduler
-from .access import Access, Caller, Refused
+from .access import Access, Caller, Refused, who_asks
 
 BODY_LIMIT = 64 << 10
 """bytes"""
@@ -128,9 +129,13 @@ class Endpoint(Resource):
             raise refused(
                 HTTPStatus.METHOD_NOT_ALLOWED, "there is no such method here", headers={"Allow": ", ".join(there)}
             )
-        if not self.is_open and method == b"GET":
-            self.context.access.check_read(caller)
+        if not self.is_open and method == b"GET" and not self.may_read(request, caller):
+            raise who_asks("to read here takes a token, or a browser in which somebody has logged in")
         return work(request, caller)
+
+    def may_read(self, request: Request, caller: Caller) -> bool:
+        """Whoever may read the farm's pages, and who has a token."""
+        return bool(caller.token) or may_read(self.context.master, request)
 
     async def _later(self, request: Request, work: Awaitable[bytes]) -> None:
         gone: list[object] = []

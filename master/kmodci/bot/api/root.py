@@ -35,6 +35,7 @@ class Api:
             "openapi.json": Described,
         }.items():
             first.putChild(name.encode(), endpoint(context))
+        self.access = context.access
         self.root = NoSuchThing(context)
         self.root.putChild(b"v1", first)
         self.health, self.metrics = Health(context, examiner), Metrics(context, examiner)

@@ -34,7 +34,7 @@ class Health(_Status):
 
     def get(self, request: Request, caller: Caller) -> Body:
         query_of(request, NoQuery)
-        return self._look(request, may_read=self.context.access.may_read(caller))
+        return self._look(request, may_read=self.may_read(request, caller))
 
     async def _look(self, request: Request, *, may_read: bool) -> bytes:
         vitals = await self.examiner.look()

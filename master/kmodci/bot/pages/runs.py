@@ -34,10 +34,13 @@ class Runs(Page):
         return OneRun(self.master, self._farm, path.decode(errors="replace")) if path else self
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         runs, sums = await threads.deferToThread(self._read)
         now = time.time()
         rows = [(run, state(run), sums[run.id], wall(run, now)) for run in runs]
-        return self.html(request, "runs.html.j2", rows=rows, newest=_NEWEST, endings=list(Ending))
+        return self.live(request, "runs.html.j2", stamp=stamp, rows=rows, newest=_NEWEST, endings=list(Ending))
 
     def _read(self) -> tuple[Sequence[Run], dict[str, Totals]]:
         runs = self._farm.runs.runs(limit=_NEWEST)
@@ -61,12 +64,24 @@ class OneRun(Page):
         chosen, page = argument(request, "ending"), argument(request, "page")
         if chosen not in ("", LEFT, *Ending):
             self.refuse(http.BAD_REQUEST, f"no ending is called so; there are: {', '.join((LEFT, *Ending))}")
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         seen = await self.look(chosen, int(page) if page.isdecimal() and len(page) < 6 else 1)
         builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
         shown = await builders.addresses({row.build_id for row in (*seen.rows, *seen.running)})
         watchdog: Watchdog = self.master.service_manager.namedServices[Watchdog.name]
         late = watchdog.late if seen.run.is_open else ()
-        return self.html(request, "run.html.j2", seen=seen, late=late, builders=shown, endings=list(Ending), left=LEFT)
+        return self.live(
+            request,
+            "run.html.j2",
+            stamp=stamp,
+            seen=seen,
+            late=late,
+            builders=shown,
+            endings=list(Ending),
+            left=LEFT,
+        )
 
     async def look(self, chosen: str = "", page: int = 1) -> RunView:
         """The run as it stands. Raises NotFound and BadName."""

@@ -29,8 +29,11 @@ class Sources(Page):
         return OneSource(self.master, self._farm, path.decode(errors="replace")) if path else self
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         seen, now = await self.look(), time.time()
-        return self.html(request, "sources.html.j2", sources=seen, now=now, health=Health, quote=_quoted)
+        return self.live(request, "sources.html.j2", stamp=stamp, sources=seen, now=now, health=Health, quote=_quoted)
 
     async def look(self) -> Sequence[SourceView]:
         """All of them, as they are now."""
@@ -51,9 +54,19 @@ class OneSource(Sources):
         return Page.getChild(self, path, request)
 
     async def get(self, request: Request) -> bytes:
+        stamp = self.stamp()
+        if self.seen(request) == stamp:
+            return self.unchanged(request)
         seen, now = await self.one(), time.time()
-        return self.html(
-            request, "source.html.j2", seen=seen, now=now, health=Health, looks=LOOKS, name=_quoted(seen.name)
+        return self.live(
+            request,
+            "source.html.j2",
+            stamp=stamp,
+            seen=seen,
+            now=now,
+            health=Health,
+            looks=LOOKS,
+            name=_quoted(seen.name),
         )
 
     async def one(self) -> SourceView:
