@@ -2,16 +2,23 @@
 
 import json
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kmodci.board import Board
+from kmodci.bot.api.vitals import Examiner
 from kmodci.errors import StoreError
+from kmodci.health import LATE_BOARD
 from kmodci.model import Status
+from kmodci.ondemand import answer
 from kmodci.tokens import May
 from support.apisite import (
     BUILT,
@@ -28,13 +35,22 @@ from support.apisite import (
     with_token,
 )
 from support.boards import published_of
+from twisted.internet import defer, reactor, task
 
+T = TypeVar("T")
 ASKED = {"module": "loop", "distro": "debian", "series": "bookworm", "arch": "amd64", "kernel_release": RELEASE}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with api_site(tmp_path_factory.mktemp("api")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Behind a proxy on this machine."""
+    with api_site(tmp_path_factory.mktemp("proxied"), proxies=["127.0.0.0/8"]) as made:
         yield made
 
 
@@ -46,6 +62,11 @@ def token(site: Site) -> str:
 @pytest.fixture(autouse=True)
 def nothing_asked(site: Site) -> None:
     site.scheduler.asked.clear()
+
+
+def boxed(work: Callable[..., T], *arguments: object) -> tuple[T]:
+    """What comes of it, if that is a Deferred: else who asks the reactor waits for it."""
+    return (work(*arguments),)
 
 
 def asked(name: str, **more: object) -> dict[str, object]:
@@ -86,7 +107,9 @@ class TestAsking:
         assert again["id"] == found["id"]
 
     def test_who_has_no_token_is_told_what_is_coming_and_hurries_nothing(self, site: Site) -> None:
-        assert site.told("builds", asked(QUEUED))[1]["place"] == 3
+        told = site.told("builds", asked(QUEUED))[1]
+        # 12.5 s each, two at once, of which one runs
+        assert (told["place"], told["eta_seconds"]) == (3, 25)
         assert site.told("builds", asked(RUNNING))[1]["status"] == "running"
         assert site.scheduler.asked == []
 
@@ -120,6 +143,17 @@ class TestAsking:
             assert site.told("builds", asked(name))[0] == (200 if name == BUILT else 202)
             site.behind.clear()
             assert site.told(f"builds/{identity}")[1]["status"] == ("built" if name == BUILT else "failed")
+
+    def test_what_has_just_ended_is_not_asked_for_again(self, site: Site, token: str) -> None:
+        """The board has it as queued still: it would be built a second time."""
+        site.behind.add(QUEUED)
+        try:
+            assert site.told("builds", asked(QUEUED), token=token)[0] == 202
+            assert site.scheduler.asked == []
+            assert site.told("builds", asked(QUEUED, rebuild=True), token=token)[0] == 202
+            assert site.scheduler.asked == [(QUEUED, "token node", True)]
+        finally:
+            site.behind.clear()
 
     def test_what_runs_is_not_asked_for_again(self, site: Site, token: str) -> None:
         assert site.told("builds", asked(RUNNING, rebuild=True), token=token)[0] == 202
@@ -168,6 +202,9 @@ class TestAsking:
             assert site.told("builds", asked(FAILED))[1]["error"]["others"] == ["0.9"]
             status, found = site.told("builds", asked(FAILED, version="0.9"))
             assert (status, found["version"]) == (200, "0.9")
+            status, found = site.told("builds", asked(FAILED, version="0.9", rebuild=True), token=with_token(site))
+            assert (status, "0.9" in found["error"]["message"]) == (409, True)
+            assert site.scheduler.asked == []
 
     def test_a_farm_that_does_not_know_yet_says_when_to_ask_again(self, tmp_path: Path) -> None:
         with api_site(tmp_path, replace(a_board(), is_whole=False)) as site:
@@ -206,6 +243,25 @@ class TestLimits:
             site.scheduler.before = {}
             assert site.told("builds", asked(CANCELLED), token=token)[0] == 202, "one of them has ended"
 
+    def test_nor_if_it_asks_for_all_of_them_at_once(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, queue=1) as site, ThreadPoolExecutor(1) as pool:
+            token, gate = with_token(site), defer.Deferred[None]()
+            site.scheduler.gate = gate
+            first = pool.submit(site.told, "builds", asked(QUEUED), token=token)
+            try:
+                assert site.scheduler.waiting.wait(20)
+                site.scheduler.gate = None
+                assert site.told("builds", asked(CANCELLED), token=token)[0] == 429
+            finally:
+                site.in_reactor(gate.callback, None)
+            assert first.result()[0] == 202
+            assert [name for name, _, _ in site.scheduler.asked] == [QUEUED]
+
+    def test_what_users_of_the_pages_asked_for_is_no_tokens(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, queue=1) as site:
+            site.scheduler.before = {UNAVAILABLE: "node"}
+            assert site.told("builds", asked(QUEUED), token=with_token(site))[0] == 202
+
     def test_who_asks_too_often_is_told_when_to_ask_again(self, tmp_path: Path) -> None:
         with api_site(tmp_path, rate=1, burst=3, proxies=["10.0.0.0/8"]) as site:
             token = with_token(site)
@@ -217,6 +273,41 @@ class TestLimits:
             assert site.told("builds", ASKED, headers={"X-Forwarded-For": "192.0.2.1"})[0] == 429
             assert site.told("builds", ASKED, token="kmodci_wrong")[0] == 429, "wrong ones are of the address"
 
+    def test_what_is_not_there_costs_more_until_it_is_known(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, rate=1, burst=100, proxies=["127.0.0.0/8"]) as site:
+            node, other = ({"X-Forwarded-For": f"192.0.2.{number}"} for number in (1, 2))
+            missing = [{**ASKED, "kernel_release": f"6.1.0-{number}-amd65"} for number in range(60)]
+            statuses = [site.ask("builds", each, headers=node)[0] for each in missing]
+            assert statuses[:9] == [404] * 9 and 429 in statuses
+            # another asks for one of these, which is known by now
+            assert [site.ask("builds", missing[0], headers=other)[0] for _ in range(60)] == [404] * 60
+
+    def test_the_nearest_are_found_in_a_thread_and_for_one_after_the_other(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The reactor answers others meanwhile; the same question is looked for once."""
+        begun, let_go, found = threading.Event(), threading.Event(), []
+
+        def slow(*given: object) -> object:
+            found.append(given)
+            begun.set()
+            assert let_go.wait(20)
+            return answer(*given)  # type: ignore[arg-type] # as it is called
+
+        monkeypatch.setattr("kmodci.bot.api.misses.answer", slow)
+        paths = [f"builds/loop,1.0,debian-bookworm-amd64,6.1.0-{number}-amd66" for number in (1, 1, 2)]
+        with ThreadPoolExecutor(3) as pool:
+            try:
+                asked_for = [pool.submit(site.told, path) for path in paths]
+                assert begun.wait(20)
+                assert site.told("builds", ASKED)[0] == 200
+                assert len(found) == 1
+            finally:
+                let_go.set()
+            answers = [each.result() for each in asked_for]
+        assert [status for status, _ in answers] == [404] * 3
+        assert answers[0] == answers[1] != answers[2] and len(found) == 2
+
     def test_who_a_proxy_asks_for_counts_by_itself(self, tmp_path: Path) -> None:
         with api_site(tmp_path, rate=1, burst=1, proxies=["127.0.0.0/8"]) as site:
             for node in ("192.0.2.1", "192.0.2.2"):
@@ -227,13 +318,15 @@ class TestLimits:
         status, found = site.told("builds", b"x" * (64 * 1024 + 1), token=token)
         assert (status, "65536" in found["error"]["message"]) == (413, True)
 
-    @pytest.mark.parametrize("head", ["Content-Length: 99999999", "Transfer-Encoding: chunked"])
-    def test_a_body_without_an_end_is_not_read_to_its_end(self, site: Site, head: str) -> None:
+    @pytest.mark.parametrize("path", ["/api/kmodci/v1/builds", "/%61pi/kmodci/v1/builds"])
+    @pytest.mark.parametrize("head", ["Content-Length: 65537", "Transfer-Encoding: chunked"])
+    def test_a_body_without_an_end_is_not_read_to_its_end(self, site: Site, head: str, path: str) -> None:
         with socket.create_connection(("127.0.0.1", site.port), timeout=20) as connection:
-            connection.sendall(f"POST /api/kmodci/v1/builds HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
             chunk = b"%x\r\n" % (1 << 20) + b"x" * (1 << 20) + b"\r\n"
             try:
-                for _ in range(64 if "chunked" in head else 0):
+                if "chunked" in head:
+                    # far from what others may send; and no end is sent
                     connection.sendall(chunk)
             except ConnectionError:
                 pass
@@ -264,6 +357,9 @@ class TestWhoAsks:
                 assert (status, headers["WWW-Authenticate"]) == (401, "Bearer"), path
                 assert "loop" not in text
                 assert site.ask(path, token=reader)[0] in (200, 404), path
+            status, headers, text = site.ask("builds", ASKED)
+            assert (status, headers["WWW-Authenticate"], "loop" in text) == (401, "Bearer", False), "POST tells as much"
+            assert site.ask("builds", ASKED, token=reader)[0] == 200
             assert site.ask("openapi.json")[0] == 200
             status, found = site.told("/healthz")
             assert (status, found["problems"][:2]) == (503, ["bucket", "engine"])
@@ -431,6 +527,16 @@ class TestWhatIsNotUnderstood:
         status, _, text = site.ask(path)
         assert status in (404, 405) and json.loads(text)
 
+    @pytest.mark.parametrize("name", ["Authorization", "X-Forwarded-For", "Origin", "Content-Type"])
+    @settings(max_examples=25, derandomize=True, suppress_health_check=[*HealthCheck])
+    @given(value=st.binary(max_size=40).map(lambda data: data.translate(None, b"\r\n\0")))
+    @example(value=b"\xff")
+    @example(value=b"Bearer \xff\xfe")
+    def test_nor_does_any_header(self, proxied: Site, name: str, value: bytes) -> None:
+        status, headers, text = proxied.ask("builds", ASKED, headers={name: value})
+        assert status in (200, 401, 403, 415), text
+        assert headers["Content-Type"] == "application/json" and json.loads(text)
+
 
 class TestReading:
     def test_coverage_counts_and_groups(self, site: Site) -> None:
@@ -449,7 +555,27 @@ class TestReading:
                 (name, status) for name in names
             ]
         assert site.told("coverage/builds?module=scap")[1]["builds"] == []
-        assert site.told("coverage/builds?version=2.0")[1]["builds"] == []
+
+    def test_coverage_is_of_the_versions_that_sources_are_at(self, site: Site) -> None:
+        assert site.told("coverage?version=1.0")[1]["counts"] == site.told("coverage")[1]["counts"]
+        for path in ("coverage", "coverage/builds"):
+            status, found = site.told(f"{path}?module=loop&version=2.0")
+            assert (status, "2.0" in found["error"]["message"], "loop 1.0" in found["error"]["hint"]) == (
+                404,
+                True,
+                True,
+            )
+
+    def test_a_series_is_said_as_a_node_knows_it(self, site: Site) -> None:
+        for path, what in (("coverage/builds", "builds"), ("kernels", "kernels")):
+            named = site.told(f"{path}?distro=debian&series=bookworm")[1][what]
+            assert named
+            for query in ("distro=debian&series=12", "series=12", "series=12&distro=debian&arch=x86_64"):
+                found = site.told(f"{path}?{query}")[1][what]
+                assert found == [each for each in named if "arch" not in query or "amd64" in json.dumps(each)], query
+            status, found = site.told(f"{path}?distro=ubuntu&series=99.04")
+            assert (status, [*found["error"]["fields"]]) == (422, ["series"])
+            assert site.told(f"{path}?distro=opensuse-leap&series=15.6")[1][what] == []
 
     def test_kernels_are_listed_with_what_is_built_for_them(self, site: Site) -> None:
         _, found = site.told("kernels")
@@ -484,6 +610,45 @@ class TestReading:
             assert site.told("builds", ASKED)[0] == 202
             assert site.told("coverage")[1]["counts"] == before["counts"]
 
+    def test_what_is_out_of_date_is_not_told(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, a_board(made=time.time() - LATE_BOARD - 1)) as site:
+            identity = f"loop,1.0,debian-bookworm-amd64,{RELEASE}"
+            for path in ("coverage", "kernels", f"builds/{identity}"):
+                status, headers, text = site.ask(path)
+                assert (status, int(headers["Retry-After"]) > 0, "healthz" in text) == (503, True, True), path
+            assert site.told("builds", ASKED)[0] == 503
+            assert site.ask("runs")[0] == 200, "from the database"
+            site.keeper.board = a_board()
+            assert site.told("builds", ASKED)[0] == 200
+
+    def test_what_several_ask_for_is_made_once_and_costs_more(self, tmp_path: Path) -> None:
+        with api_site(tmp_path, rate=1, burst=100) as site:
+            begun, let_go, made = threading.Event(), threading.Event(), []
+            endpoint = site.api.root.children[b"v1"].children[b"kernels"]
+            told = endpoint._told
+
+            def slow(*given: object) -> object:
+                made.append(given)
+                begun.set()
+                assert let_go.wait(20)
+                return told(*given)
+
+            endpoint._told = slow
+            with ThreadPoolExecutor(4) as pool:
+                asked_for = [pool.submit(site.ask, "kernels") for _ in range(4)]
+                try:
+                    assert begun.wait(20)
+                    # while that is made, what needs no thread, and what has its own, are answered
+                    assert site.ask("builds", ASKED)[0] == 200
+                    assert site.ask("/metrics")[0] == 200
+                finally:
+                    let_go.set()
+                assert len({each.result()[2] for each in asked_for}) == 1
+            assert len(made) == 1
+            # what nobody asked for before costs more than what is known
+            statuses = [site.ask(f"kernels?release=6.{number}")[0] for number in range(40)]
+            assert statuses[0] == 200 and 429 in statuses
+
     def test_heads_have_no_bodies(self, site: Site) -> None:
         for path in ("kernels", "openapi.json"):
             status, headers, text = site.ask(path, method="HEAD")
@@ -497,6 +662,24 @@ class TestStatus:
         parts = {problem.partition(":")[0] for problem in found["problems"]}
         assert {"bucket", "engine"} <= parts and "database" not in parts
         assert "verysecret" not in json.dumps(found)
+
+    def test_a_part_that_hangs_keeps_nobody(self, site: Site) -> None:
+        examiner, let_go = Examiner(site.api.health.context), threading.Event()
+        clock = task.Clock()
+        examiner.context.master.reactor = clock
+        try:
+            waiting = [site.in_reactor(boxed, examiner._asked, "engine", let_go.wait)[0] for _ in range(50)]
+            part = examiner._parts["engine"]
+            assert len(part.waiting) == 50 and not any(each.called for each in waiting)
+            site.in_reactor(clock.advance, 5.0)
+            assert len(part.waiting) == 0 and all(each.called for each in waiting)
+            part.began -= 5.0
+            [late] = site.in_reactor(boxed, examiner._asked, "engine", let_go.wait)
+            assert late.called and len(part.waiting) == 0
+            assert "has not answered for" in examiner._fault("engine")
+        finally:
+            examiner.context.master.reactor = reactor
+            let_go.set()
 
     def test_metrics_are_few_and_tell_the_farm(self, site: Site) -> None:
         site.ask("builds", ASKED)

@@ -176,6 +176,17 @@ def test_a_connection_that_breaks(farm: ApiFarm, rebuild: bool) -> None:
         assert patient(farm).ask_build(wanted).status == "pending"
 
 
+def test_a_rebuild_that_a_proxy_may_have_handed_on(farm: ApiFarm) -> None:
+    """It would be made twice; what the farm itself did not take was not heard."""
+    rebuild = Wanted(**{**WANTED.plain(), "rebuild": True})
+    farm.tell("POST builds", Reply(504, "<h1>Gateway Timeout</h1>"), Reply(202, build_told("pending")))
+    with pytest.raises(FarmAway, match="504 Gateway Timeout"):
+        patient(farm).ask_build(rebuild)
+    assert len(farm.heard) == 1
+    farm.tell("POST builds", refusal(503, "it is being read"), Reply(202, build_told("pending")))
+    assert patient(farm).ask_build(rebuild).status == "pending"
+
+
 def test_nobody_there() -> None:
     port = free_ports()
     with pytest.raises(FarmAway, match=f"the farm at http://127.0.0.1:{port}/ does not answer: .*refused") as caught:

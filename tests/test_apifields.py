@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kmodci.apiasked import BuildAsked, CoverageQuery, mistakes
 from kmodci.model import Target, check_module_version
 from kmodci.openapi import OPERATIONS, document
+from kmodci.osrelease import NAMES
 from kmodci.release import BadName, check_name, check_release
 from pydantic import BaseModel, ValidationError
 
@@ -30,7 +31,7 @@ def part(text: str) -> object:
 CHECKS: dict[str, Callable[[str], object]] = {
     "module": check_name,
     "version": check_module_version,
-    "distro": part,
+    "distro": lambda text: text in NAMES or part(text),
     "series": part,
     "arch": part,
     "kernel_release": check_release,
@@ -74,6 +75,27 @@ def test_the_pattern_is_the_check(field: str) -> None:
 def test_architectures_are_taken_as_the_kernel_calls_them() -> None:
     assert BuildAsked.model_validate({**GOOD, "arch": "x86_64"}).arch == "amd64"
     assert CoverageQuery.model_validate({"arch": "aarch64"}).arch == "arm64"
+
+
+@pytest.mark.parametrize("name", ["opensuse-leap", "opensuse-tumbleweed"])
+def test_distributions_are_taken_as_their_os_release_calls_them(name: str) -> None:
+    assert BuildAsked.model_validate_json(BuildAsked(**{**GOOD, "distro": name}).model_dump_json()).distro == "opensuse"
+    assert CoverageQuery.model_validate({"distro": name}).distro == "opensuse"
+
+
+def test_a_version_of_a_distribution_is_a_series() -> None:
+    assert CoverageQuery.model_validate({"distro": "debian", "series": "12"}).series == "bookworm"
+    snapshot = CoverageQuery.model_validate({"distro": "opensuse-tumbleweed", "series": "20261120"})
+    assert snapshot.takes(Target(distro="opensuse", series="tumbleweed", arch="amd64"))
+    of_any = CoverageQuery.model_validate({"series": "12"})
+    taken = [
+        of_any.takes(Target(distro=distro, series=series, arch="amd64"))
+        for distro, series in (("debian", "bookworm"), ("debian", "trixie"), ("ubuntu", "noble"))
+    ]
+    assert taken == [True, False, False]
+    with pytest.raises(ValidationError) as told:
+        CoverageQuery.model_validate({"distro": "ubuntu", "series": "99.04"})
+    assert [*mistakes(told.value)] == ["series"]
 
 
 def test_every_operation_is_described_and_every_schema_is_there() -> None:

@@ -28,8 +28,8 @@ RANKS = {
     " engineclient engines fetch folder git history indices ingredients mirrors newsstore packing paths"
     " pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
     " workerbundle",
-    "farm": "boardmaker byhand cleanup farm health ledger listing matrixtold metrics newsdesk opening planning"
-    " preparing products recovery sourceview supply survey watch where",
+    "farm": "boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
+    " opening planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

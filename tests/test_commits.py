@@ -65,6 +65,9 @@ def test_how_a_commit_stands() -> None:
         (built, built, skipped): ("success", "built for 2 of 2 kernels"),
         (built, gone): ("success", "built for 1 of 2 kernels"),
         (built, failed, gone): ("failure", "fails for 1 kernel, built for 1 of 3"),
+        (built, failed, pending): ("failure", "fails for 1 kernel, built for 1 of 3"),
+        (built, pending): ("pending", "to be built for 1 kernel"),
+        (pending, pending, gone): ("pending", "to be built for 2 kernels"),
     }
     for status, expected in told.items():
         news = commit(*status)
@@ -72,7 +75,6 @@ def test_how_a_commit_stands() -> None:
         assert (news.repository, news.commit, news.host) == ("a/b", COMMIT, "github.com")
     assert commit(pending, built, open_modules=("loop",)).state == "pending"
     assert commit(skipped, gone) is None
-    assert commit(pending) is None
     assert commit() is None
     assert commit(built, url="https://example.org/a/b") is None
 

@@ -64,6 +64,15 @@ def test_what_was_cancelled_takes_somebody_who_may_until_it_is_asked_for() -> No
     assert decide(asked("queued"), rebuild=False, may_build=False, is_cancelled=True) is Demand.COMING
 
 
+def test_another_version_than_the_sources_is_told_and_not_built_again() -> None:
+    older = replace(asked("built"), version="0.9", planned=None, others=("1.0",))
+    for may_build in (True, False):
+        demands = [decide(older, rebuild=rebuild, may_build=may_build, is_cancelled=False) for rebuild in (False, True)]
+        assert demands == [Demand.BUILT, Demand.REFUSE]
+    message, hint = why_refused(older)
+    assert "0.9" in message and "only the version that its source is at" in message and "rebuild" in hint
+
+
 @pytest.mark.parametrize("name", ["failed", "unavailable", "skipped", "outside"])
 def test_a_refusal_says_why_and_what_to_do(name: str) -> None:
     message, hint = why_refused(replace(asked(name), others=("0.9",)))

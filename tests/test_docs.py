@@ -30,3 +30,13 @@ def test_every_option_of_the_first_start_exists() -> None:
     assert up is not None
     named = re.findall(r"^\| `(--[a-z]+)", README.partition("## Try it")[2].partition("\n## ")[0], re.MULTILINE)
     assert {"--all", "--once"} <= set(named) <= {option for parameter in up.params for option in parameter.opts}
+
+
+def test_no_token_is_written_where_others_may_read_it() -> None:
+    """Under a usual umask that file would have mode 0644, which --token-file refuses."""
+    root = Path(__file__).parents[1]
+    places = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "master" / "kmodci" / "cli").glob("*.py")]
+    lines = [line for place in places for line in place.read_text().splitlines()]
+    written = [line.strip() for line in lines if re.search(r"token add [^|]*>", line)]
+    assert len(written) >= 4
+    assert [line for line in written if not line.startswith("(umask 077; ")] == []

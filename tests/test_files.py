@@ -3,9 +3,11 @@
 import http.client
 import socket
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from urllib.parse import quote, urlsplit
 
 import pytest
+from kmodci.bot.files import _Reader
 from kmodci.bucket import Bucket
 from kmodci.embedded import EmbeddedS3
 from kmodci.keys import PUBLIC, check_public
@@ -14,6 +16,9 @@ from kmodci.release import BadName
 from support.builds import built
 from support.nodes import files_server
 from support.s3 import s3
+from twisted.internet import defer
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import Clock
 
 pytestmark = pytest.mark.slow
 
@@ -39,16 +44,37 @@ def server(bucket: Bucket, s3: EmbeddedS3) -> Iterator[str]:
 
 
 def ask(
-    server: str, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    server: str, path: str, method: str = "GET", headers: Mapping[str, str] | None = None, below: str = "files"
 ) -> tuple[int, Mapping[str, str], bytes]:
     parts = urlsplit(server)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     try:
-        connection.request(method, f"/files/{path}", headers=dict(headers or {}))
+        connection.request(method, f"/{below}/{path}", headers=dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:
         connection.close()
+
+
+class Taking:
+    """A request whose reader takes a piece when it is told to."""
+
+    producer: IPushProducer
+
+    def notifyFinish(self) -> defer.Deferred[None]:  # noqa: N802 # Twisted's
+        return defer.Deferred()
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:  # noqa: N802 # Twisted's
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:  # noqa: N802 # Twisted's
+        pass
+
+    def write(self, data: bytes) -> None:
+        self.producer.pauseProducing()
+
+    def take(self) -> None:
+        self.producer.resumeProducing()
 
 
 def test_what_is_public_is_read_as_it_is(server: str, bucket: Bucket) -> None:
@@ -136,6 +162,40 @@ def test_a_large_file_goes_through_whole_and_a_slow_reader_holds_up_nobody(serve
         if ask(server, LATEST)[0] == 200:
             break
     assert ask(server, "modules/large/1/x.ko")[2] == content
+
+
+def test_who_takes_nothing_keeps_a_place_from_nobody_else(server: str, bucket: Bucket) -> None:
+    bucket.put("modules/large/2/x.ko", bytes(20 << 20))
+    parts = urlsplit(server)
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b"GET /each/modules/large/2/x.ko HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+        assert slow.recv(12) == b"HTTP/1.1 200"
+        statuses = [
+            ask(server, LATEST, headers={"X-Forwarded-For": who}, below="each")[0] for who in ("192.0.2.1", "192.0.2.2")
+        ]
+    assert statuses == [503, 200]
+
+
+def test_who_takes_it_too_slowly_is_not_waited_for(
+    server: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a pause of a minute, in which nothing is taken at all."""
+    clock, request = Clock(), Taking()
+    monkeypatch.setattr("kmodci.bot.files.reactor", clock)
+    at_once = SimpleNamespace(deferToThread=lambda work, *arguments: defer.succeed(work(*arguments)))
+    monkeypatch.setattr("kmodci.bot.files.threads", at_once)
+    sending = defer.ensureDeferred(
+        _Reader(request).send(SimpleNamespace(read=bytes, size=1 << 30), defer.DeferredSemaphore(1), 150.0)
+    )
+    told: list[BaseException] = []
+    sending.addErrback(lambda failure: told.append(failure.value))
+    for _ in range(4):
+        assert not told
+        clock.advance(40.0)
+        if not told:
+            request.take()
+    assert isinstance(told[0], defer.TimeoutError)
 
 
 def test_a_bucket_that_is_away(s3: EmbeddedS3) -> None:

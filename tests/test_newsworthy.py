@@ -118,7 +118,8 @@ def test_a_run_is_told_with_its_largest_causes() -> None:
         5,
         1,
     )
-    assert of_run(RUN, [entry(0, Ending.BUILT, why=Why.FORCED)], mended=(), url="").is_forced
+    forced = of_run(RUN, [entry(0, Ending.BUILT, why=Why.FORCED)], mended=mended, url="")
+    assert forced.is_forced and not forced.mended
 
 
 def news_of(groups: Mapping[str, int]) -> list[FailureNews | ManyFailuresNews]:

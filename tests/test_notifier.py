@@ -11,7 +11,9 @@ from buildbot.util.tuplematch import matchTuple
 from kmodci.bot import notifier
 from kmodci.bot.notifier import Notifier
 from kmodci.bot.posting import ANSWER_OF, NEWS_FOR, Answer
+from kmodci.bot.schedulers import MATRIX
 from kmodci.news import TestNews
+from kmodci.newsdesk import NewsDesk
 from kmodci.newsstore import Letter, NewsStore
 from kmodci.notifyfile import Receiver, WebhookAt
 from kmodci.schema import Web
@@ -77,7 +79,7 @@ def master(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
     settings = Settings.model_construct(notify={"one": receiver, "two": receiver}, web=Web())
     news = NewsStore(store)
     news.begin(1.0)
-    news.write(known=(), runs=(), notes={}, letters=[letter(name, n) for name in ("one", "two") for n in (1, 2)])
+    news.write(letters=[letter(name, n) for name in ("one", "two") for n in (1, 2)])
     service = Notifier(SimpleNamespace(settings=settings, store=store))  # type: ignore[arg-type] # all it asks of a farm
     service.setServiceParent(made)
     made.startService()
@@ -134,6 +136,28 @@ def test_what_is_refused_for_what_it_is_is_given_up_and_the_next_is_told(
     after(master, 2)
     assert NewsStore(store).letters() == []
     assert logged == ["notify: one refuses this, which is given up: a test message of kmodci: 400 no"]
+
+
+def test_who_has_been_away_for_weeks_is_tried_on(master: Master, logged: list[str]) -> None:
+    master.answers = {"one": [AWAY, GOOD, GOOD], "two": [GOOD, GOOD]}
+    master.services[0]._lines["one"].tries = 2000
+    told = [(second, name) for second, receiver, name in after(master, 3700) if receiver == "one"]
+    assert told == [(1, "1"), (3601, "1"), (3601, "2")]
+
+
+def test_news_are_looked_for_every_minute_though_one_comes_a_little_early(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = SimpleNamespace(builds=(1,), entries=[], keys={}, versions={})
+    master.scheduler_manager.namedServices[MATRIX] = SimpleNamespace(plan=plan)
+    looked: list[float] = []
+    monkeypatch.setattr(NewsDesk, "look", lambda self, *of: looked.append(of[-1]))
+    monkeypatch.setattr(NewsDesk, "is_urgent", lambda self: False)
+    # the loop of the service goes by the real clock
+    for _ in range(3):
+        master.services[0]._wake()
+        after(master, master.reactor.seconds() + 59.5)
+    assert looked == [1001.0, 1060.5, 1120.0]
 
 
 def test_after_a_day_it_is_given_up(master: Master, store: Store, logged: list[str]) -> None:

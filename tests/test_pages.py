@@ -234,6 +234,19 @@ def live(page: Page, seen: str = "", *, script: bool = True) -> DummyRequest:
     return request
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("Origin", 403), ("Content-Type", 415), ("HX-Request", 200)], ids=lambda each: str(each)
+)
+def test_a_header_that_is_no_text_breaks_nothing(name: str, status: int) -> None:
+    sent = {**FORM, name: b"\xff\xfe"}
+    request = DummyRequest([])
+    request.method, request.prepath = b"POST" if status != 200 else b"GET", [b"kmodci", b"runs", b"x"]
+    for each, value in sent.items():
+        request.requestHeaders.setRawHeaders(each.encode(), [value if isinstance(value, bytes) else value.encode()])
+    Counting(master()).render(request)
+    assert (request.responseCode or 200) == status
+
+
 def test_a_page_that_has_not_changed_is_not_sent_again() -> None:
     page = Counting(master())
     first = live(page)

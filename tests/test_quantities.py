@@ -1,5 +1,5 @@
 import pytest
-from kmodci.quantities import age_text, duration_text, seconds, size, size_text
+from kmodci.quantities import age_text, duration_text, growing, seconds, size, size_text
 
 
 @pytest.mark.parametrize(("text", "amount"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172800)])
@@ -24,6 +24,10 @@ def test_sizes(text: str, amount: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         size(text)
+
+
+def test_a_pause_grows_up_to_the_longest_however_often() -> None:
+    assert [growing(10.0, times, 60.0) for times in (1, 2, 3, 4, 1025, 10**9)] == [10, 20, 40, 60, 60, 60]
 
 
 def test_amounts_for_people() -> None:

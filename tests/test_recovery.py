@@ -7,7 +7,7 @@ import pytest
 from kmodci.bucket import Bucket
 from kmodci.keys import LATEST
 from kmodci.manifest import entry_of
-from kmodci.model import Evidence, Status
+from kmodci.model import Evidence, PackageKind, Status
 from kmodci.products import Publisher
 from kmodci.publishing import publish, read_latest, version_index
 from kmodci.recovery import catch_up, outcomes_of
@@ -110,6 +110,10 @@ def test_bundles_are_known_again_whatever_named_their_packages(bucket: Bucket, s
     made = [built(release) for release in list(SERIES)[:2]]
     unnamed = tuple(replace(package, sha256="") for package in made[1].kernel.headers)
     made[1] = replace(made[1], kernel=replace(made[1].kernel, headers=unnamed))
+    # of what headers are made of, the same may be another kernel's
+    parts = tuple(replace(package, kind=PackageKind.SOURCE) for package in made[0].kernel.headers)
+    made.append(built("7.2.13+deb14-amd64"))
+    made[2] = replace(made[2], kernel=replace(made[2].kernel, headers=parts), headers_sha256="5" * 64)
     for each in made:
         bucket.put(publish(bucket, each).headers, b"a bundle")
     catch_up(bucket, store, Publisher(bucket))

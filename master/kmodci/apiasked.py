@@ -2,11 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from .apifields import Arch, Module, Part, Release, Series, Version
-from .model import Status
+from .apifields import Arch, Distro, Module, Release, Series, Version
+from .errors import NotFound
+from .model import Status, Target
 from .ondemand import OUTSIDE
+from .osrelease import series_of
+from .release import BadName
 from .runs import Ending
 from .runview import LEFT
 
@@ -31,7 +34,7 @@ class BuildAsked(Asked):
 
     module: Module
     version: Version | None = Field(default=None, description="of the module; the newest if it is not said")
-    distro: Part = Field(examples=["debian"], description="as ID of /etc/os-release")
+    distro: Distro
     series: Series | None = Field(
         default=None, description="needed only where the kernels of a distribution's series are not the same"
     )
@@ -50,14 +53,39 @@ class LogQuery(Asked):
     offset: int = Field(default=0, ge=0, le=_LARGEST, description="bytes that are known already")
 
 
-class CoverageQuery(Asked):
+class PlaceQuery(Asked):
+    """Of which kernels; what is not said is any."""
+
+    distro: Distro | None = None
+    series: Series | None = None
+    arch: Arch | None = None
+
+    @field_validator("series", mode="after")
+    @classmethod
+    def _as_of_its_distro(cls, text: str | None, others: ValidationInfo) -> str | None:
+        """As targets.yml has it. Of which distribution a VERSION_ID is has to be known for that."""
+        distro = others.data.get("distro")
+        if text is None or distro is None:
+            return text
+        try:
+            return series_of(distro, text)
+        except NotFound as error:
+            raise BadName(error.brief, hint=error.hint) from None
+
+    def takes(self, target: Target) -> bool:
+        """Whether kernels of a target are meant."""
+        return (
+            self.distro in (None, target.distro)
+            and self.arch in (None, target.arch)
+            and (self.series is None or target.series in (self.series, _series(target.distro, self.series)))
+        )
+
+
+class CoverageQuery(PlaceQuery):
     """Which builds are counted; each that is not said is any."""
 
     module: Module | None = None
-    version: Version | None = None
-    distro: Part | None = None
-    series: Series | None = None
-    arch: Arch | None = None
+    version: Version | None = Field(default=None, description="that a module's source is at")
     status: Status | Literal["running"] | None = None
 
 
@@ -67,12 +95,9 @@ class CountsQuery(CoverageQuery):
     builds: bool = Field(default=False, description="every build with its status, too")
 
 
-class KernelsQuery(Asked):
+class KernelsQuery(PlaceQuery):
     """Which kernels are listed; each that is not said is any."""
 
-    distro: Part | None = None
-    series: Series | None = None
-    arch: Arch | None = None
     release: Release | None = None
 
 
@@ -95,6 +120,14 @@ class RunQuery(Asked):
 
 
 assert LEFT == "left"
+
+
+def _series(distro: str, text: str) -> str:
+    """As the distribution calls it; empty if that has no such series."""
+    try:
+        return series_of(distro, text)
+    except NotFound:
+        return ""
 
 
 def mistakes(error: ValidationError) -> dict[str, str]:

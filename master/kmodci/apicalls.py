@@ -87,7 +87,8 @@ class Calls:
                 fault = refusal(answered, server=self.server, kind=kind, has_token=bool(self._token))
                 if fault is None:
                     return answered
-                if answered.status not in _PASSING_STATUS:
+                # a proxy may say 502 or 504 after the farm has heard it
+                if answered.status not in _PASSING_STATUS or (once and not answered.is_ours):
                     raise fault
                 wait = answered.retry_after
             except urllib3.exceptions.SSLError as error:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from .model import check_module_version
+from .osrelease import NAMES
 from .release import BadName, check_name, check_release
 from .repos.base import arch_of
 
@@ -14,6 +15,7 @@ from .repos.base import arch_of
 # very end.
 NAME = r"^[a-z0-9](\.?[a-z0-9+_-])*\.?$"
 PART = r"^[a-z0-9](\.?[a-z0-9+_])*\.?$"
+DISTRO = rf"^({'|'.join(NAMES)}|{PART.strip('^$')})$"
 RELEASE = r"^[0-9](\.?[0-9A-Za-z+~_-])*\.?$"
 VERSION = r"^[0-9A-Za-z](\.?[0-9A-Za-z+~:_-])*\.?$"
 
@@ -28,10 +30,21 @@ def _part(text: str) -> str:
     return text
 
 
+def _distro(text: str) -> str:
+    """What an os-release calls otherwise, as targets.yml has it."""
+    return NAMES[text] if text in NAMES else _part(text)
+
+
 Module = Annotated[str, StringConstraints(pattern=NAME, max_length=63), AfterValidator(_module)]
 """of modules.yml"""
 Part = Annotated[str, StringConstraints(pattern=PART, max_length=63), AfterValidator(_part)]
-"""a distribution, or a series"""
+"""a series"""
+Distro = Annotated[
+    str,
+    StringConstraints(pattern=DISTRO, max_length=63),
+    AfterValidator(_distro),
+    Field(description="as targets.yml has it, or ID of /etc/os-release", examples=["debian"]),
+]
 Arch = Annotated[
     str,
     StringConstraints(pattern=PART, max_length=63),

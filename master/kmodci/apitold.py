@@ -7,8 +7,8 @@ from .manifest import IndexEntry
 from .ondemand import Answer
 
 
-def build_told(answer: Answer, board: Board, addresses: Addresses) -> BuildTold:
-    """The answer to a question, as it is sent."""
+def build_told(answer: Answer, board: Board, addresses: Addresses, *, slots: int) -> BuildTold:
+    """The answer to a question, as it is sent. slots: builds at once."""
     build, name = answer.build_id, str(answer.build_id)
     standing, entry = board.standings.get(name), answer.entry
     last = standing.outcome if standing and answer.planned else None
@@ -26,7 +26,7 @@ def build_told(answer: Answer, board: Board, addresses: Addresses) -> BuildTold:
         status=answer.state,  # type: ignore[arg-type] # checked as it is made
         reason=answer.reason,
         place=answer.place or None,
-        eta_seconds=_eta(answer, board),
+        eta_seconds=_eta(answer, board, slots),
         status_url=addresses.status(answer.id),
         page_url=addresses.page(name),
         log_url=addresses.log(answer.id),
@@ -68,9 +68,9 @@ def _files(entry: IndexEntry, addresses: Addresses) -> tuple[FileTold, ...]:
     )
 
 
-def _eta(answer: Answer, board: Board) -> int | None:
+def _eta(answer: Answer, board: Board, slots: int) -> int | None:
     """Seconds: as long as a build of this module usually takes, for itself and for those before it."""
     usual = board.usual_seconds.get(answer.build_id.module)
     if not answer.is_coming or usual is None or not (answer.place or answer.state == RUNNING):
         return None
-    return max(1, round(usual * (1 + max(0, answer.place - 1) / max(1, len(board.running)))))
+    return max(1, round(usual * (1 + max(0, answer.place - 1) / max(1, slots))))

@@ -21,12 +21,13 @@ def repository_of(url: str, host: str) -> str:
 
 
 def of_commit(
-    module: ModuleVersion, standing: Sequence[Standing], *, host: str, open_modules: Collection[str], url: str
+    module: ModuleVersion, standing: Sequence[Standing], *, host: str, open_modules: Collection[str], url: str = ""
 ) -> CommitNews | None:
     """How the commit of a module stands; None if it has none there, or nothing is known of it yet.
 
     standing: of that module's builds; open_modules: those that an open run has still builds of; url: for who wants
-    to know more. What is not built for want of its headers is no fault of the commit's.
+    to know more. What is not built for want of its headers is no fault of the commit's. One that no build fails for
+    is good when all have ended, and not while some wait: for their turn, an image, or whoever cancelled them.
     """
     repository = repository_of(module.fetch.get("git", ""), host)
     if not repository:
@@ -38,6 +39,8 @@ def of_commit(
     elif found[Status.FAILED]:
         words = f"fails for {_kernels(found[Status.FAILED])}, built for {found[Status.BUILT]} of {wanted}"
         state = "failure"
+    elif found[Status.PENDING]:
+        state, words = "pending", f"to be built for {_kernels(found[Status.PENDING])}"
     elif found[Status.BUILT]:
         state, words = "success", f"built for {found[Status.BUILT]} of {_kernels(wanted)}"
     else:
@@ -57,7 +60,7 @@ def of_commit(
 
 def is_to_be_told(news: CommitNews, before: CommitNews | None) -> bool:
     """Whether a commit's status has changed. Once it is known what becomes of a commit, it is not pending again."""
-    if before is None or before.commit != news.commit:
+    if before is None or (before.host, before.repository, before.commit) != (news.host, news.repository, news.commit):
         return True
     return news.state != "pending" and (news.state, news.words) != (before.state, before.words)
 

@@ -20,7 +20,10 @@ class Demand(Enum):
 
 def decide(answer: Answer, *, rebuild: bool, may_build: bool, is_cancelled: bool) -> Demand:
     """rebuild: also what has ended; may_build: who asks; is_cancelled: a pending build waits for a person to ask."""
-    if answer.is_built and (not rebuild or answer.planned is None):
+    if answer.is_built and answer.planned is None and rebuild:
+        # of another version than the one that its source is at
+        return Demand.REFUSE
+    if answer.is_built and not rebuild:
         # also what is being built once more
         return Demand.BUILT
     if answer.state == RUNNING:
@@ -41,6 +44,9 @@ def decide(answer: Answer, *, rebuild: bool, may_build: bool, is_cancelled: bool
 def why_refused(answer: Answer) -> tuple[str, str]:
     """In words: what, and what to do about it."""
     name = f"{answer.build_id} in version {answer.version or '(unknown)'}"
+    if answer.is_built and answer.planned is None:
+        hint = "ask without `rebuild` for what is published"
+        return f"{name} is published, and not built again: only the version that its source is at is", hint
     hint = {
         Status.FAILED: "its log says why; `rebuild`, by who may build, tries once more",
         Status.UNAVAILABLE: "what it needs is gone; `rebuild`, by who may build, asks for it once more",

@@ -11,7 +11,7 @@ from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
 from .errors import FetchError, Gone, IndexDamaged, KmodciError
 from .fallover import FallOver
 from .model import Evidence, Kernel, Package, Target
-from .repos.base import Fetches, Group, Index, Listed, Wanted
+from .repos.base import Fetches, Group, Index, Listed, Selects, Wanted
 from .selectors import matches
 
 # Raise it when the same index means other kernels than before, so that it is read again.
@@ -217,6 +217,8 @@ def _look(
     # what the index says has been read before only if the same was asked of it, and understood in the same way
     asked = [_READING, repository.distro, repository.series, repository.mirrors[0], repository.compiler]
     asked += [*repository.arches, *repository.releases, *wanted.prefixes, *sorted(packages)]
+    if isinstance(repository.index, Selects):
+        asked += repository.index.selection
     head = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
     known = known_digest.removeprefix(f"{head}-") if known_digest.startswith(f"{head}-") else ""
     snapshot = repository.index.look(fetcher, mirror, wanted, known, now)

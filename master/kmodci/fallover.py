@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from .quantities import growing
+
 # seconds that a mirror is asked last for after a fault: the first time, and at most
 _PAUSE, _LONGEST_PAUSE = 300.0, 3600.0
 
@@ -45,7 +47,7 @@ class FallOver:
         with self._lock:
             before = self._faults.get(key)
             times = before.times + 1 if before else 1
-            pause = min(_PAUSE * 2 ** (times - 1), _LONGEST_PAUSE)
+            pause = growing(_PAUSE, times, _LONGEST_PAUSE)
             self._faults[key] = _Fault(why, times, self._clock() + pause)
 
     def answered(self, mirror: str, what: str = "") -> None:

@@ -22,6 +22,7 @@ from .model import BuildId, Hold, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .planning import Planner
 from .products import Job, Publisher
+from .quantities import growing
 from .runstore import RunStore
 from .schema import Scope
 from .search import find_kernel, find_module
@@ -150,8 +151,8 @@ class Farm:
         if job.is_current:
             now, before = time.time(), self.runs.hold(job.entry.build_id)
             tries = 1 + (before.tries if before and before.key == job.key else 0)
-            pause = min(_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
-            self._put_hold(job, reason, noted=now, tries=tries, until=now + pause)
+            until = now + growing(_PAUSE, tries, _LONGEST_PAUSE)
+            self._put_hold(job, reason, noted=now, tries=tries, until=until)
 
     def hold_cancelled(self, job: Job, reason: str) -> None:
         """Writes down that somebody cancelled a build: it is due again when a person asks for it."""

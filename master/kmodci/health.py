@@ -9,7 +9,9 @@ from .sourceview import Health, SourceView
 PARTS = ("database", "bucket", "engine")
 POLLS = 6
 """how many polls a source may fail before that is a reason not to be called healthy"""
-_LATE_PLAN, _LATE_BOARD = 600.0, 900.0
+_LATE_PLAN = 600.0
+LATE_BOARD = 900.0
+"""seconds; from then on a board says nothing any more of how things stand"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ def problems(vitals: Vitals, *, interval: float, started: float, now: float) -> 
         found.append(f"disk: {vitals.shortage}")
     for name, last, most in (
         ("scheduler: its last plan is", vitals.planned, _LATE_PLAN),
-        ("board: it is", vitals.board, _LATE_BOARD),
+        ("board: it is", vitals.board, LATE_BOARD),
     ):
         if not last and now - started > most:
             found.append(f"{name.partition(':')[0]}: there is none yet")

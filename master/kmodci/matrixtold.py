@@ -20,11 +20,29 @@ from .apianswers import (
 from .apiasked import CountsQuery, CoverageQuery, KernelsQuery
 from .board import Board
 from .coverage import Standing, Tally, causes, coverage
+from .errors import NotFound
 from .matrix import newest_first
-from .model import Status, Target
+from .model import Status
+from .release import version_key
 from .runs import Run, RunEntry, Totals
 from .runview import RunView
 from .sourceview import SourceView
+
+
+def check_version(board: Board, query: CoverageQuery) -> None:
+    """Coverage is of what the sources are at. Raises NotFound for another version, with those that are published."""
+    if query.version is None:
+        return
+    current = {name: each.version for name, each in sorted(board.versions.items()) if query.module in (None, name)}
+    if query.version not in current.values():
+        what = query.module or "any module"
+        published = {version for name, version in board.published if query.module in (None, name)}
+        there = ", ".join(sorted(published, key=version_key))
+        raise NotFound(
+            f"the source of {what} is not at version {query.version}",
+            hint=f"coverage is of {', '.join(f'{name} {version}' for name, version in current.items()) or 'none yet'}; "
+            f"published are versions {there or '(none)'}, which `POST builds` tells one by one",
+        )
 
 
 def chosen(board: Board, query: CoverageQuery) -> list[Standing]:
@@ -62,9 +80,7 @@ def kernels_told(board: Board, query: KernelsQuery) -> KernelsAnswer:
     for name, each in board.standings.items():
         builds[str(each.entry.kernel)][each.entry.build_id.module] = board.state(name)
     wanted = (
-        each
-        for each in board.kernels.values()
-        if _is_of(each.target, query.distro, query.series, query.arch) and query.release in (None, each.release)
+        each for each in board.kernels.values() if query.takes(each.target) and query.release in (None, each.release)
     )
     return KernelsAnswer(
         whole=board.is_whole,
@@ -104,14 +120,10 @@ def _is_meant(board: Board, name: str, standing: Standing, query: CoverageQuery)
     build = standing.entry.build_id
     return (
         query.module in (None, build.module)
-        and _is_of(build.target, query.distro, query.series, query.arch)
+        and query.takes(build.target)
         and (query.version is None or query.version == _version(board, build.module))
         and (query.status is None or query.status in (standing.status, board.state(name)))
     )
-
-
-def _is_of(target: Target, distro: str | None, series: str | None, arch: str | None) -> bool:
-    return distro in (None, target.distro) and series in (None, target.series) and arch in (None, target.arch)
 
 
 def _version(board: Board, module: str) -> str:

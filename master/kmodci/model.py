@@ -162,8 +162,12 @@ class Kernel:
 
     @property
     def headers_digest(self) -> str:
-        """Names the set of header packages: hex SHA256 over their SHA256s."""
-        return headers_digest(package.identity for package in self.headers)
+        """Names the set of header packages: hex SHA256 over their SHA256s.
+
+        Of what is made of a source, the release as well: the same source and configuration make another kernel's
+        headers, which are told what `uname -r` prints.
+        """
+        return headers_digest((package.identity for package in self.headers), self.release if self.is_source else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +234,12 @@ class Hold:
     """seconds since the epoch; for ever is until a person asks"""
 
 
-def headers_digest(packages: Iterable[str]) -> str:
-    """Names a set of header packages, given their identities in their order."""
-    return hashlib.sha256("\n".join(packages).encode()).hexdigest()
+def headers_digest(packages: Iterable[str], made_for: str = "") -> str:
+    """Names a set of header packages, given their identities in their order.
+
+    made_for: the kernel release, where they are no packages but what headers are made of.
+    """
+    return hashlib.sha256("\n".join([*packages, *filter(None, [made_for])]).encode()).hexdigest()
 
 
 def input_key(*, build_id: BuildId, module: ModuleVersion, recipe: str, kernel: Kernel, image: str) -> str:

@@ -6,24 +6,23 @@ with that it is taken care of. One per farm, in the master.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from .commits import is_to_be_told, of_commit
+from .commitdesk import CommitDesk
 from .coverage import Standing, standings
 from .matrix import Entry
+from .model import ModuleVersion
 from .news import CommitNews, FailureNews, ManyFailuresNews, News, RunNews, TestNews
-from .newsstore import COMMIT_NOTES, Letter, NewsStore
+from .newsstore import MOST_WAITING, Letter, NewsStore
 from .newsworthy import Known, failing, follow, is_news, is_ripe, of_failures, of_run
-from .notifyfile import Receiver
+from .notifyfile import Receiver, addressees
 from .runstore import RunStore
 from .settings import Settings
 from .store import Store
 
 LIFETIME = 86_400.0
 """seconds that a letter is tried for"""
-MOST_WAITING = 200
-"""letters to one receiver; beyond, the oldest are given up"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,10 +33,14 @@ class NewsDesk:
     store: Store
     _open: frozenset[str] | None = None
     """the runs that were open at the last look"""
+    _commits: CommitDesk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._commits = CommitDesk(store=self.store, receivers=self.receivers)
 
     @property
     def receivers(self) -> Mapping[str, Receiver]:
-        return self.settings.notify
+        return addressees(self.settings.notify)
 
     @property
     def news(self) -> NewsStore:
@@ -53,6 +56,7 @@ class NewsDesk:
             self.news.forget()
             return
         self.news.forget_others(self.receivers.keys())
+        self._commits.forget_others()
         if not self.news.since():
             self.news.begin(now)
 
@@ -61,12 +65,19 @@ class NewsDesk:
         is_open = frozenset(run.id for run in self.runs.runs(is_open=True))
         return is_open != self._open or bool(self.news.untold_runs(self.news.since()))
 
-    def look(self, entries: Sequence[Entry], keys: Mapping[str, str], now: float) -> None:
-        """Writes what there is to tell. entries, keys: the matrix as it was planned last; now: since the epoch."""
+    def look(
+        self, entries: Sequence[Entry], keys: Mapping[str, str], versions: Mapping[str, ModuleVersion], now: float
+    ) -> None:
+        """Writes what there is to tell. now: seconds since the epoch.
+
+        entries, keys, versions: the matrix as it was planned last, all of one plan. The store may have a newer version
+        of a module by now, of which these outcomes say nothing.
+        """
         ended, open_runs = self.news.untold_runs(self.news.since()), self.runs.runs(is_open=True)
         # read after the runs: what ended with them is among them
         standing = standings(entries, self.store.outcomes(), keys)
-        known = follow(self.news.known(), standing, now=now, since=self.news.since())
+        before = self.news.known()
+        known = follow(before, standing, now=now, since=self.news.since())
         news: list[tuple[str, News]] = []
         for run in ended:
             run_entries = self.runs.entries(run.id)
@@ -78,28 +89,38 @@ class NewsDesk:
         failures, known = self._failures(
             known, standing, [each for each in known if is_ripe(each, open_runs, now)], now
         )
-        commits = self._commits(standing)
-        letters = self._letters([*news, *failures, *((_name(each, now), each) for each in commits)], now)
+        commits = self._commits.letters(standing, versions, self._page_of, now)
         self.news.write(
-            known=known,
+            gone=set(before).difference(known),
+            known=set(known).difference(before),
             runs=[run.id for run in ended],
-            notes={f"{COMMIT_NOTES}{each.module}": each.model_dump_json() for each in commits},
-            letters=letters,
+            notes={note: letter.news.model_dump_json() for note, letter in commits.items()},
+            letters=[*self._letters([*news, *failures], now), *commits.values()],
         )
         self._open = frozenset(run.id for run in open_runs)
 
     def waiting(self, receiver: str, now: float) -> tuple[list[Letter], list[Letter]]:
-        """What is on its way to a receiver, the oldest first; and what is given up, and forgotten by this."""
-        letters = self.news.letters(receiver)
+        """What is on its way to a receiver, the oldest first; and what is given up, and forgotten by this.
+
+        What it does not want is forgotten, too: a receiver of another kind may have had its name before.
+        """
+        found = self.news.letters(receiver)
+        letters = [each for each in found if wants(self.receivers[receiver], each.news)]
         late = [each for each in letters if now - each.written > LIFETIME]
         given_up = late if len(letters) - len(late) <= MOST_WAITING else letters[: len(letters) - MOST_WAITING]
-        if given_up:
-            self.news.forget_letters(given_up)
+        if given_up or len(letters) < len(found):
+            unwanted = [each for each in found if not wants(self.receivers[receiver], each.news)]
+            # how a commit stands is still to be told
+            self.news.forget_letters([*given_up, *unwanted], notes=self._commits.notes_of(given_up))
         return letters[len(given_up) :], given_up
 
     def forget(self, letter: Letter) -> None:
-        """It has arrived, or never will."""
+        """It has arrived."""
         self.news.forget_letters([letter])
+
+    def refuse(self, letter: Letter) -> None:
+        """Its receiver will never take it."""
+        self.news.forget_letters([letter], notes=self._commits.refused(letter))
 
     def _failures(
         self, known: tuple[Known, ...], standing: Sequence[Standing], ripe: Sequence[Known], now: float
@@ -113,22 +134,6 @@ class NewsDesk:
         names = {each.name for each in ripe}
         news: list[tuple[str, News]] = [(_name(each, now), each) for each in of_failures(ripe, groups, pages)]
         return news, tuple(replace(each, told=now) if each.name in names else each for each in known)
-
-    def _commits(self, standing: Sequence[Standing]) -> list[CommitNews]:
-        hosts = {each.github.host for each in self.receivers.values() if each.github}
-        if not hosts:
-            return []
-        open_modules, noted = self.news.open_modules(), self.store.metas(COMMIT_NOTES)
-        found = []
-        for module in self.store.module_versions().values():
-            builds = [each for each in standing if each.entry.build_id.module == module.module]
-            url = self._page_of(builds)
-            for host in hosts:
-                news = of_commit(module, builds, host=host, open_modules=open_modules, url=url)
-                note = noted.get(f"{COMMIT_NOTES}{module.module}")
-                if news and is_to_be_told(news, CommitNews.model_validate_json(note) if note else None):
-                    found.append(news)
-        return found
 
     def _letters(self, news: Iterable[tuple[str, News]], now: float) -> list[Letter]:
         return [
@@ -167,6 +172,4 @@ def _name(news: News, now: float) -> str:
         case FailureNews():
             digest = hashlib.sha256(f"{news.module}\n{news.cause}".encode()).hexdigest()[:16]
             return f"failure/{digest}/{news.since:.3f}"
-        case CommitNews():
-            return f"commit/{news.module}/{now:.3f}"
     return f"{news.kind}/{now:.3f}"

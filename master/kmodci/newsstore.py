@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -13,6 +14,12 @@ from .tables import META, NEWS_GROUPS, NEWS_LETTERS, NEWS_RUNS, RUN_ENTRIES, RUN
 
 _SINCE = "news/since"
 COMMIT_NOTES = "news/commit/"
+MOST_WAITING = 200
+"""letters to one receiver; beyond, the oldest are given up"""
+_NO_NOTES: Mapping[str, str] = MappingProxyType({})
+_OLD_GROUP = sa.and_(
+    NEWS_GROUPS.c.module == sa.bindparam("old_module"), NEWS_GROUPS.c.cause == sa.bindparam("old_cause")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +84,20 @@ class NewsStore:
         return tuple(Known(**{**row, "builds": frozenset(row["builds"])}) for row in rows)
 
     def write(
-        self, *, known: Iterable[Known], runs: Iterable[str], notes: Mapping[str, str], letters: Iterable[Letter]
+        self,
+        *,
+        letters: Iterable[Letter] = (),
+        known: Iterable[Known] = (),
+        gone: Iterable[Known] = (),
+        runs: Iterable[str] = (),
+        notes: Mapping[str, str] = _NO_NOTES,
     ) -> None:
-        """What is to be told, and that it is taken care of: both, or neither.
+        """What is to be told, and that it is taken care of: both, or neither. Nothing is written if that is all.
 
-        known: all groups, instead of those before; runs: ids of those that are done with; notes: by name.
+        known: groups that are new, or have changed; gone: those that are not known any more, or have changed; runs: ids
+        of those that are done with; notes: by name.
         """
+        old = [{"old_module": each.module, "old_cause": each.cause} for each in gone]
         groups = [{**{name: getattr(each, name) for name in _GROUP}, "builds": sorted(each.builds)} for each in known]
         done = [{"run": run} for run in runs]
         posted = [
@@ -94,8 +109,11 @@ class NewsStore:
             }
             for each in letters
         ]
+        if not (old or groups or done or notes or posted):
+            return
         with self._store.transaction("write news") as connection:
-            connection.execute(NEWS_GROUPS.delete())
+            if old:
+                connection.execute(NEWS_GROUPS.delete().where(_OLD_GROUP), old)
             # as long as a run is remembered, so is that it was told
             connection.execute(NEWS_RUNS.delete().where(NEWS_RUNS.c.run.not_in(sa.select(RUNS.c.id))))
             for key in notes:
@@ -113,8 +131,10 @@ class NewsStore:
         rows = self._store.rows("read letters", query)
         return [Letter(**{**row, "news": NEWS.validate_python(row["news"])}) for row in rows]
 
-    def forget_letters(self, letters: Sequence[Letter]) -> None:
-        """They have arrived, or never will."""
+    def forget_letters(self, letters: Sequence[Letter], notes: Iterable[str] = ()) -> None:
+        """They have arrived, or never will. notes: what was noted with them, by name, and is not true then."""
+        # the other way round, one that is killed between the two has neither told nor will
+        self._store.forget_metas(notes)
         away = [{"receiver": each.receiver, "id": each.id} for each in letters]
         self._store.replace("forget letters", NEWS_LETTERS, [], away=away)
 
@@ -126,4 +146,3 @@ class NewsStore:
 
 
 _GROUP = ("module", "cause", "seen", "told", "mended")
-_LETTER = ("receiver", "id", "written")

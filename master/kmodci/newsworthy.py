@@ -98,15 +98,19 @@ def is_news(run: Run, entries: Sequence[RunEntry]) -> bool:
 
 
 def of_run(run: Run, entries: Sequence[RunEntry], *, mended: Iterable[Known], url: str) -> RunNews:
-    """What there is to tell of it. mended: groups that fail no more; url: of its page."""
-    found = totals(entries)
+    """What there is to tell of it. url: of its page.
+
+    mended: groups that fail no more. A run that was asked for by hand does not say so: not everybody is told of it,
+    and the next one says it to all.
+    """
+    found, is_forced = totals(entries), all(entry.why is Why.FORCED for entry in entries)
     causes = [group for group in groups(entries) if group.ending not in _UNTOLD]
     largest = sorted(causes, key=lambda group: -len(group.builds))[:_SHOWN]
     return RunNews(
         run=run.id,
         url=url,
         state=state(run),
-        is_forced=all(entry.why is Why.FORCED for entry in entries),
+        is_forced=is_forced,
         started=run.started,
         finished=run.finished,
         planned=found.planned,
@@ -121,7 +125,7 @@ def of_run(run: Run, entries: Sequence[RunEntry], *, mended: Iterable[Known], ur
             for group in largest
         ),
         more_causes=len(causes) - len(largest),
-        mended=tuple(FailingGroup(module=each.module, cause=each.cause) for each in mended),
+        mended=tuple(FailingGroup(module=each.module, cause=each.cause) for each in mended if not is_forced),
     )
 
 

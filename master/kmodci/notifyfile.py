@@ -1,6 +1,7 @@
 """What `notify:` of kmodci.yml may say: who is told what became of runs, and how."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -115,3 +116,19 @@ class Receiver(Section):
     def kind(self) -> str:
         """`webhook`, `mail` or `github`."""
         return next(name for name in _KINDS if getattr(self, name) is not None)
+
+
+def addressees(receivers: Mapping[str, Receiver]) -> dict[str, Receiver]:
+    """Receivers as they are told: one with mail has each of its addresses by itself, as `list to ann@example.org`.
+
+    What a mail server takes for one, it may refuse for another, or for now.
+    """
+    found: dict[str, Receiver] = {}
+    for name, each in receivers.items():
+        if each.mail:
+            for address in each.mail.to:
+                one = each.mail.model_copy(update={"to": (address,)})
+                found[f"{name} to {address}"] = each.model_copy(update={"mail": one})
+        else:
+            found[name] = each
+    return found

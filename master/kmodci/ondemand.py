@@ -80,6 +80,11 @@ def parse_id(text: str) -> Question:
     )
 
 
+def is_known(question: Question, board: Board, modules: Collection[str]) -> bool:
+    """Whether there are such a module and kernel. Where not, `answer` looks for the nearest, which takes long."""
+    return question.module in modules and (index_place(question.target), question.release) in board.places
+
+
 def answer(question: Question, board: Board, modules: Collection[str]) -> Answer:
     """How things stand with it. modules: all that the farm knows.
 

@@ -86,7 +86,7 @@ OPERATIONS = (
         summary="What is built, failed, unavailable, skipped and pending",
         query=asked.CountsQuery,
         answers={200: told.CoverageAnswer},
-        errors=_READ,
+        errors=(*_READ, 404),
     ),
     Operation(
         path="/coverage/builds",
@@ -95,7 +95,7 @@ OPERATIONS = (
         summary="Every build with its status",
         query=asked.CoverageQuery,
         answers={200: told.BuildsAnswer},
-        errors=_READ,
+        errors=(*_READ, 404),
     ),
     Operation(
         path="/kernels",

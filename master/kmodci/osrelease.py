@@ -26,7 +26,7 @@ _UBUNTU = {
     "25.10": "questing",
     "26.04": "resolute",
 }
-_NAMES = {"opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}
+NAMES = {"opensuse-leap": "opensuse", "opensuse-tumbleweed": "opensuse"}
 """IDs that are not the distro's name"""
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST = 16 << 10
@@ -39,7 +39,7 @@ def place_of(os_release: str) -> tuple[str, str]:
     """
     fields = parse(os_release)
     name = check_name(fields.get("ID", "linux"), "distribution")  # os-release(5): "linux" if it is not said
-    distro = _NAMES.get(name, name)
+    distro = NAMES.get(name, name)
     if distro not in DISTROS:
         raise NotFound(f"no distribution {name!r} is known", hint=f"there are: {', '.join(sorted(DISTROS))}")
     if name == "opensuse-tumbleweed":

@@ -30,6 +30,14 @@ def size(text: object) -> object:
     return int(found[1]) * _BYTES[found[2]]
 
 
+def growing(first: float, times: int, longest: float) -> float:
+    """Seconds to wait after so many failures in a row, from 1: the first time, twice that each time, at most so long.
+
+    What has failed for weeks has done so more often than a float has powers of two.
+    """
+    return min(first * 2.0 ** min(times - 1, 60), longest)
+
+
 def duration_text(amount: float) -> str:
     """5400 -> `1h30m`."""
     left, text = round(amount), ""

@@ -1,7 +1,7 @@
 """How often who may ask, and how much of it at once. Memory is bounded."""
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -34,6 +34,12 @@ class Limiter:
             self._left.popitem(last=False)
         return waits
 
+    def charge(self, who: str, cost: int) -> None:
+        """So many more are taken of who took one, for what that one costs: there may be less than none left."""
+        if who in self._left:
+            left, then = self._left[who]
+            self._left[who] = (left - min(cost, self.burst), then)
+
 
 class Quota:
     """How many things each has under way. Memory is bounded by how many there are of them, times `most`."""
@@ -41,19 +47,33 @@ class Quota:
     def __init__(self, most: int) -> None:
         self.most = most
         self._has: dict[str, set[str]] = {}
+        self._coming: dict[str, Counter[str]] = {}
+        """by how many requests each is about to be opened: until then nobody else knows of it"""
 
     def take(self, who: str, what: str, is_open: Callable[[str], bool]) -> bool:
-        """Notes one more, which is to be open soon, or may be already. Returns whether that is not too many."""
-        has = self._has.setdefault(who, set())
+        """Notes that one more is about to be opened, or may be open already. Returns whether that is not too many.
+
+        If it is not, `settle` is called in the end.
+        """
+        has, coming = self._has.setdefault(who, set()), self._coming.setdefault(who, Counter())
         has -= {each for each in has if not is_open(each)}
-        if what not in has and len(has) >= self.most:
+        if what not in has and what not in coming and len(has | coming.keys()) >= self.most:
             return False
-        has.add(what)
+        coming[what] += 1
         return True
 
-    def drop(self, who: str, what: str) -> None:
-        """It has come to nothing."""
-        self._has.get(who, set()).discard(what)
+    def settle(self, who: str, what: str, *, is_open: bool) -> None:
+        """What was taken is open by now, or has come to nothing."""
+        coming = self._coming[who]
+        coming[what] -= 1
+        if not coming[what]:
+            del coming[what]
+        if is_open:
+            self.note(who, what)
+
+    def note(self, who: str, what: str) -> None:
+        """It is open, and counts, however many there are."""
+        self._has.setdefault(who, set()).add(what)
 
 
 @lru_cache(_MOST)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .bucket import Bucket
 from .keys import sha256_of_headers
 from .manifest import Manifest, entry_of
-from .model import BuildId, Evidence, Outcome, Status, headers_digest
+from .model import BuildId, Evidence, Outcome, PackageKind, Status, headers_digest
 from .products import Publisher
 from .publishing import latest_of, manifests, put_latest, rebuild_index
 from .store import Store, compiler_note
@@ -108,4 +108,5 @@ def _compilers(manifests: Iterable[Manifest]) -> Mapping[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
-    return headers_digest(package.identity for package in manifest.packages)
+    is_source = manifest.packages[0].kind is PackageKind.SOURCE
+    return headers_digest((package.identity for package in manifest.packages), manifest.release if is_source else "")

@@ -11,7 +11,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
 from .distros import BUILD_ARCH
-from .fields import NOT_EMPTY, BuildSelector, ConfigPath, KernelSelector, Name, SecretPath, Url, check_url, fitting
+from .fields import (
+    NOT_EMPTY,
+    BuildSelector,
+    ConfigPath,
+    KernelSelector,
+    Name,
+    SecretPath,
+    Url,
+    check_url,
+    fitting,
+)
 from .hosts import Host, Tls
 from .loginfile import Login
 from .notifyfile import Receiver

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kmodci.cli.completing import stems
+from kmodci.cli.completing import complete_builds, stems
+from kmodci.cli.explain import explain
 from kmodci.runs import Run as ARun
 from kmodci.runstore import RunStore
 from support.apifarm import BUILD, ApiFarm, Reply
@@ -78,6 +79,24 @@ def test_names_of_a_farm_that_is_asked(complete: Complete, farm: ApiFarm, config
     assert complete("runs", "--server", farm.url, "") == []
     assert complete("runs", "--server", "http://127.0.0.1:9", "") == []
     assert complete("runs", "--server", "nonsense", "") == []
+
+
+def test_words_come_before_the_environment(
+    complete: Complete, farm: ApiFarm, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(config)
+    monkeypatch.setenv("KMODCI_SERVER", farm.url)
+    # KMODCI_CONFIG is set as well
+    assert complete("explain", BUILT[:-2]) == [BUILT]
+    assert complete("explain", "--config", str(config), BUILT[:-2]) == [BUILT]
+    assert farm.heard == []
+    assert complete("explain", "--server", farm.url, "loop") == [BUILD]
+    monkeypatch.delenv("KMODCI_CONFIG")
+    of_words = explain.make_context("explain", ["--config", str(config), "x"], resilient_parsing=True)
+    assert [each.value for each in complete_builds(of_words, explain.params[0], BUILT[:-2])] == [BUILT]
+    of_environment = explain.make_context("explain", ["x"], resilient_parsing=True)
+    assert [each.value for each in complete_builds(of_environment, explain.params[0], "")] == [BUILD]
+    assert len(farm.heard) == 2
 
 
 def test_one_stem_alone_is_never_offered() -> None:

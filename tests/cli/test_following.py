@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from kmodci.cli.bar import Bar
+from kmodci.cli.following import LogPrinter
+from rich.console import Console
 from support.apifarm import BUILD, FILE, ID, QUOTED, ApiFarm, Reply, build_told, refusal
 
 Run = Callable[..., tuple[int, str, str]]
+STOPPED = "it was stopped, or the farm failed or holds it; this asks for it again"
 STATE, LOG = f"GET builds/{QUOTED}", f"GET builds/{QUOTED}/log?offset="
 
 
@@ -68,6 +73,21 @@ def test_as_json_the_log_is_beside_it(run: Run, farm: ApiFarm) -> None:
     assert "CC loop.o\n" in err
 
 
+def test_a_log_goes_to_the_terminal_though_what_else_is_said_goes_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, file = Terminal(), StringIO()
+    monkeypatch.setattr("sys.stdout", terminal)
+    with Bar(Console(file=file), counted=False) as bar:
+        printer = LogPrinter(bar)
+        printer(b"CC \x1b[2Jloop.o\nLD loop")
+        printer(b".ko")
+        printer.end()
+    assert (terminal.getvalue(), file.getvalue()) == ("CC [2Jloop.o\nLD loop.ko\n", "")
+
+
 def test_built_anew_what_was_before_is_no_news(run: Run, farm: ApiFarm) -> None:
     before = build_told("failed", finished=5.0, reason="old")
     after = build_told("built", files=[FILE], finished=9.0)
@@ -106,7 +126,53 @@ def test_a_build_that_is_stopped(run: Run, farm: ApiFarm, monkeypatch: pytest.Mo
     status, _, err = run("build", BUILD, "--server", farm.url, "--follow")
     assert status == 1
     assert f"{BUILD}: pending, cancelled by me" in err
-    assert "it was stopped, or the farm failed it; this asks for it again: kmodci build" in err
+    assert f"{STOPPED}: kmodci build {BUILD} --follow --server {farm.url}/\n" in err
+
+
+@pytest.mark.parametrize("before", ["built", "failed"])
+def test_a_rebuild_that_is_stopped_is_not_what_was_there_before(
+    run: Run, farm: ApiFarm, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setattr("kmodci.cli.following._IDLE_LOOKS", 3)
+    was = build_told(before, files=[FILE], finished=5.0)
+    farm.tell(f"GET builds/{QUOTED.replace('1.0', '')}", Reply(200, was))
+    states(farm, build_told("pending", place=1), build_told("running", finished=5.0), was)
+    farm.tell(f"{LOG}0", piece("half of it\n", complete=True))
+    status, _, err = run("build", BUILD, "--server", farm.url, "--follow", "--rebuild")
+    assert status == 1
+    assert f"{STOPPED}: kmodci build {BUILD} --follow --server {farm.url}/ --rebuild\n" in err
+    status, out, err = run("build", BUILD, "--server", farm.url, "--wait", "1m", "--rebuild", "--json")
+    assert (status, json.loads(out)["finished"]) == (1, 5.0)
+    assert STOPPED in err
+
+
+def test_a_build_that_never_begins(run: Run, farm: ApiFarm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled before its turn, it is held: it waits, and has no place."""
+    monkeypatch.setattr("kmodci.cli.following._IDLE_LOOKS", 3)
+    states(farm, build_told("pending", place=1), build_told("pending", reason="cancelled by me"))
+    status, out, err = run("build", BUILD, "--server", farm.url, "--follow")
+    assert (status, out) == (1, "")
+    assert f"{BUILD}: pending, cancelled by me" in err and STOPPED in err
+
+
+def test_a_source_that_moves_on_meanwhile(run: Run, farm: ApiFarm) -> None:
+    """The farm knows nothing any more of the build of the version before: there will be one of the next."""
+    later = {"id": ID.replace("1.0", "1.1"), "version": "1.1"}
+    farm.tell("POST builds", Reply(202, build_told("pending", place=2)), Reply(202, build_told("pending", **later)))
+    farm.tell(STATE, Reply(200, build_told("pending", place=1)), refusal(404, "not published in version 1.0"))
+    farm.tell(STATE.replace("1.0", "1.1"), Reply(200, build_told("built", files=[FILE], finished=9.0, **later)))
+    status, _, err = run("build", BUILD, "--server", farm.url, "--follow")
+    assert status == 0
+    assert f"{BUILD}: built" in err
+    assert [heard.what for heard in farm.heard].count("POST builds") == 2
+
+
+def test_a_farm_that_forgets_whatever_it_was_asked(run: Run, farm: ApiFarm) -> None:
+    farm.tell(STATE, refusal(404, "never heard of it"))
+    status, out, err = run("build", BUILD, "--server", farm.url, "--follow")
+    assert (status, out) == (2, "")
+    assert "error: never heard of it" in err
+    assert [heard.what for heard in farm.heard].count("POST builds") == 4
 
 
 def test_there_may_be_an_end_to_waiting(run: Run, farm: ApiFarm) -> None:

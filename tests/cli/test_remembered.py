@@ -320,6 +320,16 @@ def test_explain_a_kernel_as_it_names_itself(run: Run) -> None:
     assert found["builds"] == [json.loads(run("explain", each, "--json")[1]) for each in both]
 
 
+def test_explain_says_what_it_leaves_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmodci.cli.explain._MOST", 1)
+    status, out, err = run("explain", "6.1.0-56-amd64")
+    assert (status, out.splitlines()[0]) == (0, f"{BUILT}: built")
+    scap = BUILT.replace("v4l2loopback", "scap")
+    assert err == f"1 builds more are not told: name a target and release, or a build id; as {scap}\n"
+    found = json.loads(run("explain", "6.1.0-56-amd64", "--json")[1])
+    assert ([each["build_id"] for each in found["builds"]], found["left_out"]) == ([BUILT], [scap])
+
+
 def test_explain_a_kernel_that_is_only_there_for_another_machine(run: Run) -> None:
     status, out, err = run("explain", "6.1.0-56-amd64", "aarch64")
     assert (status, out) == (2, "")

@@ -197,6 +197,9 @@ def test_of_files_while_a_farm_runs(run: Run, runs: RunStore, config: Path, monk
 
         def looked(*arguments: object) -> RunWholeTold:
             looks.append(arguments)
+            if len(looks) == 2:
+                # to be started again
+                fcntl.flock(lock, fcntl.LOCK_UN)
             if len(looks) == 3:
                 end()
             return look(*arguments)  # type: ignore[arg-type] # as they came
@@ -208,6 +211,29 @@ def test_of_files_while_a_farm_runs(run: Run, runs: RunStore, config: Path, monk
     lines = out.splitlines()
     assert lines[0] == "1 left"
     assert lines[1:3] == [f"unavailable {HERE}7.1-amd64: http://m/: 404", "1 unavailable"]
+
+
+def test_of_files_of_a_farm_that_ends_meanwhile(
+    run: Run, runs: RunStore, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmodci.cli.watch._PATIENCE", 0.0)
+    look, looks = Local.run, []
+    with (Paths(load(config).state).master / "lock").open("w") as lock:
+        lock.write(str(os.getpid()))
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def looked(*arguments: object) -> RunWholeTold:
+            looks.append(arguments)
+            if len(looks) == 3:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            assert len(looks) < 1000, "it waits for ever"
+            return look(*arguments)  # type: ignore[arg-type] # as they came
+
+        monkeypatch.setattr(Local, "run", looked)
+        status, out, err = run("watch")
+    assert (status, out.splitlines()) == (1, ["1 left"])
+    assert f"run {ID} is open, and no farm runs on {load(config).state}" in err
 
 
 def test_of_files_without_any_run(run: Run) -> None:

@@ -47,6 +47,8 @@ def test_a_kernel() -> None:
     [with_symvers] = found(SOURCE, configured(), SYMVERS).kernels
     assert with_symvers.has_symvers
     assert kernel.headers_digest != with_symvers.headers_digest
+    # what is made of the same says of itself what another kernel's uname prints
+    assert kernel.headers_digest != replace(kernel, release="6.12.59-mine").headers_digest
 
 
 def test_where_its_headers_lie() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
@@ -20,10 +21,12 @@ from kmodci.model import Target
 from kmodci.osrelease import place_of
 from kmodci.publishing import publish
 from kmodci.settings import load
+from kmodci.tokens import May, Tokens
 from support.builds import built
 from support.containers import engine
-from support.farm import TARGET, LiveFarm, live_farm, source
+from support.farm import TARGET, LiveFarm, gated, live_farm, source
 from support.nodes import OS_RELEASES, SCRIPT, Folder, Node
+from support.ondemand import fetches_what_is_built, is_told_what_nobody_lists, token_file, waits_for_what_is_not
 from support.realkernels import RealKernel
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(400)]
@@ -170,9 +173,9 @@ def test_a_full_disk(bucket: str, inside: Callable[..., tuple[int, str]]) -> Non
 def farm(
     folder: Path, repo: AptRepo, publish: Callable[..., None], kernels: dict[str, RealKernel]
 ) -> Iterator[LiveFarm]:
-    """With one build done."""
+    """With one build done, and one that waits to be let go."""
     publish(repo, "old")
-    with live_farm(folder, repo, {"hello": source("hello")}) as made:
+    with live_farm(folder, repo, {"hello": source("hello"), "late": gated()}) as made:
         made.up()
         made.await_built(f"hello/{TARGET}/{kernels['old'].release}")
         yield made
@@ -196,3 +199,41 @@ def test_without_a_bucket_for_all_the_farm_itself_has_it(
         content = answer.read()
         assert content == farm.bucket.get(key)
         assert answer.headers["Content-Length"] == str(len(content))
+
+
+@pytest.mark.parametrize("client", ["curl", "wget"])
+def test_a_farm_answers_as_its_stand_in_does(
+    farm: LiveFarm, kernels: dict[str, RealKernel], tmp_path: Path, client: str
+) -> None:
+    """What tests/scripts ask of `support.ondemand.StandIn`, asked of a farm."""
+    release = kernels["old"].release
+    node = Node(tmp_path / client, release=release, client=client)
+    fetches_what_is_built(node, farm.url, "hello")
+    assert node.installed == ["hello.ko"]
+    other = Node(tmp_path / "other", client=client)
+    named = ("--kernel", release, "--distro", "debian", "--series", "12", "--arch", "amd64", "--version", "1.0")
+    said = other.get("hello", "--server", farm.url, *named)
+    assert said.status == 0, said.err
+    assert (other.root / "lib" / "modules" / release / "extra" / "hello.ko").exists()
+    is_told_what_nobody_lists(Node(tmp_path / "none", client=client), farm.url, "hello")
+    is_told_what_nobody_lists(Node(tmp_path / "no-module", client=client), farm.url, "helo")
+
+
+def test_a_node_waits_for_what_a_farm_builds(farm: LiveFarm, kernels: dict[str, RealKernel], tmp_path: Path) -> None:
+    release = kernels["old"].release
+    name = f"late/{TARGET}/{release}"
+    token = token_file(tmp_path, Tokens(load(farm.config).tokens_file).add("node", May.BUILD, time.time()))
+    node = Node(tmp_path / "node", release=release)
+    node.program("sleep", f': >{tmp_path}/asleep; exec {(node.bin / "sleep").readlink()} "$1"')
+
+    def let_go() -> None:
+        """Once it has been told that there is nothing yet."""
+        farm.until((tmp_path / "asleep").exists)
+        farm.until(lambda: (farm.open_gates(), farm.outcome(name))[1])
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(let_go)
+        waits_for_what_is_not(node, farm.url, "late", "--token-file", token, "--wait", "100")
+        done.result()
+    assert node.installed == ["hello.ko"]
+    assert len(farm.builds(name)) == 1

@@ -6,6 +6,7 @@ Twisted's reactor runs in a thread, once in a test process.
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from kmodci.schema import KnownFailure, Scope
 from kmodci.store import RepositoryState
 from kmodci.tokens import May, Tokens
 from kmodci.users import Users
-from twisted.internet import reactor
+from twisted.internet import defer, reactor
 from twisted.internet.threads import blockingCallFromThread
 from twisted.web.resource import Resource
 
@@ -63,10 +64,17 @@ class Scheduler:
     """build id, who, whether to build what is built"""
     before: dict[str, str] = field(default_factory=dict)
     fails: Exception | None = None
+    gate: defer.Deferred[None] | None = None
+    """what is asked for is asked for once this fires"""
+    waiting: threading.Event = field(default_factory=threading.Event)
+    """somebody waits for that"""
 
     async def build_now(self, planned: Planned, *, by: str, rebuild: bool = False) -> None:
         if self.fails:
             raise self.fails
+        if self.gate is not None:
+            self.waiting.set()
+            await self.gate
         self.asked.append((str(planned.entry.build_id), by, rebuild))
 
     async def asked_by(self) -> dict[str, str]:
@@ -155,7 +163,7 @@ class Site:
         *,
         method: str = "",
         token: str = "",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
     ) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and body. path: below the API, or from the root; body: what is sent as JSON, or bytes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -201,7 +209,7 @@ def a_board(**more: object) -> Board:
         running={RUNNING: "http://farm.example.org/ci/#/builders/1/builds/2"},
         queue={QUEUED: 3},
         waiting={CANCELLED: "cancelled by somebody"},
-        **more,
+        **{"made": time.time(), **more},
     )
     for name in (BUILT, FAILED, RUNNING, CANCELLED, UNAVAILABLE, QUEUED):
         assert name in made.standings, name

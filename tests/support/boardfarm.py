@@ -67,7 +67,7 @@ class BoardFarm(ApiFarm):
             case ["builds"]:
                 return self._demanded(heard)
             case ["builds", name]:
-                return _reply(build_told(self._answer_to(parse_id(name)), self.board, self.addresses))
+                return _reply(build_told(self._answer_to(parse_id(name)), self.board, self.addresses, slots=2))
         return refusal(404, "there is nothing here")
 
     def _answer_to(self, question: Question) -> Answer:
@@ -85,12 +85,12 @@ class BoardFarm(ApiFarm):
             return refusal(401, "this token is none of this farm's")
         match decide(found, rebuild=asked.rebuild, may_build=may_build, is_cancelled=False):
             case Demand.BUILT:
-                return _reply(build_told(found, self.board, self.addresses))
+                return _reply(build_told(found, self.board, self.addresses, slots=2))
             case Demand.COMING:
-                return _reply(build_told(found, self.board, self.addresses), 202)
+                return _reply(build_told(found, self.board, self.addresses, slots=2), 202)
             case Demand.BUILD:
                 found = replace(found, state="pending", reason="", place=1, entry=None)
-                return _reply(build_told(found, self.board, self.addresses), 202)
+                return _reply(build_told(found, self.board, self.addresses, slots=2), 202)
             case Demand.ASK_WHO:
                 return refusal(401, "it would have to be asked for, and that takes a token")
             case _:

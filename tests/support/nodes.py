@@ -22,7 +22,7 @@ SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix")}
 # all that the script may find: what POSIX has, coreutils, and what it looks for
 _TOOLS = (
     *("awk", "cat", "chmod", "cp", "cut", "grep", "ln", "mkdir", "mktemp", "mv", "rm", "rmdir", "sha256sum", "sleep"),
-    *("sort", "tail", "tr", "uniq", "wc", "timeout"),
+    *("ls", "sort", "tail", "tr", "uniq", "wc", "timeout"),
 )
 
 

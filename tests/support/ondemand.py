@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from kmodci.apianswers import BuildTold
 from kmodci.manifest import IndexEntry
 from support.nodes import Node, Web, send, sending
 
@@ -49,10 +50,13 @@ class StandIn:
         self.is_compact = True
         """JSON in one line"""
         self.headers: dict[str, str] = {}
-        self.status_url = f"{BUILDS}/hello,1.0+x"
-        """as a path"""
+        self.id = f"hello,1.0+x,debian-13-amd64,{record.release}"
+        self.status_url = f"{BUILDS}/{self.id.replace('+', '%2B')}"
+        """as it is sent"""
         web.answers[BUILDS] = self.question
-        web.answers[self.status_url] = self.status
+        self.status_path = f"{BUILDS}/{self.id}"
+        """where it answers that"""
+        web.answers[self.status_path] = self.status
 
     @property
     def url(self) -> str:
@@ -74,15 +78,35 @@ class StandIn:
         if self.token and asked.headers.get("Authorization") != f"Bearer {self.token}":
             return self.refuse(request, 401, "no token, or an unknown one", "put it into --token-file")
         state = self.states.pop(0) if self.states else "built"
-        answer: dict[str, object] = {"id": "hello,1.0+x", "status": state}
         if state != "built":
-            self.say(request, 202, {**answer, "status_url": self.status_url})
+            self.say(request, 202, self.told(status=state))
             return None
         files = [
             {**file.model_dump(), "url": f"{self.web.url}/{file.key.replace('+', '%2B')}"} for file in self.record.files
         ]
-        self.say(request, 200, {**answer, "files": files, "manifest": {"version": self.record.version, "ö": [1.5e3]}})
+        self.say(request, 200, self.told(status=state, files=files, more={"ö": [1.5e3]}))
         return None
+
+    def told(self, **fields: object) -> dict[str, object]:
+        """What every answer of a farm's about a build has, and these fields."""
+        record = self.record
+        answer = BuildTold(
+            id=self.id,
+            build_id=f"{record.module}/{record.distro}-{record.series}-{record.arch}/{record.release}",
+            module=record.module,
+            version=record.version,
+            distro=record.distro,
+            series=record.series,
+            arch=record.arch,
+            kernel_release=record.release,
+            kernel_version=record.kernel_version,
+            status="built",
+            reason="",
+            status_url=self.status_url,
+            page_url=f"{self.web.url}/page",
+            log_url=f"{self.web.url}{self.status_url}/log",
+        )
+        return {**answer.model_dump(mode="json"), **fields}
 
     def refuse(self, request: BaseHTTPRequestHandler, status: int, message: str, hint: str = "") -> None:
         self.say(request, status, {"error": {"message": message, "hint": hint}})
@@ -102,8 +126,8 @@ def refusing(web: Web, status: int, message: str, hint: str = "", **headers: str
         web.answers[BUILDS] = before
 
 
-def token_file(folder: Path, token: str = TOKEN) -> str:
+def token_file(folder: Path, token: str = TOKEN, mode: int = 0o600) -> str:
     path = folder / "token"
     path.write_text(f"{token}\n")
-    path.chmod(0o600)
+    path.chmod(mode)
     return str(path)

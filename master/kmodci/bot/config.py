@@ -16,6 +16,7 @@ from twisted.internet import reactor
 
 from ..errors import KmodciError, SettingsError
 from ..farm import Farm
+from ..notifyfile import addressees
 from ..opening import open_farm
 from ..users import Users
 from ..where import buildbot_database
@@ -58,7 +59,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         farm = open_farm(config_dir, scope=scope, modules=modules)
         settings, users = farm.settings, Users(farm.settings.users_file)
         auth = auth_of(settings, users)
-        address, receivers = farm.settings.web.address, farm.settings.notify
+        address, receivers = farm.settings.web.address, addressees(farm.settings.notify)
         reporters = [reporter_of(name, receiver, address) for name, receiver in receivers.items()]
     except SettingsError as error:
         raise ConfigErrors(list(error.problems)) from None

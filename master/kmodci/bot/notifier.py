@@ -20,10 +20,13 @@ from ..farm import Farm
 from ..newsdesk import NewsDesk
 from ..newsstore import Letter
 from ..newswords import words_of
+from ..quantities import growing
 from .posting import ANSWER_OF, NEWS_FOR, Answer
 from .schedulers import MATRIX, PLANNED, SETTLED, MatrixScheduler
 
 _EVERY = 60.0
+# a wake-up may be a little early after the last look
+_EARLY = 5.0
 _SOON = 1.0
 # seconds until a receiver that did not take a message is tried again: the first time, and at most
 _PAUSE, _LONGEST_PAUSE = 10.0, 3600.0
@@ -116,9 +119,9 @@ class Notifier(BuildbotService):
                 return
             plan = self._scheduler.plan if self._scheduler else None
             if plan and plan.builds:
-                is_due = now - self._looked >= _EVERY
+                is_due = now - self._looked >= _EVERY - _EARLY
                 if is_due or await threads.deferToThread(desk.is_urgent):
-                    await threads.deferToThread(desk.look, plan.entries, plan.keys, now)
+                    await threads.deferToThread(desk.look, plan.entries, plan.keys, plan.versions, now)
                     self._looked = now
         except KmodciError as error:
             log.msg(f"news are not looked for, tried again within a minute: {error}")
@@ -185,12 +188,12 @@ class Notifier(BuildbotService):
             return False
         if answer.is_final:
             log.msg(f"notify: {name} refuses this, which is given up: {_brief(letter)}: {answer.said}")
-            await threads.deferToThread(self._desk.forget, letter)
+            await threads.deferToThread(self._desk.refuse, letter)
             return True
         line.tries += 1
         if line.tries == 1:
             log.msg(f"notify: {name} is not reached, and tried for a day: {answer.said}")
-        pause = min(_PAUSE * 2 ** (line.tries - 1), _LONGEST_PAUSE)
+        pause = growing(_PAUSE, line.tries, _LONGEST_PAUSE)
         line.again = self.master.reactor.callLater(pause, self._go_on, name)
         return False
 

@@ -5,6 +5,7 @@ tells again, and the plan finds what is built already. A source that cannot be r
 good kernels; that it could not be read is written down for all to see.
 """
 
+import math
 import time
 import zlib
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from twisted.python import log
 from ..errors import KmodciError
 from ..farm import Farm
 from ..model import Kernel, ModuleVersion
+from ..quantities import growing
 from .schedulers import CHANGED
 
 # More new kernels than these at once are a first look at a repository: one Change tells of all.
@@ -60,7 +62,8 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         except KmodciError as error:
             self._faults += 1
             # a poll comes a little early or late, and the first one after a fault shall not be missed for that
-            pause = min(self.farm.settings.poll.interval * (2 ** (self._faults - 1) - 0.5), _LONGEST_PAUSE)
+            early = self.farm.settings.poll.interval / 2
+            pause = min(growing(2 * early, self._faults, math.inf) - early, _LONGEST_PAUSE)
             self._not_before = time.monotonic() + pause
             log.msg(f"{self.name}: {error}")
             await threads.deferToThread(self.farm.watch.note_fault, self.name, error)

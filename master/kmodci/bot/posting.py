@@ -5,9 +5,10 @@ the log, with a traceback, and tell nobody. Here a request has a limit of time, 
 configured, and how it ended is told, without any secret that is in it.
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from buildbot.interfaces import IHttpResponse
 from buildbot.util.httpclientservice import HTTPSession
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from twisted.internet import defer
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
-from twisted.mail.smtp import SMTPClientError
+from twisted.mail.smtp import SMTPClientError, SMTPDeliveryError
 
 # Told to the reporter of a receiver, and by it; the receiver's name is the third word.
 NEWS_FOR = ("kmodci", "news")
@@ -23,7 +24,13 @@ ANSWER_OF = ("kmodci", "answer")
 SECONDS = 30.0
 """for one request, or one answer of an SMTP server"""
 # the message itself was refused, and would be the next time
-_FINAL = (400, 413, 422)
+FINAL = frozenset((400, 413, 422))
+# of a message that is about one of many repositories: that one is away, moved, or not for this token
+FINAL_OF_ONE = FINAL | {301, 302, 307, 308, 403, 404, 410, 451}
+# also with 403 (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api)
+_LIMITED = re.compile("rate limit|abuse detection", re.IGNORECASE)
+# the server does not know who sends, which is no fault of the message (RFC 4954)
+_WHO_SENDS = frozenset((530, 534, 535, 538))
 _SAID = 160
 _LIMITS = {"timeout": SECONDS, "allow_redirects": False}
 
@@ -44,6 +51,8 @@ class Refused(Exception):
     def __init__(self, code: int, said: str) -> None:
         super().__init__(f"{code} {said}".strip())
         self.code = code
+        self.is_limited = code in (403, 429) and bool(_LIMITED.search(said))
+        """whether the same is taken later"""
 
 
 class Post:
@@ -80,19 +89,41 @@ class Post:
         return response
 
 
-def failed(error: Exception, secrets: Collection[SecretStr]) -> Answer:
-    """What went wrong, without a secret: a server may say in its answer what it was asked."""
+def failed(error: Exception, secrets: Collection[SecretStr], final: Collection[int] = FINAL) -> Answer:
+    """What went wrong, without a secret: a server may say in its answer what it was asked.
+
+    final: the statuses of HTTP that are for good.
+    """
     said = _printable(_words(error))
-    for secret in secrets:
-        for part in (secret.get_secret_value(), urlsplit(secret.get_secret_value()).path):
-            if len(part) > 3:
-                said = said.replace(part, "...")
-    is_final = isinstance(error, Refused) and error.code in _FINAL
-    return Answer(is_good=False, said=said[:_SAID], is_final=is_final)
+    parts = {part for secret in secrets for part in _parts(secret.get_secret_value()) if len(part) > 3}
+    # the longest first, or what is left of it is not found any more
+    for part in sorted(parts, key=len, reverse=True):
+        said = said.replace(part, "...")
+    return Answer(is_good=False, said=said[:_SAID], is_final=_is_final(error, final))
+
+
+def _is_final(error: Exception, final: Collection[int]) -> bool:
+    match error:
+        case Refused():
+            return error.code in final and not error.is_limited
+        case SMTPDeliveryError(code=code):
+            return code >= 500 and code not in _WHO_SENDS
+    return False
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """What a server may name of a secret; of an address that is one, what it was asked for."""
+    asked = urlsplit(secret)
+    yield from (secret, asked.path, asked.path.strip("/"), asked.query, unquote_plus(asked.query))
+    for value in re.split("[&=]", asked.query):
+        yield from (value, unquote_plus(value))
 
 
 def _words(error: BaseException) -> str:
     match error:
+        case SMTPDeliveryError(addresses=[(_, code, resp)]) if code >= 400:
+            # it was refused for who it is to; Twisted's own words do not say why
+            return f"{code} {bytes(resp).decode(errors='replace')}"
         case SMTPClientError(code=code, resp=resp):
             # its own words have all that was said before, and so the password
             text = bytes(resp).decode(errors="replace")

@@ -3,7 +3,7 @@
 They take a report without builds (but for GitHub's, which is given what it reads of one); each answers how it went.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from email.message import Message
 from email.utils import make_msgid
 from io import BytesIO
@@ -20,7 +20,7 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.mail.smtp import ESMTPSenderFactory
 
 from ..notifyfile import GitHubAt, MailAt
-from .posting import ANSWER_OF, SECONDS, Answer, Post, failed
+from .posting import ANSWER_OF, FINAL, FINAL_OF_ONE, SECONDS, Answer, Post, failed
 
 Report = Mapping[str, object]
 
@@ -31,6 +31,8 @@ class Answering:
     receiver: str
     hidden: Sequence[SecretStr] = ()
     """what must not be told"""
+    final: Collection[int] = FINAL
+    """statuses of HTTP after which a message is not sent again"""
 
     async def deliver(self, report: Report) -> Answer:
         """Sends one message."""
@@ -38,7 +40,7 @@ class Answering:
             await super().sendMessage([report])  # type: ignore[misc] # Buildbot's, beside which this is mixed in
             return self.answered()
         except Exception as error:
-            return failed(error, self.hidden)
+            return failed(error, self.hidden, self.final)
 
     def answered(self) -> Answer:
         """What came of the last message. Raises what went wrong, where the reporter did not."""
@@ -76,7 +78,10 @@ class Webhook(Answering, HttpStatusPush):
 
 
 class Mail(Answering, MailNotifier):
-    """Sends mail, within a time, with certificates checked: Buildbot's waits for ever, and smtps trusts any."""
+    """Sends mail, within a time, with certificates checked: Buildbot's waits for ever, and smtps trusts any.
+
+    To one address (`notifyfile.addressees`): of several, those that a server refuses are no error to Twisted.
+    """
 
     def checkConfig(self, receiver: str, at: MailAt, password: SecretStr | None, generators: list[object]) -> None:
         super().checkConfig(fromaddr=at.sender, extraRecipients=list(at.to), generators=generators)
@@ -86,7 +91,6 @@ class Mail(Answering, MailNotifier):
         self, receiver: str, at: MailAt, password: SecretStr | None, generators: list[object]
     ) -> None:
         self.receiver, self.hidden, self._at = receiver, [password] if password else [], at
-        self._accepted: list[tuple[bytes, int, bytes]] = []
         await super().reconfigService(
             fromaddr=at.sender,
             extraRecipients=list(at.to),
@@ -120,23 +124,19 @@ class Mail(Answering, MailNotifier):
             connect.connectSSL(at.server, at.port_used, factory, optionsForClientTLS(at.server), timeout=SECONDS)
         else:
             connect.connectTCP(at.server, at.port_used, factory, timeout=SECONDS)
-        _, self._accepted = await done
+        await done
 
     def answered(self) -> Answer:
-        refused = [
-            f"{address.decode(errors='replace')}: {code} {said.decode(errors='replace')}"
-            for address, code, said in self._accepted
-            if code // 100 != 2
-        ]
-        count = len(self._accepted) - len(refused)
-        said = f"accepted for {count} of {len(self._accepted)} addresses"
-        return Answer(is_good=True, said="; ".join([said, *refused]))
+        # a refusal of the one address was raised
+        return Answer(is_good=True, said="accepted")
 
 
 class GitHub(Answering, GitHubStatusPush):
     """Sets the status of a commit. Buildbot's logs a traceback for what went wrong, each time, and tells nobody."""
 
     _http: Post
+    # one repository among many is no reason for the others to wait
+    final = FINAL_OF_ONE
 
     def checkConfig(self, receiver: str, at: GitHubAt, token: SecretStr, generators: list[object]) -> None:
         super().checkConfig(token="", generators=generators)

@@ -45,7 +45,7 @@ class Site(BuildbotService):
         for name, page in made.items():
             pages.putChild(name.encode(), page)
         self.api = Api(self.master, farm)
-        pages.putChild(_FILES.encode(), Files(farm.bucket, may_read=self._may_read))
+        pages.putChild(_FILES.encode(), Files(farm.bucket, proxies=farm.settings.web.proxies, may_read=self._may_read))
         # the root of the web server, which is not made yet when a master starts
         root = self.master.www.apps.get("base").resource
         for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():

@@ -18,6 +18,7 @@ from twisted.python import log
 
 from ..errors import KmodciError
 from ..news import TestNews
+from ..notifyfile import addressees
 from ..settings import Settings, load
 from .posting import Answer
 from .receivers import GitHub, Mail, Webhook
@@ -62,9 +63,9 @@ async def _run(reactor: IReactorTime, settings: Settings, names: Sequence[str]) 
     stand = Stand(reactor, "kmodci")
     await stand.open()
     farm = settings.web.address
-    for name in names:
+    for name, receiver in addressees({name: settings.notify[name] for name in names}).items():
         try:
-            tried = try_out(stand, reporter_of(name, settings.notify[name], farm), farm)
+            tried = try_out(stand, reporter_of(name, receiver, farm), farm)
             answer = await defer.ensureDeferred(tried).addTimeout(_SECONDS, reactor)
         except defer.TimeoutError:
             answer = Answer(is_good=False, said=f"no answer within {_SECONDS:.0f} s")

@@ -31,6 +31,11 @@ class Bar:
         )
         self._task = self._bar.add_task("starting", total=None)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it moves on a terminal, so that lines belong above it."""
+        return self._is_shown and self._console.is_terminal
+
     def __enter__(self) -> "Bar":
         self._bar.start()
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
@@ -97,8 +98,16 @@ def _config(context: click.Context) -> Path:
 
 
 def _client(context: click.Context) -> "ApiClient | None":
-    """Of the farm that the words so far, or the environment, name; None where files are meant."""
-    if not context.params.get("server"):
+    """Of the farm that the words so far, or the environment, name; None where files are meant.
+
+    The words come before the environment. Where both are said in one place, the command will not have it: files then,
+    which nothing is sent to.
+    """
+    words, config = ParameterSource.COMMANDLINE, context.get_parameter_source("config")
+    is_of_files = config is words or (
+        config is ParameterSource.ENVIRONMENT and context.get_parameter_source("server") is not words
+    )
+    if is_of_files or not context.params.get("server"):
         return None
     from ..apiclient import ApiClient
     from .opened import remote_of

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import click
@@ -51,17 +52,18 @@ def demand(asked: Demand) -> NoReturn:
     question = wanted(asked.build_id, version=asked.version, rebuild=asked.rebuild)
     before = _finished(asked.client, question.id) if asked.rebuild else None
     told = asked.client.ask_build(question)
-    is_followed = asked.follow or asked.wait is not None
+    is_followed, is_stopped = asked.follow or asked.wait is not None, False
     if told.is_coming and is_followed:
         note(f"{told.build_id}: {standing_text(told)}")
         try:
             with interruptible():
-                told = _followed(asked, told, before)
+                told, is_stopped = _followed(asked, told, before)
         except KeyboardInterrupt:
             note(f"the build goes on at the farm; to follow it again: {asked.again}")
             raise
-    _tell(asked, told)
-    sys.exit(0 if told.status == Status.BUILT or (told.is_coming and not is_followed) else 1)
+    _tell(asked, told, is_stopped=is_stopped)
+    is_good = told.status == Status.BUILT or (told.is_coming and not is_followed)
+    sys.exit(0 if is_good and not is_stopped else 1)
 
 
 def _finished(client: ApiClient, identity: str) -> float | None:
@@ -72,13 +74,16 @@ def _finished(client: ApiClient, identity: str) -> float | None:
         return None  # the question itself will tell why
 
 
-def _followed(asked: Demand, told: BuildTold, before: float | None) -> BuildTold:
+def _followed(asked: Demand, told: BuildTold, before: float | None) -> tuple[BuildTold, bool]:
+    """How it stands at last, and whether that is because it was stopped."""
     # a master that is started again is no reason to go away
     asked.client.be_patient(min(_PATIENCE, asked.wait or _PATIENCE))
     end = time.monotonic() + asked.wait if asked.wait is not None else float("inf")
     with Bar(Console(stderr=True), counted=False) as bar:
         printer = LogPrinter(bar, to_stderr=asked.as_json) if asked.follow else None
-        follower = Follower(client=asked.client, before=before, log=printer, bar=bar, end=end)
+        # the build of another version was never made
+        ask = partial(asked.client.ask_build, wanted(asked.build_id, version=asked.version))
+        follower = Follower(client=asked.client, ask=ask, before=before, log=printer, bar=bar, end=end)
         try:
             found = follower.follow(told)
         finally:
@@ -89,10 +94,13 @@ def _followed(asked: Demand, told: BuildTold, before: float | None) -> BuildTold
             f"{told.build_id} has not ended within {duration_text(asked.wait or 0)}; it goes on at the farm",
             hint=f"to follow it again: {asked.again}",
         )
-    return found
+    return found, follower.is_stopped
 
 
-def _tell(asked: Demand, told: BuildTold) -> None:
+def _tell(asked: Demand, told: BuildTold, *, is_stopped: bool) -> None:
+    if is_stopped:
+        again = f"{asked.again} --rebuild" if asked.rebuild else asked.again
+        note(f"it was stopped, or the farm failed or holds it; this asks for it again: {again}")
     if asked.as_json:
         print_json(told.plain())
         return
@@ -102,9 +110,9 @@ def _tell(asked: Demand, told: BuildTold) -> None:
     facts = explained_by(told).facts
     shown = ("kernel", "compiler", "module", "page", "manifest", "log", "files")
     print_facts({"id": told.id, **{name: facts[name] for name in shown}, "status": told.status_url}, err=to_stderr)
-    if told.is_coming and asked.follow:
-        note(f"it was stopped, or the farm failed it; this asks for it again: {asked.again}")
-    elif told.is_coming:
+    if is_stopped:
+        return
+    if told.is_coming:
         note(f"to follow it: {asked.again}")
     elif told.status != Status.BUILT:
         if told.others:

@@ -15,6 +15,7 @@ from .completing import complete_builds
 from .options import answers_option, json_option
 from .output import note, print_facts, print_json, print_table
 
+# a farm is asked for each
 _MOST = 50
 
 
@@ -25,7 +26,8 @@ _MOST = 50
 def explain(what: tuple[str, ...], answers: Answers, as_json: bool) -> None:
     """Say why a build is built, failed, skipped, unavailable or pending, and what it is made of.
 
-    Of a KERNEL, what `uname -r` or all of `uname -a` prints, the builds of every module.
+    Of a KERNEL, what `uname -r` or all of `uname -a` prints, the builds of every module: 50, and it says so if there
+    are more. With --json, these are named in `left_out`.
 
     \b
     kmodci explain v4l2loopback/debian-bookworm-amd64/6.1.0-56-amd64
@@ -43,9 +45,12 @@ def explain(what: tuple[str, ...], answers: Answers, as_json: bool) -> None:
     chosen = _kernels(text, answers.kernels(whole=True))
     names = {f"{each.target}/{each.release}" for each in chosen}
     builds = [each.name for each in answers.builds() if each.name.partition("/")[2] in names]
-    explained = [answers.explain(name) for name in builds[:_MOST]]
+    explained, left_out = [answers.explain(name) for name in builds[:_MOST]], builds[_MOST:]
+    if left_out:
+        note(f"{len(left_out)} builds more are not told: name a target and release, or a build id; as {left_out[0]}")
     if as_json:
-        print_json({"kernels": sorted(names), "builds": [each.plain() for each in explained]})
+        told = [each.plain() for each in explained]
+        print_json({"kernels": sorted(names), "builds": told, "left_out": left_out})
         end(answers)
     if not explained:
         note(

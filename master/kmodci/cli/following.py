@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..apiclient import ApiClient
 from ..board import RUNNING
+from ..errors import NotFound
 from ..quantities import duration_text
 from ..told import BuildTold, printable
 from .bar import Bar
@@ -18,6 +19,8 @@ _LOOK_EVERY = 1.0
 _LAST_LOOKS = 5
 # and at a build that waits for nothing that can be seen, until it is believed
 _IDLE_LOOKS = 15
+# how often a build is asked for anew of which the farm knows nothing any more
+_MOST_AGAIN = 3
 _LIVE = re.compile(r"[0-9]+/[0-9]+")
 
 
@@ -25,11 +28,13 @@ _LIVE = re.compile(r"[0-9]+/[0-9]+")
 class Follower:
     """Follows one build.
 
-    before: when it had last ended before it was asked for, in seconds since the epoch, or None; log: is given the log,
-    or None for none; end: when to give up, by the monotonic clock.
+    ask: asks for it anew, where the source of its module has moved on; before: when it had last ended before it was
+    asked for, in seconds since the epoch, or None; log: is given the log, or None for none; end: when to give up, by
+    the monotonic clock.
     """
 
     client: ApiClient
+    ask: Callable[[], BuildTold]
     before: float | None
     log: Callable[[bytes], None] | None
     bar: Bar
@@ -38,37 +43,49 @@ class Follower:
     _log_of: str = ""
     _idle: int = 0
     _has_run: bool = False
+    _asked: int = 0
     _began: float = field(default_factory=time.monotonic)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it has not run to its end and is not queued either, for a while: it was stopped, the farm failed it,
+        or it is held. What is told of it is then as it was before."""
+        return self._idle > _IDLE_LOOKS
+
     def follow(self, told: BuildTold) -> BuildTold | None:
-        """How it ended; None if it had not when it was time to give up. Pending if it was stopped."""
+        """How it ended, or stands where it is stopped; None if neither when it was time to give up."""
         while not self._is_over(told):
             if told.status == RUNNING:
                 self._has_run = True
                 self._read_log(told.id)
             self._show(told)
-            if self._is_stopped(told):
+            self._idle = 0 if told.status == RUNNING or told.place else self._idle + 1
+            if self.is_stopped:
                 return told
             left = self.end - time.monotonic()
             if left <= 0:
                 return None
             time.sleep(min(_LOOK_EVERY, left))
-            told = self.client.build(told.id)
+            told = self._look(told.id)
         # one that never ran has the log of another try, or none
         if self._has_run or told.finished not in (None, self.before):
             self._read_rest(told.id)
         return told
 
-    def _is_over(self, told: BuildTold) -> bool:
-        """What is built anew is as it was until that begins."""
-        if told.is_coming:
-            return False
-        return self.before is None or self._has_run or told.finished != self.before
+    def _look(self, identity: str) -> BuildTold:
+        """How it stands. The id names a version; of one that is neither published nor built any more the farm knows
+        nothing, and there will be a build of the next."""
+        try:
+            return self.client.build(identity)
+        except NotFound:
+            self._asked += 1
+            if self._asked > _MOST_AGAIN:
+                raise
+            return self.ask()
 
-    def _is_stopped(self, told: BuildTold) -> bool:
-        """Whether it ran, does not run, and waits for no turn either: somebody stopped it, or the farm failed it."""
-        self._idle = self._idle + 1 if self._has_run and told.status != RUNNING and not told.place else 0
-        return self._idle > _IDLE_LOOKS
+    def _is_over(self, told: BuildTold) -> bool:
+        """What is built anew is as it was until it has ended again."""
+        return not told.is_coming and (self.before is None or told.finished != self.before)
 
     def _read_log(self, identity: str) -> bool:
         """All that there is now. Returns whether that was the end of it."""
@@ -115,7 +132,7 @@ def standing_text(told: BuildTold) -> str:
 
 
 class LogPrinter:
-    """A log on stdout as it comes; on a terminal without what that would obey, and above the bar."""
+    """A log on stdout as it comes; on a terminal without what that would obey, and above a bar that is live."""
 
     def __init__(self, bar: Bar, *, to_stderr: bool = False) -> None:
         """to_stderr: where stdout is for something else."""
@@ -132,10 +149,18 @@ class LogPrinter:
             return
         *lines, self._begun = (self._begun + self._decoder.decode(data)).split("\n")
         for line in lines:
-            self._bar.line(printable(line))
+            self._line(line)
 
     def end(self) -> None:
         """The last line, if it was none yet."""
         if self._begun:
-            self._bar.line(printable(self._begun))
+            self._line(self._begun)
             self._begun = ""
+
+    def _line(self, text: str) -> None:
+        if self._bar.is_live:
+            self._bar.line(printable(text))
+        else:
+            # the bar's lines go into a file
+            self._stream.write(f"{printable(text)}\n")
+            self._stream.flush()

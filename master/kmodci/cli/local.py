@@ -48,8 +48,7 @@ class Local:
 
     @property
     def stopped(self) -> str:
-        state = load(self._config).state
-        return "" if runs_on(state) else f"no farm runs on {state}: `kmodci up` starts one, and it goes on"
+        return "" if runs_on(self._state) else f"no farm runs on {self._state}: `kmodci up` starts one, and it goes on"
 
     def kernels(self, *, whole: bool = False) -> Sequence[KernelTold]:
         view = self.view(whole=whole)
@@ -97,6 +96,10 @@ class Local:
     @property
     def _last(self) -> View:
         return next(iter(self._views.values()), None) or self.view()
+
+    @functools.cached_property
+    def _state(self) -> Path:
+        return load(self._config).state
 
     @functools.cached_property
     def _known(self) -> Known:

@@ -12,7 +12,7 @@ import click
 from ..errors import KmodciError, NotFound, StoreError
 from ..newsstore import Letter, NewsStore
 from ..newswords import words_of
-from ..notifyfile import Receiver
+from ..notifyfile import Receiver, addressees
 from ..quantities import age_text
 from ..settings import Settings, load
 from ..yamlfile import suggestion
@@ -29,8 +29,9 @@ from .remembered import farm_store
 def notify(receivers: tuple[str, ...], is_test: bool, config: Path, as_json: bool) -> None:
     """List the RECEIVERS that are told what became of runs, or send them a test message.
 
-    Without a name, all that `notify:` of kmodci.yml has; with what is on its way to each, and since when. A receiver
-    on GitHub gets no test message: its token is tried. Exit status 1 if one was not reached.
+    Without a name, all that `notify:` of kmodci.yml has; with what is on its way to each, and since when. Each
+    address of a mail is told by itself. A receiver on GitHub gets no test message: its token is tried. Exit status 1 if
+    one was not reached.
 
     \b
     kmodci notify
@@ -51,23 +52,24 @@ def notify(receivers: tuple[str, ...], is_test: bool, config: Path, as_json: boo
 
 
 def _list(settings: Settings, names: Sequence[str], as_json: bool) -> None:
+    receivers = addressees({name: settings.notify[name] for name in names})
     letters, now = _letters(settings), time.time()
     if as_json:
-        print_json({"receivers": [_plain(name, settings.notify[name], letters.get(name, [])) for name in names]})
+        print_json({"receivers": [_plain(name, each, letters.get(name, [])) for name, each in receivers.items()]})
         return
-    if not names:
+    if not receivers:
         click.echo("nobody is told: notify: in kmodci.yml has no receivers")
         return
     rows = []
-    for name in names:
-        receiver, waiting = settings.notify[name], letters.get(name, [])
+    for name, receiver in receivers.items():
+        waiting = letters.get(name, [])
         since = f"{len(waiting)}, since {age_text(now - waiting[0].written)}" if waiting else "nothing"
         rows.append((name, receiver.kind, _of_what(receiver), since))
     print_table(("receiver", "kind", "of", "on its way"), rows)
 
 
 def _letters(settings: Settings) -> dict[str, list[Letter]]:
-    """What is on its way, by receiver; nothing where no farm has run, or one that had no receivers yet."""
+    """What is on its way, by whom it is for; nothing where no farm has run, or one that had no receivers yet."""
     found: dict[str, list[Letter]] = {}
     store = farm_store(settings)
     try:

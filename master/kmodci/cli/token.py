@@ -34,8 +34,10 @@ def token() -> None:
 def add(name: str, may: str, config: Path, as_json: bool) -> None:
     """Make a token called NAME, and print it: this once, for the farm keeps no more than its hash.
 
+    A file with a token is to be read by nobody else: --token-file refuses another.
+
     \b
-    kmodci token add cluster-1 > token
+    (umask 077; kmodci token add cluster-1 > token)
     """
     tokens = _tokens(config)
     secret = tokens.add(name, May(may), time.time())

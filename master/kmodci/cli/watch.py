@@ -25,6 +25,8 @@ from .runs import print_run
 _LOOK_EVERY, _LONGEST = 1.0, 15.0
 # a look costs the farm as much as it takes, and is not to be more than a part of its work
 _COST = 20
+# for how long no farm may run before that is an end: one that is started again is none
+_PATIENCE = 60.0
 _MOST = 10
 _MANY = 100
 # told as they come; the others are no news while a run goes on
@@ -51,7 +53,7 @@ def watch(run: str, answers: Answers, as_json: bool) -> None:
         return
     first = answers.run(identity, Ending.FAULT)
     if first.is_open and (stopped := answers.stopped):
-        raise KmodciError(f"run {identity} is open, and {stopped}")
+        raise _is_stopped(identity, stopped)
     try:
         with interruptible():
             last = _follow(answers, first, as_json=as_json)
@@ -61,6 +63,10 @@ def watch(run: str, answers: Answers, as_json: bool) -> None:
     if not as_json:
         print_run(answers.run(identity))
     sys.exit(0 if last.is_good else 1)
+
+
+def _is_stopped(identity: str, why: str) -> KmodciError:
+    return KmodciError(f"run {identity} is open, and {why}")
 
 
 def _newest_open(answers: Answers) -> str:
@@ -93,13 +99,21 @@ def _follow(answers: Answers, first: RunWholeTold, *, as_json: bool) -> RunTold:
 
 
 def _looks(answers: Answers, now: RunWholeTold) -> Iterator[RunWholeTold]:
-    """The run, again and again until it has ended. Its builds are those that the farm failed: few, as a rule."""
+    """The run, again and again until it has ended. Its builds are those that the farm failed: few, as a rule.
+
+    Raises KmodciError when no farm has run for a while.
+    """
     yield now
+    ran = time.monotonic()
     while now.is_open:
         began = time.monotonic()
         now = answers.run(now.id, Ending.FAULT)
         yield now
         if now.is_open:
+            if not (stopped := answers.stopped):
+                ran = time.monotonic()
+            elif time.monotonic() - ran > _PATIENCE:
+                raise _is_stopped(now.id, stopped)
             time.sleep(min(max(_LOOK_EVERY, _COST * (time.monotonic() - began)), _LONGEST))
 
 

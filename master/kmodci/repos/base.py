@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kmodci.model import Package, PackageKind
 
@@ -168,3 +168,12 @@ class Index(Protocol):
 
         Raises FetchError and Gone; IndexDamaged for a wrong signature or hash, and for what is not such an index.
         """
+
+
+@runtime_checkable
+class Selects(Protocol):
+    """An index that is told itself which kernels to take, beside what all are asked (`Wanted`)."""
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """What is taken. Of another selection, what an index lists is not what it listed before."""

@@ -20,6 +20,7 @@ ARCH = "$basearch"
 # bytes. The public list had 2.5 MB in 2022; since then it has kernel configurations in it, each of some 100 kB.
 _LIMIT = 256 << 20
 _PIECE = 1 << 20
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +34,17 @@ class CrawlerIndex:
     versions: tuple[str, ...] = ("*",)
     """patterns of the kernelversions that are taken, by which a list tells configurations of one release apart"""
 
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """See `base.Selects`. With the sources that kernels are made of, or are not."""
+        return (self.kernel_org, *self.versions)
+
     def look(self, fetcher: Fetches, mirror: str, wanted: Wanted, known_digest: str, now: datetime) -> Snapshot:
         """See `base.Index`. A list does not say when it was made, so it is dated now."""
         # one without ARCH in its address is of the first architecture that is followed
         places = {mirror.replace(ARCH, MACHINES[arch]): arch for arch in reversed(wanted.arches)}
-        # the same lists are not the same kernels where there are sources to make them of, or others are asked for
-        tag = hashlib.sha256("\n".join((self.kernel_org, *self.versions)).encode()).hexdigest()[:8]
-        known, known_tag, *sums = known_digest.split("-") if known_digest.count("-") else ("", "")
-        known_sums = dict(zip(sorted(places), sums, strict=False)) if tag == known_tag else {}
+        known, *sums = known_digest.split("-")
+        known_sums = dict(zip(sorted(places), sums, strict=False))
         read = {place: self._read(fetcher, place, known_sums.get(place, "")) for place in sorted(places)}
         if not any(read.values()):
             return Snapshot(digest=known_digest, dated=now, listed=None)
@@ -48,7 +52,7 @@ class CrawlerIndex:
         found = {place: each or self._read(fetcher, place, "") for place, each in read.items()}
         lists = {places[place]: each.kernels for place, each in found.items() if each}
         content = hashlib.sha256(repr((self.kernel_org, lists)).encode()).hexdigest()
-        digest = "-".join((content, tag, *(each.sha256 for each in found.values() if each)))
+        digest = "-".join((content, *(each.sha256 for each in found.values() if each)))
         if content == known:
             return Snapshot(digest=digest, dated=now, listed=None)
         groups, problems = _groups(lists)
@@ -82,8 +86,18 @@ class CrawlerIndex:
             return None
         pieces = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
         kernels = read_list(pieces, self.distribution)
-        wanted = (each for each in kernels.entries if any(fnmatchcase(each.version, like) for like in self.versions))
-        return _Read(sha256=sha256, kernels=replace(kernels, entries=tuple(wanted)))
+        wanted = tuple(
+            each for each in kernels.entries if any(fnmatchcase(each.version, like) for like in self.versions)
+        )
+        problems = kernels.problems if wanted else (*kernels.problems, self._unfit(kernels))
+        return _Read(sha256=sha256, kernels=replace(kernels, entries=wanted, problems=problems))
+
+    def _unfit(self, kernels: KernelList) -> str:
+        """Why nothing is taken of a list."""
+        there = list(dict.fromkeys(each.version[:40] for each in kernels.entries))
+        more = f" and {len(there) - _EXAMPLES} more" if len(there) > _EXAMPLES else ""
+        shown = ", ".join(map(repr, there[:_EXAMPLES]))
+        return f"no kernelversion of {self.distribution} fits {', '.join(self.versions)}; there are {shown}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import ceil
 
@@ -14,10 +14,13 @@ from ...errors import StoreError
 from ...ratelimit import Limiter, Quota, asker
 from ...settings import Settings
 from ...tokens import May, Tokens
+from ..origin import header
 
 _SCHEME = "bearer"
 # of a list of addresses, from its end
 _LONGEST = 500
+DEAR = 10
+"""as how many requests one counts whose answer has to be made first, in a thread"""
 
 
 class Refused(Exception):
@@ -37,6 +40,8 @@ class Caller:
     token: str = ""
     """its name; empty for who has none"""
     may_build: bool = False
+    who: str = ""
+    """by whom requests are counted"""
 
 
 class Access:
@@ -53,7 +58,7 @@ class Access:
 
     def shows_token(self, request: Request) -> bool:
         """Whether who asks has one, whatever it is good for."""
-        scheme, _, secret = (request.getHeader("Authorization") or "").partition(" ")
+        scheme, _, secret = header(request, "Authorization").partition(" ")
         try:
             return scheme.lower() == _SCHEME and bool(self._caller(secret.strip()).token)
         except Refused:
@@ -61,20 +66,24 @@ class Access:
 
     def enter(self, request: Request) -> Caller:
         """Raises Refused for a token that is none, and for who asks too often."""
-        scheme, _, secret = (request.getHeader("Authorization") or "").partition(" ")
+        scheme, _, secret = header(request, "Authorization").partition(" ")
         caller = Caller()
         if scheme.lower() == _SCHEME:
             caller = self._caller(secret.strip())
         who = f"token {caller.token}"
         if not caller.token:
-            forwarded = request.getHeader("X-Forwarded-For") or "" if self._proxies else ""
+            forwarded = header(request, "X-Forwarded-For") if self._proxies else ""
             who = asker(request.getClientAddress().host, forwarded[-_LONGEST:], self._proxies)
         if wait := self._limiter.take(who, time.monotonic()):
             told = ErrorTold(message="too many requests", hint="ask again after what Retry-After says")
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS, told, {"Retry-After": str(ceil(wait))})
         if scheme.lower() == _SCHEME and not caller.token:
             raise who_asks("this token is none of this farm's")
-        return caller
+        return replace(caller, who=who)
+
+    def charge(self, caller: Caller, cost: int) -> None:
+        """This request counts as so many more."""
+        self._limiter.charge(caller.who, cost)
 
     def count(self, status: int) -> None:
         self.answers[int(status)] += 1

@@ -17,16 +17,19 @@ from twisted.python import log
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from ...addresses import Addresses
+from ...addresses import API, Addresses
 from ...apianswers import ErrorAnswer, ErrorTold
 from ...apiasked import mistakes
 from ...board import Board
 from ...errors import KmodciError, NotFound
 from ...farm import Farm
+from ...health import LATE_BOARD
 from ...openapi import JSON
+from ...quantities import age_text
 from ...release import BadName
 from ..board import BoardKeeper, keeper_of
 from ..login.rules import may_read
+from ..origin import header
 from ..schedulers import MATRIX, MatrixScheduler
 from .access import Access, Caller, Refused, who_asks
 
@@ -68,10 +71,12 @@ class Context:
 
     @property
     def board(self) -> Board:
-        """Raises Refused while there is none yet."""
+        """Raises Refused while there is none yet, and where it is out of date."""
         board = self.keeper.board
         if not board.made:
             raise away("the farm has just been started, and knows nothing yet")
+        if now() - board.made > LATE_BOARD:
+            raise away(f"what the farm knows is {age_text(now() - board.made)} old", "/healthz says what is wrong")
         return board
 
     @property
@@ -85,9 +90,18 @@ class Context:
 
     async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Raises Refused where too many wait for the same."""
+        return await self.in_turn(lambda: threads.deferToThread(work, *arguments))
+
+    async def in_turn(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The same for what has threads of its own, and takes as long."""
         if len(self.threads.waiting) >= _WAITING:
             raise away("too much is asked for at once")
-        return await self.threads.run(threads.deferToThread, work, *arguments)
+
+        async def awaited() -> Result:
+            return await work()
+
+        found: Result = await self.threads.run(lambda: defer.ensureDeferred(awaited()))
+        return found
 
 
 class Endpoint(Resource):
@@ -129,7 +143,7 @@ class Endpoint(Resource):
             raise refused(
                 HTTPStatus.METHOD_NOT_ALLOWED, "there is no such method here", headers={"Allow": ", ".join(there)}
             )
-        if not self.is_open and method == b"GET" and not self.may_read(request, caller):
+        if not self.is_open and not self.may_read(request, caller):
             raise who_asks("to read here takes a token, or a browser in which somebody has logged in")
         return work(request, caller)
 
@@ -168,7 +182,7 @@ class NoSuchThing(Endpoint):
 
     def _work(self, request: Request) -> Body:
         self.context.access.enter(request)
-        hint = f"{self.context.addresses.web}api/kmodci/v1/openapi.json has all that is there"
+        hint = f"{self.context.addresses.web}{API}/openapi.json has all that is there"
         raise refused(HTTPStatus.NOT_FOUND, "there is nothing here", hint)
 
 
@@ -215,7 +229,7 @@ def query_of(request: Request, model: type[Query]) -> Query:
 
 def body_of(request: Request, model: type[Query]) -> Query:
     """The body, which is JSON. Raises Refused."""
-    kind = (request.getHeader("Content-Type") or "").partition(";")[0].strip().lower()
+    kind = header(request, "Content-Type").partition(";")[0].strip().lower()
     if kind != JSON:
         raise refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a body is sent as {JSON}", "say so: Content-Type")
     data = request.content.read(BODY_LIMIT + 1)

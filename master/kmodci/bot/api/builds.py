@@ -6,9 +6,11 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from twisted.internet import defer
+from twisted.python import log
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 
+from ...apianswers import BuildTold
 from ...apiasked import BuildAsked, NoQuery
 from ...apitold import build_told
 from ...apitold import refused as refusal_told
@@ -17,15 +19,19 @@ from ...demands import Demand, decide, why_refused
 from ...errors import NotFound
 from ...matrix import Planned, Why
 from ...model import Status
-from ...ondemand import Answer, Question, answer, parse_id
-from ..origin import is_own
+from ...ondemand import Answer, Question, answer, is_known, parse_id
+from ..origin import header, is_own
 from .access import Caller, Refused, who_asks
-from .base import Body, Context, Endpoint, away, body_of, json_of, query_of, refused, unknown
-from .logs import Indices, Log
+from .base import Body, Context, Endpoint, away, body_of, json_of, query_of, refused
+from .logs import Log, Logs
+from .misses import Misses, refusal_of
 from .questions import question_of
 
 _MOST = 20_000
 _SOON, _LATE = 2, 30
+# for the record
+_PREFIX = "token "
+_ASKED = f"asked for by {_PREFIX}"
 
 
 class Builds(Endpoint):
@@ -36,7 +42,8 @@ class Builds(Endpoint):
         self._board: Board | None = None
         self._built: dict[object, bytes] = {}
         """what was answered from this board about what is built, by what was asked"""
-        self.indices = Indices()
+        self.logs = Logs()
+        self._misses = Misses(context)
         self._restored = defer.DeferredLock()
         self._is_restored = False
 
@@ -44,15 +51,18 @@ class Builds(Endpoint):
         return OneBuild(self, path.decode(errors="replace"))
 
     def post(self, request: Request, caller: Caller) -> Body:
-        origin = request.getHeader("Origin")
-        if origin is not None and not is_own(self.context.master, origin):
+        is_sent = request.requestHeaders.hasHeader("Origin")
+        if is_sent and not is_own(self.context.master, header(request, "Origin")):
             raise refused(HTTPStatus.FORBIDDEN, "not from a page of this farm", "another site's page may not ask here")
         query_of(request, NoQuery)
         asked = body_of(request, BuildAsked)
         board = self.context.board
         if not asked.rebuild and (known := self.known(asked, board)):
             return known
-        found = self.answer(question_of(asked, board), board)
+        return self._decide(request, asked, board, caller)
+
+    async def _decide(self, request: Request, asked: BuildAsked, board: Board, caller: Caller) -> bytes:
+        found = await self.answer(question_of(asked, board), board, caller)
         demand = decide(
             found,
             rebuild=asked.rebuild,
@@ -61,12 +71,17 @@ class Builds(Endpoint):
         )
         if demand is Demand.BUILT:
             found = replace(found, state=Status.BUILT, reason="", place=0)
-            return self.remember(asked, board, json_of(build_told(found, board, self.context.addresses)))
-        if demand is Demand.COMING:
+            return self.remember(asked, board, json_of(self.told(found, board)))
+        is_seen = not self.context.keeper.is_behind(str(found.build_id))
+        if demand is Demand.COMING or (demand is Demand.BUILD and not asked.rebuild and not is_seen):
+            # it has just ended: how, the next board says
             return self._accepted(request, found, board)
         if demand is Demand.BUILD:
-            return self._build(request, found, board, caller, rebuild=asked.rebuild)
+            return await self._build(request, found, board, caller, rebuild=asked.rebuild)
         raise self._refusal_of(demand, found, caller)
+
+    def told(self, found: Answer, board: Board) -> BuildTold:
+        return build_told(found, board, self.context.addresses, slots=self.context.farm.slots)
 
     def known(self, key: object, board: Board) -> bytes | None:
         """The answer to what was asked before, while it is true."""
@@ -81,14 +96,15 @@ class Builds(Endpoint):
             self._built[key] = body
         return body
 
-    def answer(self, question: Question, board: Board) -> Answer:
+    async def answer(self, question: Question, board: Board, caller: Caller) -> Answer:
         """Raises Refused for what is not there, or not known yet."""
+        modules = self.context.farm.settings.modules
+        if not is_known(question, board, modules):
+            raise await self._misses.look(question, board, caller)
         try:
-            return self._as_asked(answer(question, board, self.context.farm.settings.modules), board)
+            return self._as_asked(answer(question, board, modules), board)
         except NotFound as error:
-            if not board.is_whole and question.module in self.context.farm.settings.modules:
-                raise away(f"{error.brief}, as far as is known: not all sources have been read yet") from None
-            raise unknown(error) from None
+            raise refusal_of(error, question, board, modules) from None
 
     def _as_asked(self, found: Answer, board: Board) -> Answer:
         """What has ended, and is asked for again, is pending until it has ended again."""
@@ -107,7 +123,7 @@ class Builds(Endpoint):
         return is_held and not scheduler.is_asked_for(name)
 
     def _accepted(self, request: Request, found: Answer, board: Board) -> bytes:
-        told = build_told(found, board, self.context.addresses)
+        told = self.told(found, board)
         request.setResponseCode(HTTPStatus.ACCEPTED)
         request.setHeader(b"Location", told.status_url.encode())
         wait = min(max(_SOON, told.eta_seconds or _SOON), _LATE)
@@ -138,11 +154,14 @@ class Builds(Endpoint):
                 headers={"Retry-After": str(_LATE)},
             )
             raise told
+        is_asked_for = False
         try:
-            await scheduler.build_now(planned, by=f"token {caller.token}", rebuild=rebuild)
-        except BaseException:
-            quota.drop(caller.token, name)
-            raise
+            # a build that is queued already has another reason: here it says who put it before the others
+            log.msg(f"{name} is {_ASKED}{caller.token}{', again' if rebuild else ''}")
+            await scheduler.build_now(planned, by=f"{_PREFIX}{caller.token}", rebuild=rebuild)
+            is_asked_for = True
+        finally:
+            quota.settle(caller.token, name, is_open=is_asked_for)
         # what was said of it, and what the board has, is of before
         self._built.clear()
         board = self.context.board
@@ -153,7 +172,9 @@ class Builds(Endpoint):
         """What was asked for before this master was started, or read its configuration again, counts too."""
         if not self._is_restored:
             for name, by in (await self.context.scheduler.asked_by()).items():
-                self.context.access.quota.take(by.removeprefix("token "), name, lambda _: True)
+                # who presses a button on a page has no token, whatever they are called
+                if by.startswith(_PREFIX):
+                    self.context.access.quota.note(by.removeprefix(_PREFIX), name)
             self._is_restored = True
 
     def _refusal_of(self, demand: Demand, found: Answer, caller: Caller) -> Refused:
@@ -177,7 +198,7 @@ class OneBuild(Endpoint):
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         if path == b"log":
-            return Log(self.context, self._builds.indices, self.find)
+            return Log(self.context, self._builds.logs, self.find)
         return super().getChild(path, request)
 
     def get(self, request: Request, caller: Caller) -> Body:
@@ -185,10 +206,13 @@ class OneBuild(Endpoint):
         board = self.context.board
         if known := self._builds.known(self._name, board):
             return known
-        found = self.find()
-        body = json_of(build_told(found, board, self.context.addresses))
+        return self._tell(board, caller)
+
+    async def _tell(self, board: Board, caller: Caller) -> bytes:
+        found = await self._builds.answer(parse_id(self._name), board, caller)
+        body = json_of(self._builds.told(found, board))
         return self._builds.remember(self._name, board, body) if found.state == Status.BUILT else body
 
-    def find(self) -> Answer:
+    async def find(self, caller: Caller) -> Answer:
         """Raises BadName for what is no id, and Refused for what is not there."""
-        return self._builds.answer(parse_id(self._name), self.context.board)
+        return await self._builds.answer(parse_id(self._name), self.context.board, caller)

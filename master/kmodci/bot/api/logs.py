@@ -2,31 +2,28 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
-import zstandard
 from buildbot.master import BuildMaster
 from twisted.internet import defer
 from twisted.web.server import Request
 
 from ...apiasked import LOG_CHUNK, LogQuery
 from ...board import Board
-from ...errors import StoreError
 from ...farm import Farm
 from ...logtext import Index, Lines
 from ...ondemand import Answer
 from ...openapi import TEXT
 from ...publishing import read_manifest
-from .access import Caller
+from .access import DEAR, Caller
 from .base import Body, Context, Endpoint, query_of, refused
+from .unpacked import Unpacked
 
 # what is for people; the manifest, and what went in, are told otherwise
 _LOGS = ("stdio", "fault", "why", "problems")
 _ADDRESS = re.compile(r"#/?builders/(\d{1,18})/builds/(\d{1,18})$")
 _KEPT = 256
-# Bytes of a published one; a build is stopped long before that by `limits.output`.
-_LARGEST = 1 << 30
 
 
 class Indices:
@@ -43,24 +40,32 @@ class Indices:
         return found
 
 
+class Logs:
+    """What is kept of those that were asked for last: of the live, and of the published ones."""
+
+    def __init__(self) -> None:
+        self.indices, self.unpacked = Indices(), Unpacked()
+
+
 class Log(Endpoint):
     """From a byte on, in pieces."""
 
-    def __init__(self, context: Context, indices: Indices, find: Callable[[], Answer]) -> None:
+    def __init__(self, context: Context, logs: Logs, find: Callable[[Caller], Awaitable[Answer]]) -> None:
         super().__init__(context)
         self._find = find
-        self._indices = indices
+        self._logs = logs
 
     def get(self, request: Request, caller: Caller) -> Body:
-        query, found = query_of(request, LogQuery), self._find()
-        return self._read(request, found, query.offset)
+        return self._read(request, query_of(request, LogQuery).offset, caller)
 
-    async def _read(self, request: Request, found: Answer, offset: int) -> bytes:
+    async def _read(self, request: Request, offset: int, caller: Caller) -> bytes:
+        found = await self._find(caller)
         address = _address(found, self.context.board)
-        live = _Live(self.context.master, address, self._indices)
-        piece = await live.read(offset) if found.planned else None
+        live = _Live(self.context.master, address, self._logs.indices)
+        self.context.access.charge(caller, DEAR)
+        piece = await self.context.in_turn(lambda: live.read(offset)) if found.planned else None
         if piece is None:
-            piece = await self.context.in_thread(_published, self.context.farm, found, offset)
+            piece = await self.context.in_thread(_published, self.context.farm, found, offset, self._logs.unpacked)
         if piece is None:
             raise refused(HTTPStatus.NOT_FOUND, f"there is no log of {found.build_id}", "it has not been built yet")
         data, size, is_complete, name = piece
@@ -137,21 +142,17 @@ def _address(found: Answer, board: Board) -> str:
     return board.running.get(name) or last
 
 
-def _published(farm: Farm, found: Answer, offset: int) -> Piece | None:
+def _published(farm: Farm, found: Answer, offset: int, unpacked: Unpacked) -> Piece | None:
     """In a thread. Raises StoreError."""
     if found.entry is None:
         return None
-    data = farm.bucket.get(read_manifest(farm.bucket, found.entry.manifest).log)
-    if data is None:
-        return None
-    size = 0
-    kept = bytearray()
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as stream:
-            while (chunk := stream.read(1 << 20)) and size < _LARGEST:
-                if size + len(chunk) > offset and len(kept) < LOG_CHUNK:
-                    kept += chunk[max(0, offset - size) :]
-                size += len(chunk)
-    except zstandard.ZstdError as error:
-        raise StoreError(f"the log of {found.build_id} is damaged: {error}") from error
-    return bytes(kept[:LOG_CHUNK]), size, True, found.entry.manifest
+    manifest = read_manifest(farm.bucket, found.entry.manifest)
+    # one that is built again has its log in the same place
+    key = (manifest.log, manifest.inputs, manifest.finished)
+    piece = unpacked.piece(key, offset)
+    if piece is None:
+        data = farm.bucket.get(manifest.log)
+        if data is None:
+            return None
+        piece = unpacked.unpack(key, data, offset)
+    return *piece, True, found.entry.manifest

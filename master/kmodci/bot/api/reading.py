@@ -16,10 +16,12 @@ from ...errors import NotFound
 from ...hostview import plain
 from ...runs import Run, Totals, check_id
 from ...runview import of_ending, view
+from ...sourceview import SourceView
 from ...survey import survey
 from ..hosts import hosts_seen
-from .access import Caller
+from .access import DEAR, Caller
 from .base import Body, Context, Endpoint, json_of, now, query_of
+from .together import Together
 
 Query = TypeVar("Query", bound=BaseModel)
 _MOST = 32
@@ -34,13 +36,21 @@ class FromBoard(Endpoint):
         self.query = query
         self._board: Board | None = None
         self._answers: OrderedDict[BaseModel, bytes] = OrderedDict()
+        self._together = Together[bytes]()
 
     def get(self, request: Request, caller: Caller) -> Body:
         query, board = query_of(request, self.query), self.context.board
         if board is not self._board:
             self._board, self._answers = board, OrderedDict()
         known = self._answers.get(query)
-        return self._make(query, board) if known is None else known
+        if known is not None:
+            return known
+        self.check(query, board)
+        self.context.access.charge(caller, DEAR)
+        return self._together.run((board.made, id(board), query), lambda: self._make(query, board))
+
+    def check(self, query: BaseModel, board: Board) -> None:
+        """Raises NotFound for what there is nothing of, before a thread looks."""
 
     async def _make(self, query: BaseModel, board: Board) -> bytes:
         body = await self.context.in_thread(lambda: json_of(self._told(board, query)))
@@ -51,12 +61,20 @@ class FromBoard(Endpoint):
         return body
 
 
-class Coverage(FromBoard):
+class OfVersions(FromBoard):
+    """Of the versions that the sources are at."""
+
+    def check(self, query: BaseModel, board: Board) -> None:
+        if isinstance(query, CoverageQuery):
+            matrixtold.check_version(board, query)
+
+
+class Coverage(OfVersions):
     """`coverage`, and `coverage/builds`."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context, matrixtold.coverage_told, CountsQuery)
-        self.putChild(b"builds", FromBoard(context, matrixtold.builds_told, CoverageQuery))
+        self.putChild(b"builds", OfVersions(context, matrixtold.builds_told, CoverageQuery))
 
 
 class Kernels(FromBoard):
@@ -69,12 +87,19 @@ class Kernels(FromBoard):
 class Sources(Endpoint):
     """`sources`."""
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._together = Together[tuple[SourceView, ...]]()
+
     def get(self, request: Request, caller: Caller) -> Body:
-        return self._look(query_of(request, SourcesQuery))
+        query = query_of(request, SourcesQuery)
+        self.context.access.charge(caller, DEAR)
+        return self._look(query)
 
     async def _look(self, query: SourcesQuery) -> bytes:
         farm = self.context.farm
-        seen = await self.context.in_thread(survey, farm.settings, farm.scope, farm.store, farm.watch.acceptances)
+        asked = (farm.settings, farm.scope, farm.store, farm.watch.acceptances)
+        seen = await self._together.run("", lambda: self.context.in_thread(survey, *asked))
         chosen = [each for each in seen if query.name in (None, each.name)]
         return json_of(matrixtold.sources_told(chosen, now()))
 
@@ -92,11 +117,17 @@ class Hosts(Endpoint):
 class Runs(Endpoint):
     """`runs`, and each below it."""
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._together = Together[bytes]()
+
     def getChild(self, path: bytes, request: Request) -> IResource:
         return OneRun(self.context, path.decode(errors="replace"))
 
     def get(self, request: Request, caller: Caller) -> Body:
-        return self._look(query_of(request, RunsQuery))
+        query = query_of(request, RunsQuery)
+        self.context.access.charge(caller, DEAR)
+        return self._together.run(query, lambda: self._look(query))
 
     async def _look(self, query: RunsQuery) -> bytes:
         runs, sums = await self.context.in_thread(self._read, query.limit)
@@ -115,7 +146,9 @@ class OneRun(Endpoint):
         self._name = name
 
     def get(self, request: Request, caller: Caller) -> Body:
-        return self._look(check_id(self._name), query_of(request, RunQuery))
+        name, query = check_id(self._name), query_of(request, RunQuery)
+        self.context.access.charge(caller, DEAR)
+        return self._look(name, query)
 
     async def _look(self, name: str, query: RunQuery) -> bytes:
         return await self.context.in_thread(lambda: json_of(self._read(name, query)))

@@ -25,7 +25,14 @@ class _Part:
     asked: float = -_FRESH
     """by the monotonic clock"""
     began: float = 0.0
-    looking: defer.Deferred[None] | None = None
+    is_looked_at: bool = False
+    waiting: set[defer.Deferred[None]] = field(default_factory=set)
+    """who wants to know; who has given up is not among them"""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has not answered for so long that nobody waits for it any more."""
+        return self.is_looked_at and time.monotonic() - self.began >= _PATIENCE
 
 
 @dataclass(slots=True)
@@ -58,29 +65,25 @@ class Examiner:
     def _asked(self, name: str, work: Callable[[], None]) -> defer.Deferred[None]:
         """Fires when it has answered, or is not waited for any more."""
         part = self._parts.setdefault(name, _Part())
-        if part.looking is None and time.monotonic() - part.asked >= _FRESH:
-            part.began = time.monotonic()
-            part.looking = threads.deferToThread(_fault_of, work)
-            part.looking.addCallback(self._note, part)
-        waiting: defer.Deferred[None] = defer.Deferred()
-        if part.looking is None:
-            waiting.callback(None)
-            return waiting
-
-        def answered(result: None) -> None:
-            if not waiting.called:
-                waiting.callback(None)
-
-        part.looking.addCallback(answered)
+        if not part.is_looked_at and time.monotonic() - part.asked >= _FRESH:
+            part.began, part.is_looked_at = time.monotonic(), True
+            threads.deferToThread(_fault_of, work).addCallback(self._note, part)
+        if not part.is_looked_at or part.is_late:
+            return defer.succeed(None)
+        waiting: defer.Deferred[None] = defer.Deferred(part.waiting.discard)
+        part.waiting.add(waiting)
         waiting.addTimeout(_PATIENCE, self.context.master.reactor)
         return waiting.addErrback(lambda failure: failure.trap(defer.TimeoutError) and None)
 
     def _note(self, fault: str, part: _Part) -> None:
-        part.fault, part.asked, part.looking = fault, time.monotonic(), None
+        part.fault, part.asked, part.is_looked_at = fault, time.monotonic(), False
+        waiting, part.waiting = part.waiting, set()
+        for each in waiting:
+            each.callback(None)
 
     def _fault(self, name: str) -> str:
         part = self._parts[name]
-        if part.looking is not None and time.monotonic() - part.began >= _PATIENCE:
+        if part.is_late:
             return f"has not answered for {time.monotonic() - part.began:.0f} s"
         return part.fault
 

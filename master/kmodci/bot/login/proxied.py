@@ -15,6 +15,7 @@ from twisted.web.server import Request
 
 from ...loginfile import ANONYMOUS, ProxyAt
 from ...settings import Settings
+from ..origin import header
 from .rules import WAY, UserInfo
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]{0,127}")
@@ -32,10 +33,13 @@ class ProxyAuth(AuthBase):
 
     def user_of(self, request: Request) -> UserInfo:
         """Who asks, or nobody: a header of somebody else is none."""
-        name = request.getHeader(self._at.header) or ""
+        name = header(request, self._at.header)
         if not self._is_trusted(request) or not _NAME.fullmatch(name) or name.lower() == ANONYMOUS:
             return build_anonymous_user_info()
-        listed = request.getHeader(self._at.groups_header) or "" if self._at.groups_header else ""
+        listed = ""
+        if self._at.groups_header:
+            # groups may have any names, and these are UTF-8
+            listed = header(request, self._at.groups_header).encode("latin-1").decode(errors="replace")
         groups = {group.strip().lower() for group in listed.split(",", _MOST)} & self._groups
         return {"username": name, "email": name.lower(), "groups": sorted(groups), WAY: "proxy"}
 

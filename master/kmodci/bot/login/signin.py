@@ -19,6 +19,7 @@ from ...loginlimit import Pauses
 from ...ratelimit import asker
 from ...settings import Settings
 from ...users import User, Users
+from ..origin import header
 from ..pages.base import Page, argument
 from .landing import landing
 from .rules import MARK, WAY
@@ -63,7 +64,7 @@ class PasswordAuth(AuthBase):
 
     def address(self, request: Request) -> str:
         """Who asks, with what proxies that are trusted say of it."""
-        forwarded = request.getHeader("X-Forwarded-For") or "" if self._proxies else ""
+        forwarded = header(request, "X-Forwarded-For") if self._proxies else ""
         return asker(request.getClientAddress().host, forwarded, self._proxies)
 
 
@@ -115,7 +116,7 @@ class SignIn(Page):
 
 def _basic(request: Request) -> tuple[str, str] | None:
     """Name and password of an `Authorization: Basic` header, if there is one that can be read."""
-    scheme, _, data = (request.getHeader("Authorization") or "").partition(" ")
+    scheme, _, data = header(request, "Authorization").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:

@@ -30,7 +30,7 @@ from ...settings import PUBLIC_FILES
 from ..board import keeper_of
 from ..login.rules import may_read
 from ..menu import STATIC
-from ..origin import is_own
+from ..origin import header, is_own
 from .cells import cells
 
 HTML = "text/html; charset=utf-8"
@@ -106,7 +106,7 @@ class Page(Resource):
 
     def seen(self, request: Request) -> str:
         """What the page that asks is known by; empty unless it is a page that brings itself up to date."""
-        return argument(request, _SEEN) if request.getHeader("HX-Request") else ""
+        return argument(request, _SEEN) if header(request, "HX-Request") else ""
 
     def again(self, request: Request, shown: str) -> str:
         """The query that asks for this page again. shown: what it is then known by."""
@@ -170,9 +170,9 @@ class Page(Resource):
 
     async def _checked_post(self, request: Request) -> bytes:
         """A form of another site cannot press a button here: a browser says whose page a form is on."""
-        if not is_own(self.master, request.getHeader("Origin") or ""):
+        if not is_own(self.master, header(request, "Origin")):
             self.refuse(http.FORBIDDEN, f"not from a page of this farm: open it as {self.base_url} and try again")
-        if (request.getHeader("Content-Type") or "").partition(";")[0].strip().lower() != _FORM:
+        if header(request, "Content-Type").partition(";")[0].strip().lower() != _FORM:
             self.refuse(http.UNSUPPORTED_MEDIA_TYPE, f"a form is sent as {_FORM}")
         return await self.post(request)
 

@@ -27,6 +27,7 @@ from ...search import find_build
 from ...watch import bundle_note
 from ..board import keeper_of
 from ..schedulers import MATRIX, MatrixScheduler
+from ..searching import search
 from ..virtual import VirtualBuilders
 from .base import Page, argument
 from .logs import build_log, started_at
@@ -96,7 +97,11 @@ class OneBuild(Builds):
         """The build as it stands. Raises NotFound and BadName."""
         board, farm = keeper_of(self.master).board, self._farm
         modules = {*farm.settings.modules, *board.modules, *(module for module, _ in board.published)}
-        build = find_build(self.name, modules, board.kernels)
+        module, _, kernel = self.name.partition("/")
+        if module in modules and kernel in board.kernels:
+            build = BuildId.parse(self.name)
+        else:
+            build = await search(find_build, self.name, modules, board.kernels)
         url = board.running.get(str(build), "")
         began = await started_at(self.master, url) if url else 0.0
         return view(

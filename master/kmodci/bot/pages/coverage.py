@@ -26,6 +26,7 @@ from ...search import find_module
 from ...sourceview import Health, SourceView
 from ...survey import survey
 from ..board import keeper_of
+from ..searching import search
 from .base import HTML, Page, argument
 
 _NEWEST = 10
@@ -138,9 +139,9 @@ class Module(Page):
 
     async def get(self, request: Request) -> bytes:
         board = keeper_of(self.master).board
-        find_module(
-            self._module, {*self._farm.settings.modules, *board.modules, *(name for name, _ in board.published)}
-        )
+        modules = {*self._farm.settings.modules, *board.modules, *(name for name, _ in board.published)}
+        if self._module not in modules:
+            await search(find_module, self._module, modules)
         self._check_version(board)
         fields = {name: argument(request, name).strip()[:100] for name in ("status", "q", *_FIELDS)}
         if fields["status"] not in ("", ABSENT, *STATES):

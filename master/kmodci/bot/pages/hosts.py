@@ -18,6 +18,4 @@ class Hosts(Page):
         self._farm = farm
 
     async def get(self, request: Request) -> bytes:
-        seen = hosts_seen(self.master, self._farm)
-        away = any(each.state.is_away for each in seen)
-        return self.html(request, "hosts.html.j2", hosts=seen, now=time.time(), away=away)
+        return self.live(request, "hosts.html.j2", hosts=hosts_seen(self.master, self._farm), now=time.time())

@@ -13,6 +13,7 @@ from ...kernelview import find, followed, meant, modules_of
 from ...model import Target
 from ...release import BadName, check_release
 from ..board import keeper_of
+from ..searching import search
 from .base import Page, argument
 
 
@@ -24,7 +25,7 @@ class FindKernel(Page):
         if not text:
             return self.html(request, "kernel_choice.html.j2", text="", found=None, wrong="", followed=followed(board))
         try:
-            found, wrong = meant(text, board), ""
+            found, wrong = await search(meant, text, board), ""
         except BadName as error:
             found, wrong = None, error.brief
         if found and len(found.kernels) == 1:
@@ -65,7 +66,10 @@ class OneKernel(Page):
 
     async def get(self, request: Request) -> bytes:
         board = keeper_of(self.master).board
-        kernel = find(str(Target.parse(self._target)), check_release(self._release), board)
+        target, release = str(Target.parse(self._target)), check_release(self._release)
+        kernel = board.kernels.get(f"{target}/{release}")
+        if kernel is None:
+            kernel = await search(find, target, release, board)
         return self.live(
             request,
             "kernel.html.j2",
