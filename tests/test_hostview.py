@@ -34,7 +34,9 @@ def page() -> str:
     recipes = {"gcc-12": SimpleNamespace(tag="kmodci/a:1")}
     farm = SimpleNamespace(engines=engines, workers=lambda _: 4, recipes=recipes)
     master = SimpleNamespace(
-        config=SimpleNamespace(buildbotURL="https://farm.example.org/", www={}), workers=SimpleNamespace(workers={})
+        config=SimpleNamespace(buildbotURL="https://farm.example.org/", www={}),
+        workers=SimpleNamespace(workers={}),
+        www=SimpleNamespace(authz=SimpleNamespace(is_open=True)),
     )
     request = DummyRequest([])
     request.method, request.prepath = b"GET", [b"kmodci", b"hosts"]

@@ -102,7 +102,7 @@ class TlsAt(Section):
     ca: ConfigPath
     """of the authority that the engine's certificate is from"""
     cert: ConfigPath
-    key: ConfigPath
+    key: SecretPath
 
 
 class EngineAt(Section):
