@@ -21,7 +21,7 @@ from kmodci.settings import load
 
 RUN = RunNews(
     run="2026-11-28-121243",
-    url="http://farm/kmodci/runs/2026-11-28-121243",
+    url="http://farm.test/kmodci/runs/2026-11-28-121243",
     state="ended",
     is_forced=False,
     started=100.0,
@@ -38,8 +38,8 @@ FAILURE = FailureNews(
     since=100.0,
     builds=tuple(f"loop/debian-sid-amd64/7.{number}.0-amd64" for number in range(20)),
     kernels=40,
-    url="http://farm/kmodci/runs/2026-11-28-121243",
-    build_url="http://farm/#/builders/1/builds/1",
+    url="http://farm.test/kmodci/runs/2026-11-28-121243",
+    build_url="http://farm.test/#/builders/1/builds/1",
 )
 COMMIT = CommitNews(
     module="loop",
@@ -51,9 +51,9 @@ COMMIT = CommitNews(
     url="http://farm",
 )
 MANY = ManyFailuresNews(
-    groups=7, kernels=9, largest=(FailingGroup(module="loop", cause="no `x`"),), url="http://farm/kmodci/runs"
+    groups=7, kernels=9, largest=(FailingGroup(module="loop", cause="no `x`"),), url="http://farm.test/kmodci/runs"
 )
-EVERY = [RUN, FAILURE, MANY, COMMIT, TestNews(url="http://farm/")]
+EVERY = [RUN, FAILURE, MANY, COMMIT, TestNews(url="http://farm.test/")]
 HOSTILE = "<!channel> @everyone @here <https://evil.example|ok> [ok](https://evil.example) & *b*\x1b[31m\n\u202eBcc: x"
 
 
@@ -61,7 +61,7 @@ def test_a_run_in_a_mail() -> None:
     subject, text = as_mail(RUN)
     assert subject == "kmodci: run 2026-11-28-121243: 43 built, 2 failed"
     assert text.splitlines() == [
-        "http://farm/kmodci/runs/2026-11-28-121243",
+        "http://farm.test/kmodci/runs/2026-11-28-121243",
         "",
         "run 2026-11-28-121243: 43 built, 2 failed",
         "",
@@ -77,7 +77,7 @@ def test_a_group_of_failures() -> None:
     assert words.lines[4:] == (
         "loop/debian-sid-amd64/7.4.0-amd64",
         "and 35 more builds",
-        "log: http://farm/#/builders/1/builds/1",
+        "log: http://farm.test/#/builders/1/builds/1",
     )
     assert words_of(MANY).lines == ("loop: no `x`", "and 6 more groups")
 
@@ -85,11 +85,11 @@ def test_a_group_of_failures() -> None:
 @pytest.mark.parametrize("news", EVERY, ids=lambda news: news.kind)
 def test_news_survive_json(news: News) -> None:
     assert NEWS.validate_json(news.model_dump_json()) == news
-    told = json.loads(json.dumps(as_json(news, "an/id", "http://farm/")))
+    told = json.loads(json.dumps(as_json(news, "an/id", "http://farm.test/")))
     assert {name: told[name] for name in ("format", "id", "farm", "kind")} == {
         "format": 1,
         "id": "an/id",
-        "farm": "http://farm/",
+        "farm": "http://farm.test/",
         "kind": news.kind,
     }
     assert NEWS.validate_python(told) == news
