@@ -206,7 +206,7 @@ class TestForce:
         name = f"hello/{old}"
         first = farm.await_built(name)
         farm.until(lambda: not is_waited_for(farm, name))
-        status, answer = farm.force(module="hello", kernel=old, rebuild=True, username="nobody's address")
+        status, answer = farm.force(module="hello", kernel=old, rebuild=True, priority="first of all")
         assert status == 400, answer
         assert not is_waited_for(farm, name)
         status, answer = farm.force(module="hello", kernel=old, rebuild=True)

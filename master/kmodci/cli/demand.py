@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -53,6 +54,10 @@ def demand(asked: Demand) -> NoReturn:
     before = _finished(asked.client, question.id) if asked.rebuild else None
     told = asked.client.ask_build(question)
     is_followed, is_stopped = asked.follow or asked.wait is not None, False
+    if is_followed and told.status == Status.BUILT:
+        # who asks is told what is published also while that is built anew
+        with suppress(NotFound):
+            told = asked.client.build(told.id)
     if told.is_coming and is_followed:
         note(f"{told.build_id}: {standing_text(told)}")
         try:
