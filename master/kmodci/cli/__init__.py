@@ -27,13 +27,14 @@ _COMMANDS = {
     "token": "Make, list and remove the tokens of the HTTP API.",
     "bench": "Tell how well a run used the machine.",
     "user": "Add, list and remove who may log in with a password.",
+    "engine-proxy": "Give a farm a Docker socket at which only what it needs is allowed.",
     "up": "Start a farm on this machine.",
     "completion": "Print the script that completes these words in a shell.",
 }
 
 
 class _Commands(click.Group):
-    """Commands by name: the function `up` of the module `up`."""
+    """Commands by name: the function `up` of the module `up`, `engineproxy` for `engine-proxy`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -41,7 +42,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        name = cmd_name.replace("-", "")
+        command = getattr(import_module(f".{name}", __name__), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -56,8 +58,9 @@ def kmodci() -> None:
     """A build farm for out-of-tree Linux kernel modules.
 
     Every command works on the configuration in config/, or in the folder that --config (KMODCI_CONFIG) names, and has
-    --json for programs. coverage, explain, build, watch, runs and kernels ask a farm that runs instead, with --server
-    URL (KMODCI_SERVER); --token-file (KMODCI_TOKEN_FILE) names the file with a token, where the farm wants one.
+    --json for programs (not engine-proxy, which knows no farm). coverage, explain, build, watch, runs and kernels ask a
+    farm that runs instead, with --server URL (KMODCI_SERVER); --token-file (KMODCI_TOKEN_FILE) names the file with a
+    token, where the farm wants one.
 
     \b
     Exit status:
