@@ -124,11 +124,14 @@ class Caller:
 
     def refuse(self, status: HTTPStatus, why: str) -> None:
         """In the engine's own form."""
-        said = json.dumps({"message": f"engine proxy: {why}"}).encode()
-        headers = [(b"Content-Type", b"application/json"), (b"Content-Length", str(len(said)).encode())]
         # unless an answer has begun: then its end is missing, which is seen
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.answer(status, headers, [said])
+            self.answer_json(status, json.dumps({"message": f"engine proxy: {why}"}).encode())
+
+    def answer_json(self, status: int, body: bytes) -> None:
+        """The same for what is there as a whole."""
+        length = str(len(body)).encode()
+        self.answer(status, [(b"Content-Type", b"application/json"), (b"Content-Length", length)], [body])
 
     def switch(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Hands the connection over. Returns what was read of it already."""

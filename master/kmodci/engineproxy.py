@@ -62,7 +62,7 @@ class Proxy:
                 asked = shown(f"{request.method} {request.target}")
                 self._serve(caller, request.method, request.target, upgrades=request.upgrades)
             except _Answered as answered:
-                caller.answer(answered.status, [(b"Content-Type", b"application/json")], [answered.body])
+                caller.answer_json(answered.status, answered.body)
             except Denied as denied:
                 self.say(f"refused: {asked}: {denied.brief}")
                 is_malformed = isinstance(denied, Malformed)
@@ -102,10 +102,11 @@ class Proxy:
             answer = call.answer(caller.socket)
             if not isinstance(answer, h11.Response):
                 raise EngineError("the engine hands over a connection that nobody asked for")
-            headers, parts = passed_back(answer.headers), call.body(caller.socket)
+            parts = call.body(caller.socket)
             if route.keeps and answer.status_code == HTTPStatus.OK:
-                headers, parts = [(b"Content-Type", b"application/json")], iter([_kept(parts, route.keeps)])
-            caller.answer(answer.status_code, headers, parts)
+                caller.answer_json(answer.status_code, _kept(parts, route.keeps))
+            else:
+                caller.answer(answer.status_code, passed_back(answer.headers), parts)
 
     def _hijack(self, caller: Caller, call: EngineCall, passed: Passed, container: str) -> None:
         call.ask(passed.route.method, passed.target(container), {"Connection": "Upgrade", "Upgrade": "tcp"}, [], size=0)

@@ -9,7 +9,7 @@ from ..errors import KmodciError
 
 # The help is here as well, so that to show it all of a farm need not be imported.
 _COMMANDS = {
-    "check": "Check the configuration; tell every mistake with file and line.",
+    "check": "Check the configuration; tell each mistake, with its line.",
     "kernels": "List the kernels of the repositories, or how these are.",
     "accept": "Take a repository at its word, where that is in doubt.",
     "plan": "List the builds that are due, and why.",
@@ -23,11 +23,11 @@ _COMMANDS = {
     "fetch": "Fetch a published module from the bucket.",
     "notify": "List who is told what became of runs, or send a test message.",
     "gc": "Tell what need not be kept any longer, or remove it.",
-    "index": "Make the index and the store's outcomes again, from the bucket.",
+    "index": "Make index and outcomes again, from the bucket.",
     "token": "Make, list and remove the tokens of the HTTP API.",
     "bench": "Tell how well a run used the machine.",
     "user": "Add, list and remove who may log in with a password.",
-    "engine-proxy": "Give a farm a Docker socket at which only what it needs is allowed.",
+    "engine-proxy": "Give a farm a Docker socket for what it needs only.",
     "up": "Start a farm on this machine.",
     "completion": "Print the script that completes these words in a shell.",
 }
