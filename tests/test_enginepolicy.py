@@ -424,6 +424,7 @@ REFUSED = [
     ("PUT", f"/v1.41/containers/{ID}/archive?path=%2Fin&copyUIDGID=1"),
     ("GET", f"/v1.41/containers/{ID}/archive?path=%2Fproc%2F1"),
     ("GET", f"/v1.41/containers/{ID}/archive?path=%2Fin%2F.."),
+    ("GET", f"/v1.41/containers/{ID}/archive?path=%2Fin%2Fsource.tar.zst"),
     ("POST", "/v1.41/images/create?fromImage=debian&tag=12"),
     ("POST", "/v1.41/images/create?fromSrc=http%3A%2F%2F169.254.169.254%2F&repo=kmodci%2Fx&tag=1"),
     ("POST", "/v1.41/images/create?fromSrc=-&repo=debian&tag=12"),

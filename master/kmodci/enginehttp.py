@@ -105,12 +105,12 @@ class Caller:
 
     def whole_body(self, limit: int) -> bytes:
         """The same at once. limit: bytes."""
-        body = b""
+        body = bytearray()
         for part in self.body():
             body += part
             if len(body) > limit:
                 raise Malformed(f"a body of more than {limit} bytes")
-        return body
+        return bytes(body)
 
     def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: Iterable[bytes]) -> None:
         """Says what there is to say; nothing more is read on this connection."""

@@ -63,7 +63,6 @@ def _of_container(method: str, action: str, **more: str) -> Route:
     return Route(method=method, path=f"/containers/(?P<container>{_NAME}){action}", query=more)
 
 
-_IN_MOUNTS = rf"({_MOUNTS})(/[A-Za-z0-9_][A-Za-z0-9_.-]*|/\.whole)?"
 _LIST_IMAGES = {"all": _NO, "only_ids": _NO}
 _ATTACH = {"stream": "1", "stdin": "[01]", "stdout": "[01]", "stderr": "[01]", "logs": "[01]"}
 
@@ -115,7 +114,8 @@ ROUTES = (
     Route(
         method="GET",
         path=f"/containers/(?P<container>{_NAME})/archive",
-        query={"path": _IN_MOUNTS},
+        # written last of a worker bundle (`sending`)
+        query={"path": rf"{BUNDLE_MOUNT}/\.whole"},
         needs=frozenset({"path"}),
     ),
     Route(

@@ -80,9 +80,9 @@ class Proxy:
         route = asked.route
         if upgrades != route.hijacks:
             raise Malformed("a stream is asked for where there is none, or none where there is one")
-        body = b"" if route.body is Body.STREAM else caller.whole_body(BODY_LIMIT)
-        if body and route.body is Body.NONE:
-            raise Denied("has no body")
+        body = b""
+        if route.body is not Body.STREAM:
+            body = caller.whole_body(BODY_LIMIT if route.body is Body.JSON else 0)
         passed = self.policy.judge(asked, body)
         container = self._own_container(passed.container) if passed.container else ""
         for name in passed.volumes:
@@ -151,12 +151,12 @@ class Proxy:
 
 
 def _whole(parts: Iterable[bytes]) -> bytes:
-    said = b""
+    said = bytearray()
     for part in parts:
         said += part
         if len(said) > _ANSWER_LIMIT:
             raise EngineError("the engine says more than it should")
-    return said
+    return bytes(said)
 
 
 def _object(said: bytes) -> dict[str, object]:
