@@ -173,6 +173,15 @@ def _kept(parts: Iterable[bytes], names: frozenset[str]) -> bytes:
     return json.dumps({name: value for name, value in _object(_whole(parts)).items() if name in names}).encode()
 
 
+def ping(path: str) -> None:
+    """Raises EngineError unless a proxy listens at that path, and its engine answers it."""
+    with contextlib.closing(EngineCall(path)) as call:
+        call.ask("GET", "/_ping", {"Connection": "close"}, [], size=0)
+        status, said = call.answer().status_code, _whole(call.body())
+    if status != HTTPStatus.OK:
+        raise EngineError(f"{path}: {shown(said.decode(errors='replace'))}")
+
+
 def listen(path: Path, *, mode: int, owner: int | None = None, group: int | None = None) -> socket.socket:
     """A socket at that path, in place of one that nobody listens at any more. Raises KmodciError.
 

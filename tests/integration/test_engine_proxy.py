@@ -243,6 +243,8 @@ def test_it_ends_when_it_is_told_to(start: Callable[[str], Proxied], number: sig
     again = Command(["engine-proxy", "--listen", proxied.url], proxied.socket.with_name("again"))
     assert again.end() == 1
     assert "somebody listens at" in again.said
+    check = ["engine-proxy", "--listen", proxied.url, "--check"]
+    assert Command(check, proxied.socket.with_name("checked")).end() == 0
     with socket.socket(socket.AF_UNIX) as idle:
         idle.connect(str(proxied.socket))
         proxied.command.send(number)
@@ -252,5 +254,8 @@ def test_it_ends_when_it_is_told_to(start: Callable[[str], Proxied], number: sig
     proxied = start("x")
     proxied.command.kill()
     assert proxied.socket.exists()
+    checked = Command(check, proxied.socket.with_name("checked"))
+    assert checked.end() == 1
+    assert "the engine does not answer: Connection refused" in checked.said
     proxied = start("x")
     assert until(lambda: Engine(proxied.url, farm="x").look().cores)
