@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
 
-from .enginebodies import FARM, IMAGE, TAG, Container, Volume, parse, said_again, shown, understood
+from .enginebodies import FARM, IMAGE, IMAGES, TAG, Container, Volume, parse, said_again, shown, understood
 from .errors import Denied
 from .sandbox import BUNDLE_MOUNT, INPUT_MOUNT, LABEL
 
@@ -75,7 +75,7 @@ ROUTES = (
         method="GET",
         path="/images/json",
         query=_LIST_IMAGES,
-        adds={"filters": json.dumps({"reference": ["kmodci/*"]})},
+        adds={"filters": json.dumps({"reference": [IMAGES]})},
     ),
     Route(method="GET", path=f"/images/{IMAGE}:{TAG}/json"),
     Route(method="DELETE", path=f"/images/{IMAGE}:{TAG}", query={"force": _NO, "noprune": _NO}),
@@ -95,7 +95,7 @@ ROUTES = (
     Route(
         method="POST",
         path="/containers/create",
-        query={"name": f"(buildbot|kmodci)-{_NAME}"},
+        query={"name": f"buildbot-{_NAME}"},
         body=Body.JSON,
         becomes=Container,
     ),

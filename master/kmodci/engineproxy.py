@@ -188,18 +188,19 @@ def listen(path: Path, *, mode: int, owner: int | None = None, group: int | None
     owner, group: if not this process's own.
     """
     made = socket.socket(socket.AF_UNIX)
-    # it gets its name when it is as it should be
+    # it gets its name when it can be asked
     early = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         _check_free(path)
         early.unlink(missing_ok=True)
-        before = os.umask(0o777)
+        # as it should be from the first, without a chmod, which would follow a link that somebody puts there
+        before = os.umask(0o777 & ~mode)
         try:
             made.bind(str(early))
         finally:
             os.umask(before)
-        os.chown(early, -1 if owner is None else owner, -1 if group is None else group)
-        early.chmod(mode)
+        ids = (-1 if owner is None else owner, -1 if group is None else group)
+        os.chown(early, *ids, follow_symlinks=False)
         made.listen(128)
         early.rename(path)
     except OSError as error:

@@ -81,7 +81,7 @@ def image(proxied: Proxied, tmp_path: Path) -> Iterator[str]:
             folder = tarfile.TarInfo(name)
             folder.type = tarfile.DIRTYPE
             tar.addfile(folder)
-    archive, tag = tmp_path / "root.tar.zst", f"kmodci/proxied:{proxied.farm}"
+    archive, tag = tmp_path / "root.tar.zst", f"kmodci/toolchain-none:{proxied.farm}"
     archive.write_bytes(zstandard.compress(content.getvalue()))
     engine = Engine(proxied.url, farm=proxied.farm, same_machine=False)
     engine.load(archive, tag)
@@ -211,9 +211,12 @@ def test_the_engine_itself_is_out_of_reach(proxied: Proxied) -> None:
         refused(lambda: [*client.get_image("debian:12")])
         refused(client.inspect_image, "debian:12")
         refused(client.remove_image, "debian:12")
+        # what the farm itself, and this proxy, may run from
+        refused(client.import_image_from_data, b"", repository="kmodci/master", tag="local")
+        refused(client.remove_image, "kmodci/master:local")
         refused(client.login, "user", "password")
         assert client.info().keys() <= {"Architecture", "NCPU", "ServerVersion", "MemTotal"}
-        assert all(tag.startswith("kmodci/") for each in client.images() for tag in each["RepoTags"])
+        assert all(tag.startswith("kmodci/toolchain-") for each in client.images() for tag in each["RepoTags"])
 
 
 def test_no_second_call_hides_behind_a_first(proxied: Proxied, real: docker.APIClient) -> None:
