@@ -20,7 +20,7 @@ from kmodci.engine import Engine
 from kmodci.model import Status
 from kmodci.sandbox import LABEL, Limits, host_config, sent_config
 from support.containers import toolchain_image
-from support.farm import ENGINE, TARGET, Command, LiveFarm, live_farm, source, until
+from support.farm import ENGINE, TARGET, Command, LiveFarm, gated, live_farm, source, until
 from support.realkernels import RealKernel
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
@@ -117,6 +117,25 @@ def build(farm: LiveFarm, build_id: str, folder: Path) -> None:
     by_hand = farm.kmodci("build", build_id, "--output", str(folder / "out"))
     assert by_hand.end() == 0, by_hand.said
     assert (folder / "out" / "hello.ko").exists()
+
+
+def test_a_farm_outlives_it(
+    folder: Path, repo: AptRepo, kernels: dict[str, RealKernel], start: Callable[[str], Proxied], tmp_path: Path
+) -> None:
+    build_id = f"first/{TARGET}/{kernels['old'].release}"
+    host = {"docker_host": f"unix://{tmp_path}/docker.sock", "same_machine": False, "workers": 1}
+    with live_farm(folder / "outlives", repo, {"first": gated()}, hosts={"behind": host}) as farm:
+        proxied = start(farm.paths.farm_id())
+        farm.up()
+        farm.await_running(1, seconds=240)
+        proxied.command.kill()
+        farm.until(lambda: "host behind is away" in farm.log)
+        start(farm.paths.farm_id())
+        farm.until(lambda: "host behind is back" in farm.log)
+        farm.until(lambda: farm.open_gates() or farm.outcome(build_id), seconds=240)
+        farm.await_built(build_id)
+        # what the first try left is gone as well
+        farm.until(lambda: not farm.containers())
 
 
 @contextlib.contextmanager
