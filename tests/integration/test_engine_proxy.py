@@ -28,6 +28,12 @@ pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
 LIMITS = Limits(memory=128 << 20, disk=64 << 20, processes=64, seconds=60, output=1 << 20)
 
 
+@pytest.fixture(scope="module")
+def repo(repo: AptRepo, publish: Callable[..., None]) -> AptRepo:
+    publish(repo, "old")
+    return repo
+
+
 class Proxied:
     """A proxy in a folder, for one farm."""
 
@@ -92,10 +98,8 @@ def image(proxied: Proxied, tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_farm_builds_and_publishes_through_it(
-    folder: Path, repo: AptRepo, publish: Callable[..., None], kernels: dict[str, RealKernel],
-    start: Callable[[str], Proxied], tmp_path: Path,
-) -> None:  # fmt: skip
-    publish(repo, "old")
+    folder: Path, repo: AptRepo, kernels: dict[str, RealKernel], start: Callable[[str], Proxied], tmp_path: Path
+) -> None:
     host = {"docker_host": f"unix://{tmp_path}/docker.sock", "same_machine": False, "workers": 1}
     toolchain_image(kernels["old"].toolchain, "bookworm")
     with live_farm(folder, repo, {"hello": source("hello")}, hosts={"behind": host}) as farm:
