@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kmodci.elf import KernelModule, parse
+from kmodci.elf import KernelModule, is_sound, parse
 from kmodci.errors import VerifyError
 
 DATA = Path(__file__).parent / "data" / "modules"
@@ -165,3 +165,13 @@ def test_what_is_made_to_take_memory_or_time_takes_none(what: str, tmp_path: Pat
 def test_what_is_said_many_times_is_read_once_through() -> None:
     made = changed(b".modinfo", offset=_END, size=3 << 20) + b"a=\0" * (1 << 20)
     assert len(parse(made).modinfo["a"]) == 1 << 20
+
+
+def test_what_is_not_sound_is_not_given_to_pyelftools() -> None:
+    assert is_sound(GREET, sections=1000)
+    assert not is_sound(GREET, sections=3)
+    assert not is_sound(GREET[:40], sections=1000)
+    unsound = [what for what, content in _BOMBS.items() if not is_sound(content, sections=1000)]
+    assert {"sections that are counted elsewhere", "names of a megabyte", "symbols with names of a megabyte"} <= {
+        *unsound
+    }

@@ -6,6 +6,7 @@ the file, no name without an end, no more of anything than a module has. (pyelft
 gigabytes and minutes for a module of a megabyte that was made for that.) See elf(5).
 """
 
+import re
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,8 @@ _MACHINES = {number: name for name, number in ENUM_E_MACHINE.items() if isinstan
 # struct modversion_info (include/linux/module.h): unsigned long crc; char name[64 - sizeof(unsigned long)]
 _VERSION = struct.Struct("<Q56s")
 _EXPORT = b"__ksymtab_"
+# code and tables are full of zeros
+_ENDLESS = re.compile(rb"[^\0]{65536}")
 _READ = (".modinfo", "__versions", "__version_ext_crcs", "__version_ext_names")
 # pyelftools checks little: bad offsets, indices and types in a file show as nearly any of Python's own errors
 DAMAGE = (
@@ -177,6 +180,19 @@ class _Elf:
             names = self._within(strings.offset, strings.size)
             for name, info, _, section, _, _ in _SYMBOL.iter_unpack(self.ko[self._within(table.offset, table.size)]):
                 yield name, info >> 4, section, names
+
+
+def is_sound(content: bytes, *, sections: int) -> bool:
+    """Whether what any 64-bit ELF file says of its sections is within the file, and these are no more than that.
+
+    Then pyelftools may read it: each name has an end that is near.
+    """
+    if len(content) < _FILE.size or not content.startswith(_LITTLE_64) or _ENDLESS.search(content):
+        return False
+    try:
+        return len(_Elf(content).sections) <= sections
+    except VerifyError:
+        return False
 
 
 def _parse(elf: _Elf, machine: int) -> KernelModule:
