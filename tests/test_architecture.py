@@ -19,7 +19,7 @@ RANKS = {
     "distros": "distros",
     "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
     " coverage coveragetable coverageview demands discovery doubt elf explanation facts failureview"
-    " fallover fields headers hosts hosttools hostview images kernellist kernelsat kernelview keys"
+    " fallover fields findings headers hosts hosttools hostview images kernellist kernelsat kernelview keys"
     " lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
@@ -28,7 +28,7 @@ RANKS = {
     " engineclient engines fetch folder git history indices ingredients mirrors newsstore packing paths"
     " pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
     " workerbundle",
-    "farm": "boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
+    "farm": "boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
     " opening planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }

@@ -144,9 +144,16 @@ class MasterProcess:
         return "\n".join(f"  {line}" for line in lines)
 
 
+def pid_on(state: Path) -> int | None:
+    """Of the master that runs on a state folder, which need not be there and stays as it is. None if none does."""
+    if not (state / "master" / "lock").exists():
+        return None
+    return MasterProcess(Paths(state), state, "", ()).pid()
+
+
 def runs_on(state: Path) -> bool:
-    """Whether a master runs on a state folder, which need not be there and stays as it is."""
-    return (state / "master" / "lock").exists() and MasterProcess(Paths(state), state, "", ()).pid() is not None
+    """Whether there is one."""
+    return pid_on(state) is not None
 
 
 def _tac() -> Path:
