@@ -4,7 +4,7 @@ from pathlib import Path
 
 from buildbot.master import BuildMaster
 from kmodci.bot.database import end_when_lost
-from kmodci.bot.startup import lock_state, mark_active
+from kmodci.bot.startup import lock_state, mark_active, remember
 from kmodci.settings import load
 from kmodci.where import buildbot_database
 from twisted.application import service
@@ -16,6 +16,7 @@ basedir = Path(os.environ["KMODCI_BASEDIR"])
 settings = load(Path(os.environ["KMODCI_CONFIG"]))
 
 lock_state(basedir)
+remember(settings)
 mark_active(settings)
 end_when_lost(buildbot_database(settings))
 application = service.Application("buildmaster")

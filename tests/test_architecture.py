@@ -28,7 +28,7 @@ RANKS = {
     " engineclient engines fetch folder git history indices ingredients mirrors newsstore packing paths"
     " pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
     " workerbundle",
-    "farm": "boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
+    "farm": "boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics newsdesk"
     " opening planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
