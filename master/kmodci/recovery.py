@@ -1,5 +1,6 @@
 """What can be learned again from the bucket alone: the index, and what the store knew of builds."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from .products import Publisher
 from .publishing import latest_of, manifests, put_latest, rebuild_index
 from .store import Store, compiler_note
 from .watch import bundle_note
+
+_CAUGHT_UP = "caught-up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,12 @@ def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
         bundles = _bundles(found, (each.key for each in bucket.list("headers/")))
         store.put_metas({**bundles, **_compilers(found)})
     store.forget_outcomes(publisher.catch_up(known))
+    store.put_meta(_CAUGHT_UP, str(time.time()))
+
+
+def caught_up(store: Store) -> float:
+    """When a start last had (seconds since the epoch), 0 for never: before that, nobody knows what is to be built."""
+    return float(store.meta(_CAUGHT_UP) or 0)
 
 
 def outcomes_of(manifests: Iterable[Manifest]) -> dict[str, Outcome]:
