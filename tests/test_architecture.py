@@ -25,7 +25,7 @@ RANKS = {
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine"
-    " engineclient engines fetch folder git history indices ingredients mirrors newsstore packing paths"
+    " engineclient engines fetch folder git history indices ingredients logfiles mirrors newsstore packing paths"
     " pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
     " workerbundle",
     "farm": "boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics newsdesk"

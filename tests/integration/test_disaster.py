@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(300)]
 def farm(folder: Path, repo: AptRepo, publish: Callable[..., None]) -> Iterator[LiveFarm]:
     publish(repo, "old", "old-cloud")
     broken = source("hello", build='echo "error: it is broken" >&2; exit 1', artifacts=["hello.ko"])
-    with live_farm(folder, repo, {"hello": source("hello"), "broken": broken}) as made:
+    with live_farm(
+        folder, repo, {"hello": source("hello"), "broken": broken}, poll={"interval": "30s"}, log="json"
+    ) as made:
         yield made
 
 
@@ -110,6 +112,26 @@ def test_a_doctor_beside_a_farm_that_runs(farm: LiveFarm, old: str, cloud: str) 
     assert not farm.containers()
 
 
+def test_a_build_can_be_followed_through_the_log(farm: LiveFarm, old: str) -> None:
+    lines = [json.loads(line) for line in farm.log.splitlines()]
+    assert all({"time", "level", "message"} <= line.keys() for line in lines)
+    told = [line for line in lines if line.get("build_id") == old]
+    own = [line for line in told if line["message"].startswith(f"{old}: ")]
+    assert own[0]["message"].startswith(f"{old}: begins on local-")
+    steps = [line["step"] for line in own if "step" in line]
+    assert steps == ["headers", "source", "build", "verify", "publish"]
+    assert own[-1]["message"].startswith(f"{old}: built")
+    [run] = {line["run"] for line in own}
+    assert run in {each.id for each in farm.runs.runs()}
+    assert {line["host"] for line in own[1:]} == {"local"}
+    assert {line["worker"] for line in own} <= {"local-1", "local-2"}
+    # Buildbot's own words about it are among them
+    assert len(told) > len(own)
+    # and no farm with all that it holds
+    assert not any("Farm(" in line["message"] or "Credentials(" in line["message"] for line in lines)
+    assert json.loads((farm.state / "s3-credentials.json").read_text())["secret"] not in farm.log
+
+
 def test_a_doctor_afterwards_tells_what_others_may_read(farm: LiveFarm) -> None:
     secret = farm.state / "s3-credentials.json"
     secret.chmod(0o644)
@@ -124,6 +146,9 @@ def test_a_doctor_afterwards_tells_what_others_may_read(farm: LiveFarm) -> None:
     assert found["bucket"][0]["level"] == "wrong"
     assert json.loads(secret.read_text())["secret"] not in json.dumps(found)
     assert doctor(farm)[0] == 0
+    command = farm.kmodci("images", "--make")
+    assert command.end() == 0, command.said
+    assert "is on the engine" in command.said
 
 
 def test_a_kernel_is_gone_from_its_repository(
@@ -196,4 +221,5 @@ def test_the_bucket_is_lost_and_built_again_from_what_the_database_knows(farm: L
     assert after[cloud][0] in (Status.BUILT, Status.UNAVAILABLE)
     outcome = farm.outcome(old)
     assert outcome is not None
-    assert farm.manifest(outcome).build_id == old
+    with farm.s3_server.available():
+        assert farm.manifest(outcome).build_id == old

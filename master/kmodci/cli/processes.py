@@ -20,6 +20,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ..errors import KmodciError, StoreError
+from ..logfiles import roll
 from ..paths import Paths, checkout
 from ..settings import load
 from ..where import buildbot_database
@@ -71,7 +72,9 @@ class MasterProcess:
     def start(self, *, url: str, seconds: float = 60) -> None:
         """Returns when the web UI answers. Raises KmodciError with the last lines of the log if it does not."""
         self._upgrade_database()
-        output = (self.paths.logs / "master.out").open("ab")
+        words = self.paths.logs / "master.out"
+        roll(words)
+        output = words.open("ab")
         process = subprocess.Popen(
             [str(_tool("twistd")), "--nodaemon", "--pidfile=", f"--python={_tac()}"],
             cwd=self.paths.master,
