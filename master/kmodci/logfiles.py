@@ -1,4 +1,4 @@
-"""Logs of programs that know nothing of rotation and write to what they are given: rolled over before one is started."""
+"""Logs of programs that know nothing of rotation and write to what they are given: rolled over before a start."""
 
 from contextlib import suppress
 from pathlib import Path
