@@ -85,7 +85,8 @@ def recall(store: Store, bucket: Bucket) -> int:
 
 def is_new(store: Store) -> bool:
     """Whether it knows neither a kernel nor a build. Raises StoreError."""
-    return not store.kernel_names() and not store.outcomes()
+    what = "ask whether there is anything"
+    return not any(store.rows(what, sa.select(column).limit(1)) for column in (KERNELS.c.release, OUTCOMES.c.key))
 
 
 def _rows(store: Store) -> dict[str, list[dict[str, object]]]:
