@@ -1,5 +1,6 @@
 """Which checks there are for a farm, by its configuration."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
@@ -35,9 +36,6 @@ from kmodci.where import (
 from . import hosts, machine, ports, sources, stores, wire
 from .rounds import Check, unlooked
 
-_FARM = "doctor"
-"""whose containers these are: no farm's, so that none takes them for its own"""
-
 
 def _server(url: str) -> str:
     """`https://deb.example.org`, of what is asked over HTTP; else nothing."""
@@ -55,6 +53,12 @@ class Everything:
     """of the master that runs on this state"""
     _keys: "Future[frozenset[str] | None]" = field(default_factory=Future)
     """of the images in the bucket; None if it does not tell"""
+
+    @property
+    def _farm(self) -> str:
+        """Whose containers these are: made by hand, so that a farm that runs does not take them for its own."""
+        place = self.settings.state / "master" / "farm-id"
+        return f"{place.read_text() if place.exists() else 'doctor'}-by-hand-{os.getpid()}"
 
     def checks(self) -> Iterator[Check]:
         """In the order in which they are told."""
@@ -98,7 +102,7 @@ class Everything:
         tags = frozenset(made.tag for made in recipes_of(self.settings).values())
         for name, at in self.settings.build_hosts.items():
             host = at.host(name)
-            engine = hosts.engine_of(host, _FARM)
+            engine = hosts.engine_of(host, self._farm)
             yield Check(part="engine", where=name, look=partial(hosts.of_engine, host, engine))
             if host.tls is not None:
                 yield Check(part="engine", where=name, look=partial(hosts.of_certificates, host))
@@ -110,7 +114,7 @@ class Everything:
         on: dict[str, frozenset[str]] = {}
         for name, at in self.settings.build_hosts.items():
             try:
-                on[name] = hosts.engine_of(at.host(name), _FARM).tags()
+                on[name] = hosts.engine_of(at.host(name), self._farm).tags()
             except EngineError:
                 continue  # which the check of that host tells
         keys, can_make = self._keys.result(), which("mmdebstrap") is not None

@@ -14,7 +14,7 @@ from kmodci.engine import Engine
 from kmodci.engines import engines_of
 from kmodci.findings import Finding, good, note, of_certificate, of_clock, of_disk, of_sandbox
 from kmodci.hosts import Host
-from kmodci.sandbox import Limits, host_config
+from kmodci.sandbox import NO_LOG, Limits, host_config
 
 from .wire import certificate_end, engine_certificate_end
 
@@ -51,6 +51,7 @@ def of_engine(host: Host, engine: Engine) -> Iterator[Finding]:
         info = client.info()
     answered = time.time()
     yield good(f"answers: Docker {answer.version}, {info['Architecture']}, {answer.cores} cores")
+    # behind a proxy an engine tells no more than that (`enginepolicy`)
     numbers = tuple(int(part) for part in re.findall(r"\d+", answer.version)[:2])
     if numbers < _OLDEST:
         yield note(f"Docker {answer.version} is older than any that was tried", "update it: 20.10 or newer")
@@ -58,10 +59,10 @@ def of_engine(host: Host, engine: Engine) -> Iterator[Finding]:
         yield note(f"it warns: {str(warning).removeprefix('WARNING: ')[:200]}")
     with contextlib.suppress(ValueError):
         # nanoseconds are more than Python knows
-        text = re.sub(r"(\.\d{6})\d*", r"\1", str(info["SystemTime"]))
+        text = re.sub(r"(\.\d{6})\d*", r"\1", str(info.get("SystemTime", "")))
         yield of_clock("the engine", datetime.fromisoformat(text).timestamp(), asked, answered)
-    folder = Path(str(info["DockerRootDir"]))
-    if host.same_machine and folder.is_dir():
+    folder = Path(str(info.get("DockerRootDir", "")))
+    if host.same_machine and folder.is_absolute() and folder.is_dir():
         yield _disk(f"its disk ({folder})", folder)
 
 
@@ -93,8 +94,7 @@ def of_sandboxes(engine: Engine, limits: Limits, tags: Collection[str]) -> Itera
 
 def _try(engine: Engine, image: str, limits: Limits) -> dict[str, str]:
     with engine.asking(f"run {image}", timeout=_PATIENCE) as client:
-        # what it leaves when this is killed here, the engine removes
-        config = client.create_host_config(**host_config(limits), auto_remove=True)
+        config = client.create_host_config(**host_config(limits), **NO_LOG)
         command = ["/bin/sh", "-c", _PROBE]
         container = client.create_container(image, command, host_config=config)["Id"]
         try:
