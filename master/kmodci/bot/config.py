@@ -45,6 +45,7 @@ from .sweeper import Sweeper
 from .virtual import VirtualBuilders
 from .watchdog import Watchdog
 from .web import answer_from_the_reactor, close_event_stream, open_own_api
+from .workerport import guard_worker_port
 from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
@@ -71,6 +72,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     answer_from_the_reactor()
     open_own_api()
     guard_interface()
+    guard_worker_port()
     guard(settings.web)
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
