@@ -37,6 +37,7 @@ from .notifier import Notifier
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
+from .remember import MemoryKeeper
 from .reports import reporter_of
 from .schedulers import MATRIX, MatrixScheduler
 from .site import Site
@@ -104,6 +105,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "services": [
             VirtualBuilders(),
             IndexWriter(farm),
+            MemoryKeeper(farm),
             Prefetch(farm),
             HostWatch(farm),
             Sweeper(farm),

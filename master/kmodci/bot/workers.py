@@ -165,7 +165,7 @@ class SandboxWorker(DockerLatentWorker):
     async def stop_instance(self, fast: bool = False) -> None:
         if self._bridge is not None:
             if self.conn is None and self._bridge.words:
-                log.msg(f"{self.name} said at last: {self._bridge.words}")
+                log.msg(f"{self.name} said at last: {self._bridge.words}", worker=self.name, host=self.host.name)
             self._bridge.cut()
             self._bridge = None
         if self.is_away and self.instance is not None:
@@ -206,7 +206,7 @@ class SandboxWorker(DockerLatentWorker):
         try:
             killed = await threads.deferToThread(self.engine.killed_for_memory, self.getContainerName())
         except KmodciError as error:
-            log.msg(f"cannot ask why {self.name} was lost: {error}")
+            log.msg(f"cannot ask why {self.name} was lost: {error}", worker=self.name)
             return False
         return killed
 
