@@ -94,7 +94,7 @@ def letter(name: str, number: int) -> Letter:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(notifier.log, "msg", found.append)
+    monkeypatch.setattr(notifier.log, "msg", lambda text, receiver="": found.append(text))
     return found
 
 

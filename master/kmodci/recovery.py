@@ -40,7 +40,7 @@ def recover(bucket: Bucket, store: Store) -> Recovered:
     # what else the store knows is as new as the bucket, as a rule
     stays = known.keys() - gone
     made = outcomes_of(index.manifests)
-    learned = {name: each for name, each in made.items() if name not in stays or each.finished > known[name].finished}
+    learned = {name: each for name, each in made.items() if name not in stays or _is_later(each, known[name])}
     forgotten = sorted(gone - learned.keys())
     store.forget_outcomes(known[name].build_id for name in forgotten)
     store.put_outcomes(learned.values())
@@ -67,9 +67,7 @@ def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
         found = list(manifests(bucket))
         # what failed after it was built is as it was
         made = {
-            name: each
-            for name, each in outcomes_of(found).items()
-            if name not in known or each.finished > known[name].finished
+            name: each for name, each in outcomes_of(found).items() if name not in known or _is_later(each, known[name])
         }
         store.put_outcomes(made.values())
         known = {**known, **made}
@@ -85,6 +83,11 @@ def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
 def caught_up(store: Store) -> float:
     """When a start last had (seconds since the epoch), 0 for never: before that, nobody knows what is to be built."""
     return float(store.meta(_CAUGHT_UP) or 0)
+
+
+def _is_later(made: Outcome, known: Outcome) -> bool:
+    """Whether a build was published after it was known to have failed; of two that are built, the store's counts."""
+    return known.status is not Status.BUILT and made.finished > known.finished
 
 
 def outcomes_of(manifests: Iterable[Manifest]) -> dict[str, Outcome]:
