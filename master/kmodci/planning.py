@@ -1,15 +1,16 @@
 """The plan of a farm: what there is, how it stands, what can be built now, and what the rest waits for."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from .coverage import Standing, standings
 from .engines import Engines
-from .images import Recipe, lost_note
+from .hosts import Host, Room, able, choose
+from .images import Recipe, label_of, lost_note
 from .matrix import Entry, Planned, former_keys, keys, plan, select
-from .model import Hold, Kernel, ModuleVersion, Outcome
+from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome
 from .runstore import RunStore
 from .schema import Scope
 from .selectors import matches
@@ -44,7 +45,9 @@ class Plan:
     former: Mapping[str, str] = field(default_factory=dict)
     """the keys that some had until the headers of their kernels told the compiler (`matrix.former_keys`)"""
     missing_images: tuple[str, ...] = ()
-    """toolchains"""
+    """by label, those that something due could be built in"""
+    imageless: frozenset[str] = frozenset()
+    """those of the due that none of their images is there for"""
     waiting: Mapping[str, str] = field(default_factory=dict)
     """what each waits for, of those that wait for more than their turn"""
     stuck: frozenset[str] = frozenset()
@@ -64,8 +67,22 @@ class Plan:
     @property
     def ready(self) -> dict[str, Planned]:
         """Of the due, those whose image is there; by build id."""
-        lacking = set(self.missing_images)
-        return {str(p.entry.build_id): p for p in self.due if p.entry.toolchain not in lacking}
+        return {name: p for p in self.due if (name := str(p.entry.build_id)) not in self.imageless}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the last plan saw, for who may not ask."""
+
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
+    lacking: frozenset[str] = frozenset()
+    """labels of images"""
+    bundled: frozenset[str] = frozenset()
+    """digests of header packages"""
+
+    def lacks(self, kernel: Kernel | None, arch: str) -> bool:
+        """Whether there are no headers for a machine of that architecture, nor packages to make them of any more."""
+        return kernel is not None and kernel.gone > 0 and kernel.on(arch).headers_digest not in self.bundled
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,7 +97,10 @@ class Planner:
     watch: Watch
     recipes: Mapping[str, Recipe]
     """by toolchain"""
+    images: Mapping[str, Recipe]
+    """by label"""
     _kernel_names: tuple[str, ...] = ()
+    _seen: Seen = Seen()
 
     @property
     def polled_modules(self) -> tuple[str, ...]:
@@ -127,8 +147,10 @@ class Planner:
         holds = {name: _as_named(hold, named, former) for name, hold in self.runs.holds().items()}
         planned = plan(entries, named, versions, outcomes, self.recipes, now=time.time(), holds=holds)
         lacking = self._lacking()
+        images = {str(p.entry.build_id): self._images(p.entry) for p in planned}
+        self._seen = Seen(kernels=kernels, lacking=frozenset(lacking), bundled=bundled(self.store))
         waiting = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
-        waiting |= {str(p.entry.build_id): f for p in planned if (f := lacking.get(p.entry.toolchain))}
+        waiting |= {name: fault for name, labels in images.items() if (fault := _fault(labels, lacking))}
         stuck = set(waiting)
         for each in planned:
             name = str(each.entry.build_id)
@@ -138,6 +160,8 @@ class Planner:
                 if not 0 < hold.tries <= _PATIENCE:
                     stuck.add(name)
         due = tuple(p for p in planned if str(p.entry.build_id) not in waiting and not is_first_look)
+        usable = {str(p.entry.build_id): images[str(p.entry.build_id)] for p in due}
+        wanted = dict.fromkeys(label for labels in usable.values() for label in labels)
         return Plan(
             builds=standings(entries, outcomes, named),
             kernels=kernels,
@@ -148,34 +172,71 @@ class Planner:
             outcomes=outcomes,
             holds=holds,
             former=former,
-            missing_images=tuple(t for t in dict.fromkeys(p.entry.toolchain for p in due) if t in lacking),
+            missing_images=tuple(label for label in wanted if lacking.get(label) == ""),
+            imageless=frozenset(name for name, labels in usable.items() if lacking.keys() >= {*labels}),
             waiting=waiting,
             stuck=frozenset(stuck),
             is_whole=not is_first_look,
         )
 
+    def _images(self, entry: Entry) -> tuple[str, ...]:
+        """Labels of those that a build can run in: of the hosts that are not away, if not all of them are."""
+        names = able(self.fitting(entry.kernel), arch=entry.kernel.target.arch, labels=self._labels(entry.build_id))
+        arches = [self.engines.hosts[name].arch for name in names if not self.engines.is_away(name)]
+        arches = arches or [self.engines.hosts[name].arch for name in names]
+        return tuple(dict.fromkeys(label_of(entry.toolchain, arch) for arch in arches))
+
+    def _labels(self, build_id: BuildId) -> tuple[str, ...]:
+        modules = self.settings.modules
+        return modules[build_id.module].labels if build_id.module in modules else ()
+
+    def fitting(self, kernel: Kernel | None) -> Mapping[str, Host]:
+        """The hosts that a kernel's header packages are known for; all, of a kernel that is not known itself."""
+        hosts = self.engines.hosts
+        return {name: host for name, host in hosts.items() if kernel is None or kernel.can_be_built_on(host.arch)}
+
+    def host_for(self, build_id: BuildId, toolchain: str, rooms: Mapping[str, Room]) -> str | None:
+        """The host that a build goes to now, by what was seen at the last plan. Asks nobody.
+
+        Hosts whose image or headers have yet to be made are left to the builds for which there is no other.
+        """
+        kernel = self._seen.kernels.get(f"{build_id.target}/{build_id.release}")
+        lacking = (
+            name
+            for name, host in self.engines.hosts.items()
+            if label_of(toolchain, host.arch) in self._seen.lacking or self._seen.lacks(kernel, host.arch)
+        )
+        return choose(
+            self.fitting(kernel), rooms, arch=build_id.target.arch, labels=self._labels(build_id), lacking=[*lacking]
+        )
+
     def _lacking(self) -> dict[str, str]:
-        """The toolchains whose image no host has, or one lacks that the bucket lacks too; with why it is not made."""
-        there = self.engines.tags() - {tag for tag in self._tags if self.store.meta(lost_note(tag))}
-        return {name: self._image_fault(name) for name, made in self.recipes.items() if made.tag not in there}
+        """The labels of images that no host has, or one lacks that the bucket lacks too; with why it is not made."""
+        tags = {label: made.tag for label, made in self.images.items()}
+        there = self.engines.tags() - {tag for tag in tags.values() if self.store.meta(lost_note(tag))}
+        return {label: self._image_fault(label) for label, tag in tags.items() if tag not in there}
 
-    @property
-    def _tags(self) -> frozenset[str]:
-        return frozenset(made.tag for made in self.recipes.values())
-
-    def note_image_fault(self, toolchain: str, error: str) -> None:
+    def note_image_fault(self, label: str, error: str) -> None:
         """The image could not be made; tried again after a while."""
-        self.store.put_meta(f"image-fault/{toolchain}", f"{time.time():.0f} {error}" if error else "")
+        self.store.put_meta(f"image-fault/{label}", f"{time.time():.0f} {error}" if error else "")
 
-    def _image_fault(self, toolchain: str) -> str:
-        when, _, error = self.store.meta(f"image-fault/{toolchain}").partition(" ")
-        return f"no image for {toolchain}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
+    def _image_fault(self, label: str) -> str:
+        when, _, error = self.store.meta(f"image-fault/{label}").partition(" ")
+        return f"no image for {label}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
 
     def forget_faults(self) -> None:
         """At a start: what failed because of the farm is tried again at once."""
         self.runs.make_due(time.time())
-        for toolchain in self.recipes:
-            self.note_image_fault(toolchain, "")
+        for label in self.images:
+            self.note_image_fault(label, "")
+
+
+def _fault(labels: Collection[str], lacking: Mapping[str, str]) -> str:
+    """Why a build cannot run in any of these images; empty if it can, or may as soon as one is made."""
+    if not labels:
+        return "no host can build it"
+    faults = [lacking.get(label, "") for label in labels]
+    return faults[0] if all(faults) else ""
 
 
 def _as_named(hold: Hold, named: Mapping[str, str], former: Mapping[str, str]) -> Hold:

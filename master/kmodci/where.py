@@ -1,18 +1,19 @@
 """Where the configuration points: repositories with their mirrors and keys, the suites of images, the bucket."""
 
 import configparser
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from . import sources
 from .bootstrap import SuiteSource
 from .bucket import Bucket, Credentials
 from .discovery import Repository
-from .distros import BUILD_ARCH
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
-from .images import Recipe, recipe
+from .images import Recipe, natively, recipe, worker
 from .indices import index_of, keyrings_of, mirrors_of
 from .mirrors import system_keyrings
 from .model import Target
@@ -30,6 +31,9 @@ from .selectors import matches
 from .settings import Settings
 from .sources import Source
 from .targetsfile import Following
+
+# by Debian's stable series, the version of its python3
+_PYTHONS: Mapping[str, tuple[int, int]] = MappingProxyType({"bookworm": (3, 11), "trixie": (3, 13)})
 
 
 def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
@@ -114,14 +118,34 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 )
                 for repository in entry.repositories
                 if isinstance(repository, AptAt) and repository.suite in (entry.series, f"{entry.series}-security")
-                # images run on amd64
-                if BUILD_ARCH in (repository.arches or (BUILD_ARCH,))
+                if recipe.arch in (repository.arches or (recipe.arch,))
             ]
     raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
 
 
+def images_of(settings: Settings, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Every image that a host needs, by label: of each toolchain one for each architecture that hosts run on."""
+    hosts = [host.host(name) for name, host in settings.build_hosts.items()]
+    arches = list(dict.fromkeys(host.arch for host in hosts))
+    found = (natively(made, arch) for made in recipes.values() for arch in arches)
+    return {made.label: made for made in found}
+
+
+def worker_recipe(settings: Settings, arch: str) -> Recipe:
+    """What the worker of an architecture that is not the master's own is made of. Raises KmodciError."""
+    followed = [each.series for each in settings.targets if each.distro == "debian" and each.series in _PYTHONS]
+    if not followed:
+        raise KmodciError(
+            f"no worker can be made for {arch}: its Python is Debian's, and targets.yml has no stable series of Debian",
+            hint=f"add one of {', '.join(_PYTHONS)}, `enabled: false` if its kernels are not to be followed",
+        )
+    # of the same Python what it compiles can be made here
+    series = min(followed, key=lambda each: _PYTHONS[each] != sys.version_info[:2])
+    return worker(arch, distro="debian", series=series)
+
+
 def recipes_of(settings: Settings) -> dict[str, Recipe]:
-    """The images, by toolchain, of those that are enabled."""
+    """The images, by toolchain, of those that are enabled; what a build is named by, wherever it runs."""
     return {
         name: recipe(name, distro=toolchain.distro, series=toolchain.series)
         for name, toolchain in settings.toolchains.items()

@@ -43,10 +43,10 @@ def measure(place: Place, *, repeat: int, exclude: tuple[str, ...], cgroup: str)
             files.chmod(0o755)
             for path, called in ((bundle.path, "headers.tar.zst"), (farm.supply.source(module), "source.tar.zst")):
                 (files / called).write_bytes(path.read_bytes())
-            inputs = Inputs(bundle=farm.worker_bundle, files=files, headers=headers)
+            inputs = Inputs(bundle=farm.bundles.made(), files=files, headers=headers)
             try:
                 began = time.monotonic()
-                ways["sent"].has_bundle(farm.worker_bundle, job.image)
+                ways["sent"].has_bundle(farm.bundles.made(), job.image)
                 note(f"the worker bundle, to a volume: {time.monotonic() - began:.1f} s")
                 rows = _turns(ways, job, inputs, farm.limits(place.module), repeat=repeat, cgroup=cgroup)
             finally:

@@ -15,6 +15,7 @@ from buildbot.process.builder import Builder
 from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
+from buildbot.process.workerforbuilder import AbstractWorkerForBuilder
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import threads
 from twisted.python import log
@@ -96,9 +97,9 @@ class KernelBuild(Build):
             supply, kernel = self.farm.supply, self.job.entry.kernel
             try:
                 if self.farm.engines.hosts[host].same_machine:
-                    _, self.headers = await threads.deferToThread(supply.headers, kernel)
+                    _, self.headers = await threads.deferToThread(supply.headers, kernel, self.job.runs_on)
                 else:
-                    await threads.deferToThread(supply.bundle, kernel)
+                    await threads.deferToThread(supply.bundle, kernel, self.job.runs_on)
                 await self._use_learned(self.job, host)
             except KmodciError as error:
                 log.msg(f"{self.build_id} starts without its headers: {error.brief}")
@@ -150,10 +151,12 @@ class KernelBuild(Build):
         self.ended = Status.BUILT if await self.tries() > 1 else Status.SKIPPED
 
     @async_to_deferred
-    async def startBuild(self, workerforbuilder: object) -> None:
+    async def startBuild(self, workerforbuilder: AbstractWorkerForBuilder) -> None:
         self.began = time.time()
+        worker, ref = workerforbuilder.worker, self.getProperty("module_ref") or ""
+        host = worker.host.name if isinstance(worker, SandboxWorker) else ""
         try:
-            self.job = await threads.deferToThread(self.farm.job, self.build_id, self.getProperty("module_ref") or "")
+            self.job = await threads.deferToThread(self.farm.job, self.build_id, ref, host)
             self.setProperty("image", self.job.image, "kmodci")
         except KmodciError as error:
             self.impossible = str(error)
