@@ -78,7 +78,8 @@ class Engines:
         arch: any if not said; among: names of hosts, all if not said.
         """
         faults: list[str] = []
-        for name in able(self.hosts, arch=arch, labels=labels) if arch else self.hosts:
+        labelled = {name: host for name, host in self.hosts.items() if host.labels.issuperset(labels)}
+        for name in able(labelled, arch=arch) if arch else labelled:
             if among is None or name in among:
                 state = self.look(name)
                 if not state.is_away:

@@ -14,7 +14,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
 from .elf import DAMAGE
-from .images import Recipe
+from .model import BUILD_ARCH
 
 _MAGIC = b"\x7fELF"
 # by architecture: ELF's name of the processor, and what starts a program that is linked with the C library
@@ -41,11 +41,10 @@ class Program:
     glibc: Version = ()
     """the newest version that it asks the C library for (2.38 -> 2, 38); empty for one that asks for none"""
 
-    def runs_in(self, image: Recipe) -> bool:
-        """Whether it does in this image; a C library that is not known is taken to be new enough."""
-        machine, loader = _MACHINES[image.arch]
-        is_new = image.glibc is None or self.glibc <= image.glibc
-        return self.machine == machine and self.loader in ("", loader) and is_new
+    def runs_with(self, glibc: Version | None, arch: str = BUILD_ARCH) -> bool:
+        """glibc: of the image; None where it is not known, and taken to be new enough. arch: of the image, too."""
+        machine, loader = _MACHINES[arch]
+        return self.machine == machine and self.loader in ("", loader) and (glibc is None or self.glibc <= glibc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +53,18 @@ class HostTools:
 
     programs: tuple[Program, ...] = ()
 
-    def run_in(self, image: Recipe) -> bool:
-        """Whether all do; see `Program.runs_in`."""
-        return all(each.runs_in(image) for each in self.programs)
+    def run_with(self, glibc: Version | None, arch: str = BUILD_ARCH) -> bool:
+        """Whether all do; see `Program.runs_with`."""
+        return all(each.runs_with(glibc, arch) for each in self.programs)
 
-    def to_make_again(self, image: Recipe, config: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    def to_make_again(
+        self, glibc: Version | None, config: Mapping[str, str], arch: str = BUILD_ARCH
+    ) -> tuple[list[str], list[str]]:
         """Of those that do not run: the ones that building a module takes, and those that only some modules use.
 
         What is left are programs for building a kernel.
         """
-        lame = [each.path for each in self.programs if not each.runs_in(image)]
+        lame = [each.path for each in self.programs if not each.runs_with(glibc, arch)]
         needed = _needed(config)
         return [path for path in lame if path in needed], [path for path in lame if path in _SOMETIMES]
 

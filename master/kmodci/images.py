@@ -7,6 +7,7 @@ compiler, bootstrapped from the series that has it. Pure: `bootstrap` makes what
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -35,6 +36,9 @@ GLIBC: Mapping[str, tuple[int, int]] = MappingProxyType(
         "sid": (2, 43),
     }
 )
+
+# By Debian's stable series, the version of its python3.
+PYTHONS: Mapping[str, tuple[int, int]] = MappingProxyType({"bookworm": (3, 11), "trixie": (3, 13)})
 
 # What `make modules` runs besides the compiler (Documentation/process/changes.rst), and what unpacks
 # and patches the sources. dwarves is pahole, which kernels since 5.11 ask for its version; libelf and
@@ -144,10 +148,19 @@ def natively(made: Recipe, arch: str) -> Recipe:
     return replace(made, name=name, packages=packages, arch=arch)
 
 
-def worker(arch: str, *, distro: str, series: str) -> Recipe:
-    """No image, but the packages that a Python of another architecture comes from (`foreignpython`)."""
+def worker(arch: str, followed: Iterable[tuple[str, str]]) -> Recipe | None:
+    """No image, but the packages that a Python of another architecture than the master's is made of (`foreignpython`).
+
+    followed: distributions and series that are known; None if there is none of Debian's stable ones among them.
+    """
+    known = [series for distro, series in followed if distro == "debian" and series in PYTHONS]
+    # what the same Python is to run can be compiled here
+    series = min(known, key=lambda each: PYTHONS[each] != sys.version_info[:2], default="")
+    if not series:
+        return None
+    name = f"worker-{arch}"
     return Recipe(
-        name=f"worker-{arch}", toolchain="", distro=distro, series=series, packages=("python3",), excluded=(), arch=arch
+        name=name, toolchain="", distro="debian", series=series, packages=("python3",), excluded=(), arch=arch
     )
 
 

@@ -78,6 +78,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         watch=watch,
         recipes=recipes,
         images=images,
+        bundles=bundles,
     )
     return Farm(
         settings=settings,

@@ -10,13 +10,14 @@ from .engines import Engines
 from .hosts import Host, Room, able, choose
 from .images import Recipe, label_of, lost_note
 from .matrix import Entry, Planned, former_keys, keys, plan, select
-from .model import BuildId, Hold, Kernel, ModuleVersion, Outcome
+from .model import BUILD_ARCH, BuildId, Hold, Kernel, ModuleVersion, Outcome
 from .runstore import RunStore
 from .schema import Scope
 from .selectors import matches
 from .settings import Settings
 from .store import Store
 from .watch import Watch, bundled
+from .workerbundles import WorkerBundles
 
 _IMAGE_RETRY = 600.0
 _UNREAD = "the module's source has not been read"
@@ -99,6 +100,7 @@ class Planner:
     """by toolchain"""
     images: Mapping[str, Recipe]
     """by label"""
+    bundles: WorkerBundles
     _kernel_names: tuple[str, ...] = ()
     _seen: Seen = Seen()
 
@@ -211,10 +213,19 @@ class Planner:
         )
 
     def _lacking(self) -> dict[str, str]:
-        """The labels of images that no host has, or one lacks that the bucket lacks too; with why it is not made."""
+        """The labels of images that no host has, or one lacks that the bucket lacks too; with why it is not made.
+
+        A worker of another architecture takes as long to make as an image, so that goes together.
+        """
         tags = {label: made.tag for label, made in self.images.items()}
         there = self.engines.tags() - {tag for tag in tags.values() if self.store.meta(lost_note(tag))}
-        return {label: self._image_fault(label) for label, tag in tags.items() if tag not in there}
+        others = {made.arch for made in self.images.values()} - {BUILD_ARCH}
+        workerless = {arch for arch in others if not self.bundles.place(arch).exists()}
+        return {
+            label: self._image_fault(label)
+            for label, made in self.images.items()
+            if tags[label] not in there or made.arch in workerless
+        }
 
     def note_image_fault(self, label: str, error: str) -> None:
         """The image could not be made; tried again after a while."""

@@ -170,7 +170,7 @@ def _judged(archive: Path, asked: set[str], recipe: Recipe) -> dict[str, bytes]:
         with tarfile.open(archive, mode="r:") as tar:
             for member in members(tar, what=what, place=lambda name: name if name in asked else ""):
                 made = program(member.name, member.data) if member.kind is Kind.FILE else None
-                if made is None or not made.runs_in(recipe):
+                if made is None or not made.runs_with(recipe.glibc, recipe.arch):
                     raise IndexDamaged(f"{what}: {member.name} is no program that runs here")
                 found[member.name] = member.data
     except tarfile.TarError as damage:

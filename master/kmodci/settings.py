@@ -7,7 +7,9 @@ from typing import TypeVar
 from .discovery import kernels_of
 from .distros import DISTROS, Place
 from .errors import NotFound, SecretUnusable, SettingsError
+from .images import PYTHONS, worker
 from .kernelsat import KernelsAt
+from .model import BUILD_ARCH
 from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
 from .repositoriesat import KERNEL_ORG, AptAt, CrawlerAt, PacmanAt, RpmAt
@@ -94,6 +96,7 @@ _SAY_WHO = (
     "say in login: who may read and how people log in (login: {read: login}, with the users of `kmodci user`), "
     "or listen on 127.0.0.1"
 )
+_STABLE = " or ".join(PYTHONS)
 Found = Iterator[tuple[Where, str]]
 
 
@@ -136,6 +139,10 @@ def _in_hosts(farm: FarmFile, targets: TargetsFile) -> Found:
     for arch in sorted({arch for entry in targets.targets if entry.enabled for arch in entry.arches}):
         if all(host.way(arch) is None for host in hosts):
             yield ("hosts",), f"no host builds for {arch}, which targets.yml follows"
+    for host in hosts:
+        if host.arch != BUILD_ARCH and not worker(host.arch, [(each.distro, each.series) for each in targets.targets]):
+            what = f"its worker is made of Debian's python3 for {host.arch}, and targets.yml has none of {_STABLE}"
+            yield ("hosts", host.name), what
 
 
 def _in_login(farm: FarmFile) -> Found:

@@ -160,10 +160,10 @@ class Supply:
         """The bundle, or one with programs that run in the kernel's image, where those of its packages do not."""
         tools = HostTools.from_json(self.store.meta(programs_note(_named(kernel, runs_on))))
         recipe = self._recipe(kernel, runs_on)
-        if recipe is None or tools.run_in(recipe):
+        if recipe is None or tools.run_with(recipe.glibc, runs_on):
             return bundle
         _, config = kernel_facts(bundle.path, layout_of(kernel), has_symvers=False)
-        must, may = tools.to_make_again(recipe, config)
+        must, may = tools.to_make_again(recipe.glibc, config, runs_on)
         if not must:
             return bundle
         if kernel.is_source:

@@ -1,11 +1,9 @@
 """Where the configuration points: repositories with their mirrors and keys, the suites of images, the bucket."""
 
 import configparser
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 
 from . import sources
 from .bootstrap import SuiteSource
@@ -13,7 +11,7 @@ from .bucket import Bucket, Credentials
 from .discovery import Repository
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
-from .images import Recipe, natively, recipe, worker
+from .images import Recipe, natively, recipe
 from .indices import index_of, keyrings_of, mirrors_of
 from .mirrors import system_keyrings
 from .model import Target
@@ -31,9 +29,6 @@ from .selectors import matches
 from .settings import Settings
 from .sources import Source
 from .targetsfile import Following
-
-# by Debian's stable series, the version of its python3
-_PYTHONS: Mapping[str, tuple[int, int]] = MappingProxyType({"bookworm": (3, 11), "trixie": (3, 13)})
 
 
 def repositories(settings: Settings, scope: Scope) -> dict[str, Repository]:
@@ -129,19 +124,6 @@ def images_of(settings: Settings, recipes: Mapping[str, Recipe]) -> dict[str, Re
     arches = list(dict.fromkeys(host.arch for host in hosts))
     found = (natively(made, arch) for made in recipes.values() for arch in arches)
     return {made.label: made for made in found}
-
-
-def worker_recipe(settings: Settings, arch: str) -> Recipe:
-    """What the worker of an architecture that is not the master's own is made of. Raises KmodciError."""
-    followed = [each.series for each in settings.targets if each.distro == "debian" and each.series in _PYTHONS]
-    if not followed:
-        raise KmodciError(
-            f"no worker can be made for {arch}: its Python is Debian's, and targets.yml has no stable series of Debian",
-            hint=f"add one of {', '.join(_PYTHONS)}, `enabled: false` if its kernels are not to be followed",
-        )
-    # of the same Python what it compiles can be made here
-    series = min(followed, key=lambda each: _PYTHONS[each] != sys.version_info[:2])
-    return worker(arch, distro="debian", series=series)
 
 
 def recipes_of(settings: Settings) -> dict[str, Recipe]:

@@ -4,11 +4,11 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from .images import Recipe
+from .images import Recipe, worker
 from .model import BUILD_ARCH
 from .repos.base import arch_of
 from .settings import Settings
-from .where import suites_of, worker_recipe
+from .where import suites_of
 from .workerbundle import bundle_name, foreign_bundle_name, make_bundle, make_foreign_bundle
 
 
@@ -33,4 +33,8 @@ class WorkerBundles:
 
     def _recipe(self, arch: str) -> Recipe | None:
         """None for the master's own architecture, whose bundle is made of the Python that runs it."""
-        return None if arch == arch_of(platform.machine()) else worker_recipe(self.settings, arch)
+        if arch == arch_of(platform.machine()):
+            return None
+        made = worker(arch, [(each.distro, each.series) for each in self.settings.targets])
+        assert made is not None  # else the settings would have been refused
+        return made

@@ -24,7 +24,7 @@ def image_steps(farm: Farm) -> list[BuildStep]:
 
 class MakeImage(BuildStep):
     """Has the image of the property `toolchain` on a host of the architecture `arch` and in the bucket, whatever that
-    takes."""
+    takes; and the worker that runs there."""
 
     name = "image"
     haltOnFailure = True
@@ -42,6 +42,7 @@ class MakeImage(BuildStep):
         toolchain, arch = self.getProperty("toolchain"), self.getProperty("arch", BUILD_ARCH)
         label = label_of(toolchain, arch)
         try:
+            await threads.deferToThread(self.farm.bundles.made, arch)
             tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line, arch=arch)
         except KmodciError as error:
             await log.addStderr(f"{error}\n")
