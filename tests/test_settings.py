@@ -306,7 +306,9 @@ def test_a_native_host(tmp_path: Path) -> None:
     assert {made.arch for made in labels.values()} == {"amd64", "arm64"}
     targets = folder / "targets.yml"
     targets.write_text(re.sub("series: (bookworm|trixie)", r"series: not\1", targets.read_text()))
-    with pytest.raises(SettingsError, match=r"its worker is made of Debian's python3 for arm64, and targets\.yml has none"):
+    with pytest.raises(
+        SettingsError, match=r"its worker is made of Debian's python3 for arm64, and targets\.yml has none"
+    ):
         load(folder)
 
 
