@@ -50,7 +50,7 @@ def test_the_way_of_making_changes_the_digest(gcc12: Recipe, monkeypatch: pytest
 
 def test_an_image_of_another_architecture_has_its_own_compiler_only(gcc12: Recipe) -> None:
     native = natively(gcc12, "arm64")
-    assert (native.name, native.label, native.toolchain) == ("toolchain-gcc-12-arm64", "gcc-12-arm64", "gcc-12")
+    assert (native.name, native.short, native.toolchain) == ("toolchain-gcc-12-arm64", "gcc-12-arm64", "gcc-12")
     assert {*gcc12.packages} - {*native.packages} == {"gcc-12-aarch64-linux-gnu"}
     assert native.digest not in (gcc12.digest, replace(native, arch="amd64").digest)
     assert natively(gcc12, "amd64") is gcc12

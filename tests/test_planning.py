@@ -10,7 +10,7 @@ import pytest
 from kmodci.distros import DISTROS, Place
 from kmodci.farm import Farm
 from kmodci.hosts import Answer, Room
-from kmodci.images import label_of
+from kmodci.images import short_name
 from kmodci.model import BuildId, Kernel, ModuleVersion
 from kmodci.opening import open_farm
 from kmodci.paths import checkout
@@ -44,7 +44,7 @@ class Site:
     engines: dict[str, Images]
 
     def has(self, host: str, arch: str) -> None:
-        self.engines[host].there.add(self.farm.images[label_of(self.kernel.toolchain, arch)].tag)
+        self.engines[host].there.add(self.farm.images[short_name(self.kernel.toolchain, arch)].tag)
 
     def has_worker(self) -> None:
         self.farm.bundles.place("arm64").mkdir(parents=True, exist_ok=True)

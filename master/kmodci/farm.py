@@ -53,7 +53,7 @@ class Farm:
     recipes: Mapping[str, Recipe]
     """by toolchain: what builds are named by, wherever they run"""
     images: Mapping[str, Recipe]
-    """every image that hosts need, by label"""
+    """every image that hosts need, by short name"""
     bundles: WorkerBundles
     runs: RunStore
     history: History
@@ -93,10 +93,6 @@ class Farm:
     def slots(self) -> int:
         """Builds at once, on all hosts."""
         return sum(self.workers(host) for host in self.engines)
-
-    def labels(self, module: str) -> tuple[str, ...]:
-        """What a host must have for this module to be built there."""
-        return self.settings.modules[module].labels if module in self.settings.modules else ()
 
     @property
     def chunk_length(self) -> int:

@@ -86,7 +86,7 @@ class Recipe:
     """what it runs on"""
 
     @property
-    def label(self) -> str:
+    def short(self) -> str:
         """What people call it: `gcc-12`, `gcc-12-arm64`."""
         return self.name.removeprefix("toolchain-")
 
@@ -134,7 +134,7 @@ def for_preparing(made: Recipe) -> Recipe:
     return replace(made, name=f"{made.name}-prepare", packages=packages, excluded=excluded)
 
 
-def label_of(toolchain: str, arch: str) -> str:
+def short_name(toolchain: str, arch: str) -> str:
     """What the image of a toolchain is called that runs on this architecture."""
     return toolchain if arch == BUILD_ARCH else f"{toolchain}-{arch}"
 
@@ -144,7 +144,7 @@ def natively(made: Recipe, arch: str) -> Recipe:
     if arch == made.arch:
         return made
     packages = tuple(each for each in made.packages if not each.endswith(tuple(CROSS_TRIPLETS.values())))
-    name = f"toolchain-{label_of(made.toolchain, arch)}"
+    name = f"toolchain-{short_name(made.toolchain, arch)}"
     return replace(made, name=name, packages=packages, arch=arch)
 
 

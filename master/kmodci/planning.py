@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from .coverage import Standing, standings
 from .engines import Engines
 from .hosts import Host, Room, able, choose
-from .images import Recipe, label_of, lost_note
+from .images import Recipe, lost_note, short_name
 from .matrix import Entry, Planned, former_keys, keys, plan, select
 from .model import BUILD_ARCH, BuildId, Hold, Kernel, ModuleVersion, Outcome
 from .runstore import RunStore
@@ -46,7 +46,7 @@ class Plan:
     former: Mapping[str, str] = field(default_factory=dict)
     """the keys that some had until the headers of their kernels told the compiler (`matrix.former_keys`)"""
     missing_images: tuple[str, ...] = ()
-    """by label, those that something due could be built in"""
+    """by short name, those that something due could be built in"""
     imageless: frozenset[str] = frozenset()
     """those of the due that none of their images is there for"""
     waiting: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Seen:
 
     kernels: Mapping[str, Kernel] = field(default_factory=dict)
     lacking: frozenset[str] = frozenset()
-    """labels of images"""
+    """short names of images"""
     bundled: frozenset[str] = frozenset()
     """digests of header packages"""
 
@@ -99,7 +99,7 @@ class Planner:
     recipes: Mapping[str, Recipe]
     """by toolchain"""
     images: Mapping[str, Recipe]
-    """by label"""
+    """by short name"""
     bundles: WorkerBundles
     _kernel_names: tuple[str, ...] = ()
     _seen: Seen = Seen()
@@ -123,9 +123,9 @@ class Planner:
 
     def entries(self) -> tuple[Entry, ...]:
         """The matrix as it is now."""
-        return self._entries(self.store.kernels())
+        return self._entries(self.store.kernels(), bundled(self.store))
 
-    def _entries(self, kernels: Mapping[str, Kernel]) -> tuple[Entry, ...]:
+    def _entries(self, kernels: Mapping[str, Kernel], bundled: frozenset[str]) -> tuple[Entry, ...]:
         return select(
             kernels.values(),
             self.settings.modules,
@@ -133,7 +133,7 @@ class Planner:
             self.settings.known_failures,
             toolchains=self.recipes,
             today=datetime.now(UTC).date(),
-            bundled=bundled(self.store),
+            bundled=bundled,
         )
 
     def plan(self) -> Plan:
@@ -142,7 +142,8 @@ class Planner:
         # asked first, because what is read after the entries were taken is not among them
         is_first_look = bool(self.unread())
         kernels, versions, modules = self.store.kernels(), self.store.module_versions(), self.settings.modules
-        entries = self._entries(kernels)
+        there = bundled(self.store)
+        entries = self._entries(kernels, there)
         self._kernel_names = tuple(dict.fromkeys(str(entry.kernel) for entry in entries))
         outcomes = self.store.outcomes()
         named, former = (names(entries, versions, self.recipes, modules) for names in (keys, former_keys))
@@ -150,9 +151,9 @@ class Planner:
         planned = plan(entries, named, versions, outcomes, self.recipes, now=time.time(), holds=holds)
         lacking = self._lacking()
         images = {str(p.entry.build_id): self._images(p.entry) for p in planned}
-        self._seen = Seen(kernels=kernels, lacking=frozenset(lacking), bundled=bundled(self.store))
+        self._seen = Seen(kernels=kernels, lacking=frozenset(lacking), bundled=there)
         waiting = {str(e.build_id): _UNREAD for e in entries if not e.skipped and e.build_id.module not in versions}
-        waiting |= {name: fault for name, labels in images.items() if (fault := _fault(labels, lacking))}
+        waiting |= {name: fault for name, of in images.items() if (fault := _fault(of, lacking))}
         stuck = set(waiting)
         for each in planned:
             name = str(each.entry.build_id)
@@ -163,7 +164,7 @@ class Planner:
                     stuck.add(name)
         due = tuple(p for p in planned if str(p.entry.build_id) not in waiting and not is_first_look)
         usable = {str(p.entry.build_id): images[str(p.entry.build_id)] for p in due}
-        wanted = dict.fromkeys(label for labels in usable.values() for label in labels)
+        wanted = dict.fromkeys(image for of in usable.values() for image in of)
         return Plan(
             builds=standings(entries, outcomes, named),
             kernels=kernels,
@@ -174,23 +175,23 @@ class Planner:
             outcomes=outcomes,
             holds=holds,
             former=former,
-            missing_images=tuple(label for label in wanted if lacking.get(label) == ""),
-            imageless=frozenset(name for name, labels in usable.items() if lacking.keys() >= {*labels}),
+            missing_images=tuple(image for image in wanted if lacking.get(image) == ""),
+            imageless=frozenset(name for name, of in usable.items() if lacking.keys() >= {*of}),
             waiting=waiting,
             stuck=frozenset(stuck),
             is_whole=not is_first_look,
         )
 
     def _images(self, entry: Entry) -> tuple[str, ...]:
-        """Labels of those that a build can run in: of the hosts that are not away, if not all of them are."""
-        names = able(self.fitting(entry.kernel), arch=entry.kernel.target.arch, labels=self._labels(entry.build_id))
+        """Short names of those that a build can run in: of the hosts that are not away, if not all of them are."""
+        names = able(
+            self.fitting(entry.kernel),
+            arch=entry.kernel.target.arch,
+            labels=self.settings.labels_of(entry.build_id.module),
+        )
         arches = [self.engines.hosts[name].arch for name in names if not self.engines.is_away(name)]
         arches = arches or [self.engines.hosts[name].arch for name in names]
-        return tuple(dict.fromkeys(label_of(entry.toolchain, arch) for arch in arches))
-
-    def _labels(self, build_id: BuildId) -> tuple[str, ...]:
-        modules = self.settings.modules
-        return modules[build_id.module].labels if build_id.module in modules else ()
+        return tuple(dict.fromkeys(short_name(entry.toolchain, arch) for arch in arches))
 
     def fitting(self, kernel: Kernel | None) -> Mapping[str, Host]:
         """The hosts that a kernel's header packages are known for; all, of a kernel that is not known itself."""
@@ -206,47 +207,51 @@ class Planner:
         lacking = (
             name
             for name, host in self.engines.hosts.items()
-            if label_of(toolchain, host.arch) in self._seen.lacking or self._seen.lacks(kernel, host.arch)
+            if short_name(toolchain, host.arch) in self._seen.lacking or self._seen.lacks(kernel, host.arch)
         )
         return choose(
-            self.fitting(kernel), rooms, arch=build_id.target.arch, labels=self._labels(build_id), lacking=[*lacking]
+            self.fitting(kernel),
+            rooms,
+            arch=build_id.target.arch,
+            labels=self.settings.labels_of(build_id.module),
+            lacking=[*lacking],
         )
 
     def _lacking(self) -> dict[str, str]:
-        """The labels of images that no host has, or one lacks that the bucket lacks too; with why it is not made.
+        """The short names of images that no host has, or one lacks that the bucket lacks too; with why it is not made.
 
         A worker of another architecture takes as long to make as an image, so that goes together.
         """
-        tags = {label: made.tag for label, made in self.images.items()}
+        tags = {name: made.tag for name, made in self.images.items()}
         there = self.engines.tags() - {tag for tag in tags.values() if self.store.meta(lost_note(tag))}
         others = {made.arch for made in self.images.values()} - {BUILD_ARCH}
         workerless = {arch for arch in others if not self.bundles.place(arch).exists()}
         return {
-            label: self._image_fault(label)
-            for label, made in self.images.items()
-            if tags[label] not in there or made.arch in workerless
+            name: self._image_fault(name)
+            for name, made in self.images.items()
+            if tags[name] not in there or made.arch in workerless
         }
 
-    def note_image_fault(self, label: str, error: str) -> None:
+    def note_image_fault(self, image: str, error: str) -> None:
         """The image could not be made; tried again after a while."""
-        self.store.put_meta(f"image-fault/{label}", f"{time.time():.0f} {error}" if error else "")
+        self.store.put_meta(f"image-fault/{image}", f"{time.time():.0f} {error}" if error else "")
 
-    def _image_fault(self, label: str) -> str:
-        when, _, error = self.store.meta(f"image-fault/{label}").partition(" ")
-        return f"no image for {label}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
+    def _image_fault(self, image: str) -> str:
+        when, _, error = self.store.meta(f"image-fault/{image}").partition(" ")
+        return f"no image for {image}: {error}" if when and time.time() - float(when) < _IMAGE_RETRY else ""
 
     def forget_faults(self) -> None:
         """At a start: what failed because of the farm is tried again at once."""
         self.runs.make_due(time.time())
-        for label in self.images:
-            self.note_image_fault(label, "")
+        for image in self.images:
+            self.note_image_fault(image, "")
 
 
-def _fault(labels: Collection[str], lacking: Mapping[str, str]) -> str:
+def _fault(images: Collection[str], lacking: Mapping[str, str]) -> str:
     """Why a build cannot run in any of these images; empty if it can, or may as soon as one is made."""
-    if not labels:
+    if not images:
         return "no host can build it"
-    faults = [lacking.get(label, "") for label in labels]
+    faults = [lacking.get(image, "") for image in images]
     return faults[0] if all(faults) else ""
 
 

@@ -42,6 +42,10 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
         """What a build of this module may use; for an unknown one, what any may."""
         return self.modules[module].limits.over(self.limits) if module in self.modules else self.limits
 
+    def labels_of(self, module: str) -> tuple[str, ...]:
+        """What a host must have for this module to be built there."""
+        return self.modules[module].labels if module in self.modules else ()
+
     @property
     def public_bucket(self) -> str:
         """Where nodes read the bucket: the key of an object, after a `/`, makes its URL."""

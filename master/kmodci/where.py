@@ -119,11 +119,11 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
 
 
 def images_of(settings: Settings, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
-    """Every image that a host needs, by label: of each toolchain one for each architecture that hosts run on."""
+    """Every image that a host needs, by short name: of each toolchain one for each architecture that hosts run on."""
     hosts = [host.host(name) for name, host in settings.build_hosts.items()]
     arches = list(dict.fromkeys(host.arch for host in hosts))
     found = (natively(made, arch) for made in recipes.values() for arch in arches)
-    return {made.label: made for made in found}
+    return {made.short: made for made in found}
 
 
 def recipes_of(settings: Settings) -> dict[str, Recipe]:

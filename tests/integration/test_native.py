@@ -15,6 +15,7 @@ from kmodci.manifest import Manifest
 from kmodci.paths import checkout
 from kmodci.settings import load
 from kmodci.where import suites_of
+from kmodci.workerbundles import WorkerBundles
 from support.armengine import ArmEngine
 from support.farm import ENGINE, LiveFarm, live_farm, source
 from support.realkernels import RealKernel, newest
@@ -80,6 +81,8 @@ def farm(
         }
         more = {"targets": [target], "mirrors": {"test": repo.url}, "hosts": hosts}
         with live_farm(folder, None, {"hello": source("hello")}, **more) as farm:
+            # else it would be cross-compiled until that is made
+            WorkerBundles(load(farm.config), farm.paths.workers).made("arm64")
             farm.up()
             yield farm
 

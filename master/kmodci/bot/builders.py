@@ -7,7 +7,7 @@ from twisted.internet import reactor, threads
 
 from ..errors import KmodciError
 from ..farm import Farm
-from ..images import label_of
+from ..images import short_name
 from ..model import BUILD_ARCH
 from .steps import Compile, Headers, Publish, Source, Verify
 
@@ -40,14 +40,14 @@ class MakeImage(BuildStep):
             reactor.callFromThread(log.addStdout, text + "\n")
 
         toolchain, arch = self.getProperty("toolchain"), self.getProperty("arch", BUILD_ARCH)
-        label = label_of(toolchain, arch)
+        image = short_name(toolchain, arch)
         try:
             await threads.deferToThread(self.farm.bundles.made, arch)
             tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line, arch=arch)
         except KmodciError as error:
             await log.addStderr(f"{error}\n")
-            await threads.deferToThread(self.farm.planner.note_image_fault, label, error.brief)
+            await threads.deferToThread(self.farm.planner.note_image_fault, image, error.brief)
             return FAILURE
-        await threads.deferToThread(self.farm.planner.note_image_fault, label, "")
+        await threads.deferToThread(self.farm.planner.note_image_fault, image, "")
         self.descriptionDone = [tag]
         return SUCCESS

@@ -137,7 +137,7 @@ def _build(farm: Farm, wanted: Entry, module: ModuleVersion) -> tuple[Job, Resul
     engines = farm.engines.labelled(f"{farm.paths.farm_id()}-by-hand-{os.getpid()}")
     farm.supply.engines = engines
     kernel = wanted.kernel
-    labels, fitting = farm.labels(module.module), farm.planner.fitting(kernel)
+    labels, fitting = farm.settings.labels_of(module.module), farm.planner.fitting(kernel)
     host = engines.first(arch=kernel.target.arch, labels=labels, among=fitting)
     job = farm.job_of(wanted, module, is_current=False, runs_on=engines.hosts[host].arch)
     with interruptible(), open_bucket(farm.settings):
