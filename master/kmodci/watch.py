@@ -235,6 +235,12 @@ def bundle_note(headers_digest: str) -> str:
     return f"{BUNDLE_NOTES}{headers_digest}"
 
 
+def bundle_of(store: Store, kernel: Kernel) -> str:
+    """The SHA256 of a bundle that was made for a kernel, on whatever machine it is built; empty if none was."""
+    found = (store.meta(bundle_note(digest)) for digest in kernel.headers_digests)
+    return next(filter(None, found), "")
+
+
 def bundled(store: Store) -> frozenset[str]:
     """The digests of the header packages that a bundle was made of."""
     return frozenset(digest_of_note(note) for note, sha256 in store.metas(BUNDLE_NOTES).items() if sha256)

@@ -2,6 +2,7 @@
 
 import lzma
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from benchmarks.aptrepo import AptRepo
 from kmodci.bootstrap import MOUNT_POINTS, SuiteSource, command
 from kmodci.elf import KernelModule, parse
 from kmodci.engine import Engine
+from kmodci.errors import EngineError
 from kmodci.images import natively, recipe
 from kmodci.manifest import Manifest
 from kmodci.paths import checkout
@@ -98,6 +100,14 @@ def host_of(build: dict[str, object]) -> str:
     return str(build["properties"]["workername"][0]).rpartition("-")[0]  # type: ignore[index]
 
 
+def test_an_engine_of_another_architecture_than_is_said_is_not_used(arm: ArmEngine) -> None:
+    assert Engine(arm.url, farm="x", arch="arm64").look().cores
+    with pytest.raises(EngineError, match=r"runs on arm64, and kmodci\.yml says amd64"):
+        Engine(arm.url, farm="x").look()
+    with pytest.raises(EngineError, match=r"runs on amd64, and kmodci\.yml says arm64"):
+        Engine(ENGINE, farm="x", arch="arm64").look()
+
+
 def test_it_is_built_natively_and_cross_compiled_while_the_host_is_away(
     farm: LiveFarm, arm: ArmEngine, kernel: RealKernel
 ) -> None:
@@ -106,6 +116,8 @@ def test_it_is_built_natively_and_cross_compiled_while_the_host_is_away(
     [build] = farm.builds(name)
     assert host_of(build) == "arm"
     assert (native.runs_on, native.image) == ("arm64", NATIVE.digest)
+    with urllib.request.urlopen(f"{farm.url}/kmodci/builds/{name}", timeout=30) as page:
+        assert NATIVE.digest in page.read().decode()
     assert "arm64" in {package.arch for package in native.packages if package.name.startswith("linux-kbuild-")}
 
     arm.close()
