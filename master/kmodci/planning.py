@@ -164,7 +164,8 @@ class Planner:
                     stuck.add(name)
         due = tuple(p for p in planned if str(p.entry.build_id) not in waiting and not is_first_look)
         usable = {str(p.entry.build_id): images[str(p.entry.build_id)] for p in due}
-        wanted = dict.fromkeys(image for of in usable.values() for image in of)
+        # what may have to be emulated takes longest, and its builds can do without
+        wanted = sorted({image for of in usable.values() for image in of}, key=self._by_arch)
         return Plan(
             builds=standings(entries, outcomes, named),
             kernels=kernels,
@@ -192,6 +193,9 @@ class Planner:
         arches = [self.engines.hosts[name].arch for name in names if not self.engines.is_away(name)]
         arches = arches or [self.engines.hosts[name].arch for name in names]
         return tuple(dict.fromkeys(short_name(entry.toolchain, arch) for arch in arches))
+
+    def _by_arch(self, image: str) -> tuple[bool, str]:
+        return self.images[image].arch != BUILD_ARCH, image
 
     def fitting(self, kernel: Kernel | None) -> Mapping[str, Host]:
         """The hosts that a kernel's header packages are known for; all, of a kernel that is not known itself."""

@@ -96,6 +96,12 @@ def module(farm: LiveFarm, manifest: Manifest) -> KernelModule:
     return parse(lzma.decompress(content) if file.name.endswith(".xz") else content)
 
 
+def page(farm: LiveFarm, name: str) -> str:
+    with urllib.request.urlopen(f"{farm.url}/kmodci/builds/{name}", timeout=30) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
 def host_of(build: dict[str, object]) -> str:
     return str(build["properties"]["workername"][0]).rpartition("-")[0]  # type: ignore[index]
 
@@ -116,8 +122,7 @@ def test_it_is_built_natively_and_cross_compiled_while_the_host_is_away(
     [build] = farm.builds(name)
     assert host_of(build) == "arm"
     assert (native.runs_on, native.image) == ("arm64", NATIVE.digest)
-    with urllib.request.urlopen(f"{farm.url}/kmodci/builds/{name}", timeout=30) as page:
-        assert NATIVE.digest in page.read().decode()
+    farm.until(lambda: NATIVE.digest in page(farm, name))
     assert "arm64" in {package.arch for package in native.packages if package.name.startswith("linux-kbuild-")}
 
     arm.close()
