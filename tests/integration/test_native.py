@@ -81,7 +81,8 @@ def farm(
             "here": {"docker_host": ENGINE, "workers": 1},
             "arm": {"docker_host": arm.url, "workers": 1, "arches": ["arm64"]},
         }
-        more = {"targets": [target], "mirrors": {"test": repo.url}, "hosts": hosts}
+        # emulated, it may take minutes
+        more = {"targets": [target], "mirrors": {"test": repo.url}, "hosts": hosts, "limits": {"time": "15m"}}
         with live_farm(folder, None, {"hello": source("hello")}, **more) as farm:
             # else it would be cross-compiled until that is made
             WorkerBundles(load(farm.config), farm.paths.workers).made("arm64")
