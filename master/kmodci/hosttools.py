@@ -13,10 +13,11 @@ from itertools import islice
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
-from .elf import DAMAGE
+from .elf import DAMAGE, is_sound
 from .model import BUILD_ARCH
 
 _MAGIC = b"\x7fELF"
+_LITTLE_64 = b"\x02\x01"
 # by architecture: ELF's name of the processor, and what starts a program that is linked with the C library
 _MACHINES = {
     "amd64": ("EM_X86_64", "/lib64/ld-linux-x86-64.so.2"),
@@ -25,6 +26,7 @@ _MACHINES = {
 _FOLDERS = ("scripts/", "tools/")
 _VERSION = "GLIBC_"
 _MOST = 100
+_SECTIONS = 1000
 Version = tuple[int, ...]
 
 
@@ -86,10 +88,14 @@ def program(path: str, content: bytes) -> Program | None:
     """None for what is no program: a script, an object, another place than where kbuild has its programs."""
     if not path.startswith(_FOLDERS) or not content.startswith(_MAGIC):
         return None
+    if content[4:6] == _LITTLE_64 and not is_sound(content, sections=_SECTIONS):
+        return Program(path=path, machine="")
     try:
         elf = ELFFile(BytesIO(content))
         if elf["e_type"] == "ET_REL":
             return None
+        if content[4:6] != _LITTLE_64:
+            return Program(path=path, machine=str(elf["e_machine"]))
         return Program(path=path, machine=str(elf["e_machine"]), loader=_loader(elf), glibc=_glibc(elf))
     except DAMAGE:
         return Program(path=path, machine="")
@@ -122,7 +128,8 @@ def _glibc(elf: ELFFile) -> Version:
     # what a damaged file says of their number could take for ever
     versions = [
         _numbers(auxiliary.name.removeprefix(_VERSION))
-        for section in elf.iter_sections()
+        # a program has one
+        for section in islice(elf.iter_sections("SHT_GNU_verneed"), 1)
         if isinstance(section, GNUVerNeedSection)
         for _, auxiliaries in islice(section.iter_versions(), _MOST)
         for auxiliary in islice(auxiliaries, _MOST)
