@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from kmodci.bootstrap import SuiteSource, bootstrap, command
+from kmodci.bootstrap import SuiteSource, bootstrap, command, extract
 from kmodci.errors import EngineError
-from kmodci.images import recipe
+from kmodci.images import natively, recipe, worker
 
 RECIPE = recipe("gcc-12", distro="debian", series="bookworm")
 SOURCE = SuiteSource(url="http://mirror.example/debian", suite="bookworm", keyring=Path("/keys.gpg"))
@@ -33,6 +33,36 @@ def test_the_command_asks_for_the_recipe() -> None:
         word for word in line if word.startswith("--dpkgopt=path-exclude")
     ]
     assert line[-3:] == ["bookworm", "/tmp/root.tar.zst", SOURCE.apt_line()]
+
+
+def test_another_architecture_is_made_of_its_own_packages() -> None:
+    line = command(natively(RECIPE, "arm64"), [SOURCE], Path("/tmp/root.tar.zst"))
+    assert "--architectures=arm64" in line
+    assert not any("gcc-cross" in word for word in line), "there is none to strip"
+    assert any("gcc-cross" in word for word in command(RECIPE, [SOURCE], Path("/tmp/root.tar.zst")))
+
+
+def test_packages_that_are_but_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_on_path(tmp_path / "bin", monkeypatch, 'echo "$@" > "${@: -2:1}"')
+    made = worker("arm64", [("debian", "bookworm")])
+    assert made
+    said = extract(made, mirrors=[SOURCE], target=tmp_path / "packages.tar").read_text()
+    assert said.startswith("--variant=extract --architectures=arm64 --include=python3 ")
+    assert "hook" not in said
+
+
+def test_what_emulates_is_told_where_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_on_path(tmp_path / "bin", monkeypatch, "exit 25")
+    (tmp_path / "bin" / "arch-test").symlink_to("/bin/false")
+    for made, hint in ((natively(RECIPE, "arm64"), "qemu-user-static"), (RECIPE, "a suite that lags")):
+        with pytest.raises(EngineError) as caught:
+            bootstrap(made, mirrors=[SOURCE], target=tmp_path / "x.tar.zst", log=lambda _: None)
+        assert hint in caught.value.hint
+    (tmp_path / "bin" / "arch-test").unlink()
+    (tmp_path / "bin" / "arch-test").symlink_to("/bin/true")
+    with pytest.raises(EngineError) as caught:
+        bootstrap(natively(RECIPE, "arm64"), mirrors=[SOURCE], target=tmp_path / "x.tar.zst", log=lambda _: None)
+    assert "qemu" not in caught.value.hint
 
 
 def test_the_archive_appears_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from kmodci.hosts import Answer, Host, HostState, Room, Way, choose
+from kmodci.hosts import Answer, Host, HostState, Room, Way, able, choose
 
 
 def host(name: str, *, arches: str = "amd64", cross: str = "", labels: str = "", at: str = "unix:///s") -> Host:
@@ -18,6 +18,16 @@ def test_native_before_cross_however_loaded() -> None:
     assert choose(hosts, rooms, arch="arm64") == "ampere"
     assert choose(hosts, rooms, arch="amd64") == "pc"
     assert choose(hosts, {**rooms, "ampere": Room(workers=8, free=0)}, arch="arm64") == "pc"
+
+
+def test_a_host_that_something_has_yet_to_be_made_for_is_passed_over() -> None:
+    hosts = named(host("pc", cross="arm64"), host("ampere", arches="arm64"))
+    rooms = {"pc": Room(workers=2, free=2), "ampere": Room(workers=2, free=2)}
+    assert choose(hosts, rooms, arch="arm64", lacking=["ampere"]) == "pc"
+    assert choose(hosts, {**rooms, "pc": Room(workers=2, free=0)}, arch="arm64", lacking=["ampere"]) is None
+    assert choose(hosts, rooms, arch="arm64", lacking=["pc", "ampere"]) == "ampere", "no other is better off"
+    assert able(hosts, arch="arm64") == ["ampere", "pc"]
+    assert able(hosts, arch="arm64", labels=["fast"]) == []
 
 
 def test_the_least_loaded_of_those_that_are_equal() -> None:

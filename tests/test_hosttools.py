@@ -40,6 +40,8 @@ def test_what_runs_where(foreign: Program, newer: Program) -> None:
     assert [native.runs_with(glibc) for glibc in ((2, 31), BOOKWORM, None)] == [False, True, True]
     assert [newer.runs_with(glibc) for glibc in (BOOKWORM, (2, 38), TRIXIE)] == [False, True, True]
     assert not foreign.runs_with(None)
+    assert [foreign.runs_with(glibc, "arm64") for glibc in ((2, 31), BOOKWORM, None)] == [False, True, True]
+    assert not native.runs_with(None, "arm64")
     assert Program(path="scripts/x", machine="EM_X86_64").runs_with((2, 17))
     assert not Program(path="scripts/x", machine="EM_X86_64", loader="/lib/ld-musl-x86_64.so.1").runs_with(None)
 
@@ -103,6 +105,7 @@ def test_what_a_module_takes(option: str, more: list[str]) -> None:
     assert must == sorted([*ALWAYS, *more])
     assert may == ["scripts/sign-file"]
     assert tools(*ALL, machine="EM_X86_64").to_make_again(TRIXIE, {option: "y"}) == ([], [])
+    assert tools(*ALL).to_make_again(TRIXIE, {option: "y"}, "arm64") == ([], []), "a vendor's own machine"
 
 
 def test_what_a_module_takes_by_more_than_one_option() -> None:

@@ -31,8 +31,8 @@ def test_a_host_that_nobody_has_asked_is_neither() -> None:
 
 def page() -> str:
     engines = Engines(hosts=HOSTS, engines=cast(Any, {}), states=dict(STATES))
-    recipes = {"gcc-12": SimpleNamespace(tag="kmodci/a:1")}
-    farm = SimpleNamespace(engines=engines, workers=lambda _: 4, recipes=recipes)
+    images = {"gcc-12": SimpleNamespace(tag="kmodci/a:1")}
+    farm = SimpleNamespace(engines=engines, workers=lambda _: 4, images=images)
     master = SimpleNamespace(
         config=SimpleNamespace(buildbotURL="https://farm.example.org/", www={}),
         workers=SimpleNamespace(workers={}),

@@ -2,12 +2,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from kmodci.discovery import look
 from kmodci.errors import BuildImpossible
 from kmodci.fetch import Fetcher
-from kmodci.images import Recipe, nearest, recipe
+from kmodci.images import Recipe, for_preparing, natively, nearest, recipe, tag_of_key, worker
 from kmodci.paths import checkout
 from kmodci.release import BadName
+from kmodci.repos.base import Wanted
 from kmodci.schema import Scope
 from kmodci.settings import load
 from kmodci.where import recipes_of, repositories
@@ -46,6 +46,29 @@ def test_the_way_of_making_changes_the_digest(gcc12: Recipe, monkeypatch: pytest
     before = gcc12.digest
     monkeypatch.setattr("kmodci.images.RECIPE_VERSION", -1)
     assert gcc12.digest != before
+
+
+def test_an_image_of_another_architecture_has_its_own_compiler_only(gcc12: Recipe) -> None:
+    native = natively(gcc12, "arm64")
+    assert (native.name, native.short, native.toolchain) == ("toolchain-gcc-12-arm64", "gcc-12-arm64", "gcc-12")
+    assert {*gcc12.packages} - {*native.packages} == {"gcc-12-aarch64-linux-gnu"}
+    assert native.digest not in (gcc12.digest, replace(native, arch="amd64").digest)
+    assert natively(gcc12, "amd64") is gcc12
+    assert natively(native, "arm64") is native
+    for made in (gcc12, native, for_preparing(native)):
+        assert tag_of_key(made.key) == made.tag
+
+
+def test_the_python_of_another_architecture_is_a_stable_debian_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [("ubuntu", "noble"), ("debian", "sid"), ("debian", "bookworm"), ("debian", "trixie")]
+    made = []
+    for version in ((3, 11), (3, 13), (3, 12)):
+        monkeypatch.setattr("sys.version_info", version)
+        found = worker("arm64", both)
+        assert found
+        made.append((found.series, found.arch, found.packages))
+    assert made == [(series, "arm64", ("python3",)) for series in ("bookworm", "trixie", "bookworm")]
+    assert worker("arm64", [("ubuntu", "noble"), ("debian", "sid")]) is None
 
 
 @pytest.mark.parametrize("toolchain", ["clang-16", "gcc", "gcc-", "gcc-12-aarch64-linux-gnu"])
@@ -98,9 +121,12 @@ def test_the_images_whose_tags_are_kept_are_the_same() -> None:
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("arch", ["amd64", "arm64"])
 @pytest.mark.parametrize("series", sorted({made.series for made in recipes_of(SHIPPED).values()}))
-def test_a_series_has_all_packages_of_its_images(series: str) -> None:
-    wanted = {package for made in recipes_of(SHIPPED).values() if made.series == series for package in made.packages}
-    repository = repositories(SHIPPED, Scope(kernels=(f"debian-{series}-amd64/*",)))[f"{series} main"]
-    found = look(repository, Fetcher(), packages=frozenset(wanted), now=datetime.now(UTC)).packages
+def test_a_series_has_all_packages_of_its_images(series: str, arch: str) -> None:
+    recipes = [natively(made, arch) for made in recipes_of(SHIPPED).values() if made.series == series]
+    wanted = {package for made in recipes for package in made.packages}
+    repository = repositories(SHIPPED, Scope(kernels=(f"debian-{series}-{arch}/*",)))[f"{series} main"]
+    asked = Wanted(names=frozenset(wanted), arches=(arch,))
+    found = repository.index.look(Fetcher(), repository.mirrors[0], asked, "", datetime.now(UTC)).listed or ()
     assert {package.name for package in found} == wanted

@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from kmodci.repos.sources import SourceKernel, SourcesIndex
 from kmodci.repositoriesat import AptAt, SourcesAt
 from kmodci.schema import Scope
 from kmodci.settings import FILES, load
-from kmodci.where import packages, recipes_of, repositories, suites_of, trusted
+from kmodci.where import images_of, packages, recipes_of, repositories, suites_of, trusted
 
 Problems = Callable[..., tuple[str, ...]]
 KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
@@ -292,6 +293,25 @@ def test_a_host_with_everything(tmp_path: Path) -> None:
     assert hosts["far"].labels == {"fast", "secure"}
 
 
+def test_a_native_host(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder)
+    hosts = "hosts: {pc: {docker_host: 'unix:///a'}, ampere: {docker_host: 'ssh://b', arches: [arm64]}}\n"
+    (folder / "kmodci.yml").write_text(hosts)
+    settings = load(folder)
+    ampere = settings.build_hosts["ampere"].host("ampere")
+    assert (ampere.arch, ampere.cross) == ("arm64", set())
+    labels = images_of(settings, recipes_of(settings))
+    assert {"gcc-12", "gcc-12-arm64"} <= labels.keys()
+    assert {made.arch for made in labels.values()} == {"amd64", "arm64"}
+    targets = folder / "targets.yml"
+    targets.write_text(re.sub("series: (bookworm|trixie)", r"series: not\1", targets.read_text()))
+    with pytest.raises(
+        SettingsError, match=r"its worker is made of Debian's python3 for arm64, and targets\.yml has none"
+    ):
+        load(folder)
+
+
 def test_a_farm_that_says_nothing_has_one_host_and_engine_is_short_for_it(tmp_path: Path) -> None:
     folder = tmp_path / "config"
     shutil.copytree(SHIPPED, folder)
@@ -365,7 +385,12 @@ targets:
         (
             "hosts:\n  a: {docker_host: 'unix:///a', arches: [amd64, arm64]}",
             2,
-            "arches[1]: a host of its own architecture arm64 needs toolchain images and a worker of that architecture",
+            "arches: is what the machine itself runs on, and that is one; for others there is cross:",
+        ),
+        (
+            "hosts:\n  a: {docker_host: 'unix:///a'}\n  b: {docker_host: 'unix:///b', arches: [arm64], cross: [amd64]}",
+            3,
+            "cross: is for amd64 hosts: images of others have their own compiler only",
         ),
         (
             "hosts:\n  a: {docker_host: 'unix:///a', cross: []}",

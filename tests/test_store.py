@@ -178,7 +178,8 @@ def test_what_is_said_when_there_is_no_database(tmp_path: Path) -> None:
         connection.exec_driver_sql("ALTER TABLE kmodci_outcomes DROP COLUMN image")
         for name in ("hint", "doubt"):
             connection.exec_driver_sql(f"ALTER TABLE kmodci_repositories DROP COLUMN {name}")
-        connection.exec_driver_sql("ALTER TABLE kmodci_kernels DROP COLUMN gone")
+        for name in ("gone", "native"):
+            connection.exec_driver_sql(f"ALTER TABLE kmodci_kernels DROP COLUMN {name}")
         connection.exec_driver_sql(
             "INSERT INTO kmodci_repositories (name, digest, dated, last_ok, last_try, error, problems)"
             " VALUES ('sid main', 'd', 1, 2, 3, 'e', '[]')"
@@ -193,7 +194,7 @@ def test_what_is_said_when_there_is_no_database(tmp_path: Path) -> None:
     assert old.outcomes() == {}
     known = old.repository_state("sid main")
     assert (known.digest, known.error, known.hint, known.doubt) == ("d", "e", "", None)
-    assert [kernel.gone for kernel in old.kernels().values()] == [0.0]
+    assert [(kernel.gone, kernel.native) for kernel in old.kernels().values()] == [(0.0, ())]
     (tmp_path / "text.sqlite").write_text("this is not a database" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(f"sqlite:///{tmp_path / 'text.sqlite'}").create()
@@ -239,3 +240,15 @@ def test_packages_of_an_earlier_version_are_packages(store: Store) -> None:
         [row] = connection.exec_driver_sql("SELECT count(*) FROM kmodci_kernels WHERE headers LIKE '%kind%'").all()
     assert row == (0,)
     assert set(store.listed()["sid main"]) == set(by_repository()["sid main"])
+
+
+def test_what_is_learned_of_a_native_build_is_known_of_the_kernel(store: Store) -> None:
+    [kernel, *_] = by_repository()["sid main"]
+    instead = replace(kernel.headers[-1], arch="arm64", sha256="f" * 64)
+    target = replace(kernel.target, arch="arm64")
+    kernel = replace(kernel, target=target, evidence=Evidence.SERIES, toolchain="gcc-9", native=(instead,))
+    store.put_kernels("sid main", [kernel])
+    assert store.kernels()[str(kernel)] == kernel
+    store.note_compiler(kernel.on("arm64"), "gcc-15")
+    assert store.as_learned(kernel).toolchain == "gcc-15"
+    assert store.kernels()[str(kernel)].toolchain == "gcc-15"

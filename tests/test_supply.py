@@ -28,6 +28,7 @@ from kmodci.sandbox import Limits
 from kmodci.schema import EngineAt
 from kmodci.store import Store
 from kmodci.supply import Bundle, Supply
+from kmodci.watch import bundle_note
 from support.pacmanrepo import PacmanRepo, headers_package
 from support.s3 import bucket, s3
 
@@ -65,7 +66,7 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
             tarballs=paths.cache("tarballs"),
             trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
         ),
-        preparing=Preparing(paths=paths, bundle=lambda: tmp_path, limits=LIMITS),
+        preparing=Preparing(paths=paths, bundle=lambda _: tmp_path, limits=LIMITS),
         cache_limit=1 << 30,
     )
 
@@ -97,6 +98,28 @@ def test_a_signed_package_becomes_a_bundle(supply: Supply, repo: RpmRepo, tmp_pa
     unnamed = replace(kernel, headers=(replace(kernel.headers[0], sha256="", size=0),))
     assert supply.bundle(unnamed).sha256 == bundle.sha256
     assert repo.requests == [kernel.headers[0].url.removeprefix(repo.url)]
+
+
+def test_a_native_build_has_a_bundle_of_its_own_where_other_packages_are_for_it(
+    supply: Supply, repo: RpmRepo, tmp_path: Path
+) -> None:
+    kernel = listed(repo, sign_rpm(make_kernel_rpm(tmp_path, "5.14.0", "503.el9"), repo.key))
+    kernel = replace(kernel, target=replace(kernel.target, arch="arm64"))
+    usual = supply.bundle(kernel)
+    assert supply.bundle(kernel, "arm64") == usual, "nothing of it is for one kind of machine"
+    other = sign_rpm(make_kernel_rpm(tmp_path / "native", "5.14.0", "503.el9", payload="zstd"), repo.key)
+    url = f"{repo.url}/{repo.path}/native.rpm"
+    (repo.folder / "native.rpm").write_bytes(other.read_bytes())
+    data = hashlib.sha256(other.read_bytes()).hexdigest()
+    instead = replace(kernel.headers[0], url=url, sha256=data, size=other.stat().st_size)
+    kernel = replace(kernel, native=(instead,))
+    repo.requests.clear()
+    native = supply.bundle(kernel, "arm64")
+    assert repo.requests == [url.removeprefix(repo.url)]
+    assert supply.bundle(kernel) == usual
+    assert repo.requests == [url.removeprefix(repo.url)]
+    notes = {digest: supply.store.meta(bundle_note(digest)) for digest in kernel.headers_digests}
+    assert list(notes.values()) == [usual.sha256, native.sha256]
 
 
 @pytest.mark.parametrize("signer", ["nobody", "a stranger"])

@@ -99,3 +99,17 @@ def test_the_longest_unused_goes_first_and_what_may_be_mounted_stays(cache: Path
     assert set(cache.iterdir()) == {*folders[1:], *shared}
     assert trees.prune(cache, 0) == 2
     assert set(cache.iterdir()) == shared, "used just now"
+
+
+def test_on_its_own_machine_nothing_names_a_cross_compiler(cache: Path) -> None:
+    of = kernel("6.1-arm64", "arm64")
+    made = bundle(cache.parent, of)
+    for runs_on, said in (("amd64", "override CROSS_COMPILE = aarch64-linux-gnu-\n"), ("arm64", "")):
+        wanted = trees.names(of, "b1", runs_on)
+        lacking = {name: key for name, key in wanted.items() if not trees.is_there(cache, key, name)}
+        trees.unpack(made, lacking, cache, kernel=of, scratch=cache.parent, runs_on=runs_on)
+        own = cache / wanted[of.headers[0].name] / of.headers[0].name
+        assert (own / ".kernelvariables").read_text() == f"ARCH = x\n{said}"
+    own, *others = trees.names(of, "b1").items()
+    native, *same = trees.names(of, "b1", "arm64").items()
+    assert (own != native, others) == (True, same)

@@ -23,10 +23,12 @@ check_folders() { # variables, which may be empty
 find_compiler() { # folder for links
     # shellcheck disable=SC2034 # for those that source this
     case $KMODCI_ARCH in
-        amd64) machine=x86_64 arch_of_make=x86_64 source_arch=x86 triplet='' ;;
+        amd64) machine=x86_64 arch_of_make=x86_64 source_arch=x86 triplet=x86_64-linux-gnu- ;;
         arm64) machine=aarch64 arch_of_make=arm64 source_arch=arm64 triplet=aarch64-linux-gnu- ;;
         *) finish 5 "KMODCI_ARCH is not one we build for: $KMODCI_ARCH" ;;
     esac
+    # on its own machine there is but the one compiler
+    [[ $(uname -m) != "$machine" ]] || triplet=
     cc=$triplet$KMODCI_TOOLCHAIN
     command -v "$cc" >/dev/null || finish 5 "this image has no $cc"
     # Makefiles call for plain gcc, to make helpers and to test features; an image with gcc-N need not have it.

@@ -1,11 +1,13 @@
 """Makes a toolchain image's root file system out of a distribution's packages, with mmdebstrap.
 
 Needs mmdebstrap, zstd and root (or user namespaces). mmdebstrap runs apt, so signatures and hashes are
-checked by apt itself, against the keyring given.
+checked by apt itself, against the keyring given. Packages of an image are set up by their own programs: for another
+architecture than the machine's, that takes an emulator (qemu-user-static, by binfmt_misc).
 """
 
 import contextlib
 import os
+import platform
 import shlex
 import subprocess
 import tempfile
@@ -15,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import EngineError
-from .images import Recipe
+from .images import CROSS_TRIPLETS, Recipe
+from .repos.base import arch_of
 
 # Where a container finds its mounts: they must exist, because its root file system is read-only.
 MOUNT_POINTS = ("build", "in", "kmodci", "run/kmodci", "usr/lib/modules", "usr/src")
@@ -51,20 +54,36 @@ class SuiteSource:
 
 
 def command(recipe: Recipe, mirrors: Sequence[SuiteSource], archive: Path) -> list[str]:
-    """mmdebstrap's argument list."""
+    """mmdebstrap's argument list, for an image."""
     mount_points = " ".join(f'"$1"/{shlex.quote(path)}' for path in MOUNT_POINTS)
+    has_cross = any(package.endswith(tuple(CROSS_TRIPLETS.values())) for package in recipe.packages)
     return [
         "mmdebstrap",
         "--variant=essential",
-        "--architectures=amd64",
+        f"--architectures={recipe.arch}",
         f"--include={','.join(recipe.packages)}",
         '--aptopt=APT::Install-Recommends "false"',
         '--aptopt=Acquire::Retries "3"',
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.excluded),
         f"--setup-hook={_MERGE_USR}",
-        f"--customize-hook={_STRIP}",
+        *([f"--customize-hook={_STRIP}"] if has_cross else []),
         f"--customize-hook={_CLEAN}",
         f"--customize-hook=mkdir -p {mount_points}",
+        recipe.series,
+        str(archive),
+        *(mirror.apt_line() for mirror in mirrors),
+    ]
+
+
+def extraction(recipe: Recipe, mirrors: Sequence[SuiteSource], archive: Path) -> list[str]:
+    """mmdebstrap's argument list for packages that are unpacked, and not set up: nothing of them is run."""
+    return [
+        "mmdebstrap",
+        "--variant=extract",
+        f"--architectures={recipe.arch}",
+        f"--include={','.join(recipe.packages)}",
+        '--aptopt=APT::Install-Recommends "false"',
+        '--aptopt=Acquire::Retries "3"',
         recipe.series,
         str(archive),
         *(mirror.apt_line() for mirror in mirrors),
@@ -74,25 +93,51 @@ def command(recipe: Recipe, mirrors: Sequence[SuiteSource], archive: Path) -> li
 def bootstrap(recipe: Recipe, *, mirrors: Sequence[SuiteSource], target: Path, log: Callable[[str], None]) -> Path:
     """Writes the root file system to `target` (a `.tar.zst`), all of it or nothing, and returns it.
 
-    log: called with every line that mmdebstrap says. Takes about 30 s and 1 GB in the temporary folder.
-    Raises EngineError with mmdebstrap's last lines.
+    log: called with every line that mmdebstrap says. Takes about 30 s and 1 GB in the temporary folder; emulated,
+    minutes. Raises EngineError with mmdebstrap's last lines.
     """
+    return _made(recipe, lambda archive: command(recipe, mirrors, archive), target, log)
+
+
+def extract(recipe: Recipe, *, mirrors: Sequence[SuiteSource], target: Path) -> Path:
+    """The same for packages that are but unpacked, with what they depend on (a `.tar`)."""
+    return _made(recipe, lambda archive: extraction(recipe, mirrors, archive), target, lambda _: None)
+
+
+def _made(recipe: Recipe, arguments: Callable[[Path], list[str]], target: Path, log: Callable[[str], None]) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{recipe.name}-") as folder:
-        archive = Path(folder) / "root.tar.zst"
+        archive = Path(folder, "root").with_suffix("".join(target.suffixes[-2:]))
         said: deque[str] = deque(maxlen=_LAST_LINES)
-        with _run(command(recipe, mirrors, archive)) as process:
+        with _run(arguments(archive)) as process:
             for line in _lines(process):
                 said.append(line)
                 log(line)
         if process.returncode != 0 or not archive.exists():
             raise EngineError(
-                f"image {recipe.name} could not be made of {recipe.distro} {recipe.series}: "
+                f"{recipe.name} could not be made of {recipe.distro} {recipe.series}: "
                 f"mmdebstrap ended with {process.returncode}:\n" + "\n".join(f"  {line}" for line in said),
-                hint="its last lines say why; usual causes are a mirror that cannot be reached and a suite that lags",
+                hint=_hint(recipe),
             )
         archive.replace(target)
     return target
+
+
+def _hint(recipe: Recipe) -> str:
+    if arch_of(platform.machine()) != recipe.arch and not is_emulated(recipe.arch):
+        return (
+            f"{recipe.arch} packages are set up by their own programs, and this machine has no emulator for these: "
+            "apt-get install qemu-user-static binfmt-support arch-test"
+        )
+    return "its last lines say why; usual causes are a mirror that cannot be reached and a suite that lags"
+
+
+def is_emulated(arch: str) -> bool:
+    """Whether this machine starts programs of another architecture by itself (binfmt_misc), as mmdebstrap asks."""
+    try:
+        return subprocess.run(["arch-test", arch], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ def build_by_hand(
     Raises BuildImpossible when it fails, VerifyError when what it made must not be published.
     """
     say("headers")
-    headers, folders = supply.headers(job.entry.kernel)
+    headers, folders = supply.headers(job.entry.kernel, job.runs_on)
     job = as_learned(job)
     say(f"image {job.image}")
     supply.make_image(job.entry.toolchain, say, host)

@@ -131,7 +131,8 @@ class Cleanup:
     def _needed(self) -> Needed:
         store = self.farm.store
         notes = store.metas(BUNDLE_NOTES)
-        kernels = {kernel.headers_digest for listed in store.listed().values() for kernel in listed}
+        known = (kernel for listed in store.listed().values() for kernel in listed)
+        kernels = {digest for kernel in known for digest in kernel.headers_digests}
         return Needed(
             versions={name: found.version for name, found in store.module_versions().items()},
             bundles=frozenset(sha256 for note, sha256 in notes.items() if digest_of_note(note) in kernels),
@@ -140,7 +141,7 @@ class Cleanup:
         )
 
     def _recipes(self) -> Iterator[Recipe]:
-        for recipe in self.farm.recipes.values():
+        for recipe in {**self.farm.recipes, **self.farm.images}.values():
             yield from (recipe, for_preparing(recipe))
 
     def _images(self, found: Contents, sizes: Mapping[str, int], now: float) -> Iterator[Removal]:

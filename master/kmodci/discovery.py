@@ -7,15 +7,15 @@ from datetime import datetime
 from itertools import chain
 from typing import Protocol
 
-from .distros import BUILD_ARCH, DISTROS, Distro, Found, Place, index_place
+from .distros import DISTROS, Distro, Found, Place, index_place
 from .errors import FetchError, Gone, IndexDamaged, KmodciError
 from .fallover import FallOver
-from .model import Evidence, Kernel, Package, Target
+from .model import BUILD_ARCH, Evidence, Kernel, Package, Target
 from .repos.base import Fetches, Group, Index, Listed, Selects, Wanted
 from .selectors import matches
 
 # Raise it when the same index means other kernels than before, so that it is read again.
-_READING = "4"
+_READING = "5"
 # A list of thousands of odd entries is told by the first of them.
 _MOST_PROBLEMS = 100
 # for one look, all mirrors together; each gets an equal share

@@ -15,10 +15,10 @@ import zstandard
 from docker.errors import APIError, DockerException, NotFound
 from docker.tls import TLSConfig
 
-from .distros import BUILD_ARCH
 from .engineclient import SandboxClient, hint, words
 from .errors import EngineError
 from .hosts import Answer, Tls
+from .model import BUILD_ARCH
 from .sandbox import LABEL, Inputs, sent_config
 from .sending import bundle_filler, fill_bundle, send_inputs, volume_name
 from .tunnel import tunnel
@@ -46,6 +46,8 @@ class Engine:
     tls: Tls | None = None
     same_machine: bool = True
     """whether containers see the master's files by mounting them; else they are sent"""
+    arch: str = BUILD_ARCH
+    """what it has to run on"""
     _bundles: set[str] = field(default_factory=set, compare=False)
     """the volumes of worker bundles that are known to be there"""
 
@@ -85,8 +87,11 @@ class Engine:
         with self.asking("ask how it is", timeout=timeout) as client:
             info = client.info()
             arch = _MACHINES.get(str(info["Architecture"]), str(info["Architecture"]))
-            if arch != BUILD_ARCH:
-                raise EngineError(f"Docker engine {self.docker_host} runs on {arch}, and builds run on {BUILD_ARCH}")
+            if arch != self.arch:
+                raise EngineError(
+                    f"Docker engine {self.docker_host} runs on {arch}, and kmodci.yml says {self.arch}",
+                    hint=f"correct it: `arches: [{arch}]`",
+                )
             tags = frozenset(tag for image in client.images() for tag in image["RepoTags"] or [])
             return Answer(images=tags, cores=int(info["NCPU"]), version=str(info["ServerVersion"]))
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .distros import BUILD_ARCH
 from .engine import Engine
 from .errors import EngineError
-from .hosts import Answer, Host, HostState
+from .hosts import Answer, Host, HostState, able
+from .model import BUILD_ARCH, Kernel
 
 # seconds for an answer; one that is well takes some hundredths
 _LOOK = 10
@@ -72,17 +72,31 @@ class Engines:
             self.on_change(name, state)
         return state
 
-    def first(self, *, arch: str = BUILD_ARCH, labels: Collection[str] = ()) -> str:
-        """A host for what no worker does: of those that can build it, the first that answers. Raises EngineError."""
-        faults = ["no host can build it"]
-        for name, host in self.hosts.items():
-            if host.way(arch, labels) is not None:
-                faults = [] if name == next(iter(self.hosts)) else faults
+    def first(self, *, arch: str = "", labels: Collection[str] = (), among: Collection[str] | None = None) -> str:
+        """A host for what no worker does: the best that can build it, of those that answer. Raises EngineError.
+
+        arch: any if not said; among: names of hosts, all if not said.
+        """
+        faults: list[str] = []
+        labelled = {name: host for name, host in self.hosts.items() if host.labels.issuperset(labels)}
+        for name in able(labelled, arch=arch) if arch else labelled:
+            if among is None or name in among:
                 state = self.look(name)
                 if not state.is_away:
                     return name
                 faults.append(state.fault)
-        raise EngineError("; ".join(faults), hint="is the engine running, and may this user use it?")
+        why = "; ".join(faults) or "no host can build it"
+        raise EngineError(why, hint="is the engine running, and may this user use it?")
+
+    def running_on(self, arch: str) -> tuple[str, ...]:
+        """The hosts whose own architecture it is."""
+        return tuple(name for name, host in self.hosts.items() if host.arch == arch)
+
+    def runs_on(self, kernel: Kernel) -> str:
+        """The architecture that a build for this kernel runs on, as a rule: that of the best host that is not away."""
+        names = (name for name in able(self.hosts, arch=kernel.target.arch) if not self.is_away(name))
+        arches = (self.hosts[name].arch for name in names)
+        return next((arch for arch in arches if kernel.can_be_built_on(arch)), BUILD_ARCH)
 
     def tags(self) -> frozenset[str]:
         """Every image that a host has which answers. Raises EngineError if none does."""
@@ -121,20 +135,29 @@ class Engines:
         engines = {name: replace(engine, farm=farm) for name, engine in self.engines.items()}
         return replace(self, engines=engines)
 
-    def sweep(self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Path | None = None) -> int:
-        """As `Engine.sweep`, on every host that is not known to be away. Raises EngineError when all were asked."""
+    def sweep(
+        self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Callable[[str], Path] | None = None
+    ) -> int:
+        """As `Engine.sweep`, on every host that is not known to be away. Raises EngineError when all were asked.
+
+        bundle: the worker bundle of an architecture.
+        """
         well = [engine for name, engine in self.engines.items() if not self.is_away(name)]
         if not well:
             return 0
         with ThreadPoolExecutor(len(well)) as pool:
-            sweeps = [pool.submit(engine.sweep, keep=keep, bundle=bundle) for engine in well]
+            sweeps = [
+                pool.submit(engine.sweep, keep=keep, bundle=bundle(engine.arch) if bundle else None) for engine in well
+            ]
         return sum(sweep.result() for sweep in sweeps)
 
 
 def engines_of(hosts: Mapping[str, Host], farm: str) -> Engines:
     """farm: names whose containers are made and swept."""
     made = {
-        name: Engine(docker_host=host.docker_host, farm=farm, tls=host.tls, same_machine=host.same_machine)
+        name: Engine(
+            docker_host=host.docker_host, farm=farm, tls=host.tls, same_machine=host.same_machine, arch=host.arch
+        )
         for name, host in hosts.items()
     }
     return Engines(hosts=hosts, engines=made)

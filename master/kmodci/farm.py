@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from . import sandbox
 from .bucket import Bucket
@@ -17,10 +16,10 @@ from .distros import layout_of
 from .engines import Engines
 from .errors import BuildImpossible, EngineError
 from .history import History
-from .images import Recipe
+from .images import Recipe, natively
 from .ledger import Ledger
 from .matrix import Entry, entry, no_toolchain
-from .model import BuildId, Hold, ModuleVersion, Outcome, Status, input_key
+from .model import BUILD_ARCH, BuildId, Hold, ModuleVersion, Outcome, Status, input_key
 from .paths import Paths
 from .planning import Planner
 from .products import Job, Publisher
@@ -34,7 +33,7 @@ from .store import Store
 from .supply import Supply
 from .watch import Watch
 from .where import limits_of, source_of
-from .workerbundle import make_bundle
+from .workerbundles import WorkerBundles
 
 # seconds until a build that the farm failed is tried again: the first time, and at most
 _PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
@@ -54,6 +53,10 @@ class Farm:
     publisher: Publisher
     watch: Watch
     recipes: Mapping[str, Recipe]
+    """by toolchain: what builds are named by, wherever they run"""
+    images: Mapping[str, Recipe]
+    """every image that hosts need, by short name"""
+    bundles: WorkerBundles
     runs: RunStore
     history: History
     planner: Planner
@@ -105,10 +108,6 @@ class Farm:
         """Builds at once, on all hosts."""
         return sum(self.workers(host) for host in self.engines)
 
-    def labels(self, module: str) -> tuple[str, ...]:
-        """What a host must have for this module to be built there."""
-        return self.settings.modules[module].labels if module in self.settings.modules else ()
-
     @property
     def chunk_length(self) -> int:
         """Builds of a chunk, and how many may be in Buildbot's queue at once: it slows down with thousands."""
@@ -119,11 +118,6 @@ class Farm:
         return Ledger(
             store=self.store, runs=self.runs, bucket=self.bucket, slots=self.slots, chunk_length=self.chunk_length
         )
-
-    @property
-    def worker_bundle(self) -> Path:
-        """The folder that is mounted into containers as the worker; made on first use."""
-        return make_bundle(self.paths.workers)
 
     def limits(self, module: str = "") -> sandbox.Limits:
         """What a build of this module may use, or what any may."""
@@ -187,8 +181,9 @@ class Farm:
         entries = {str(entry.kernel): entry for entry in self.planner.entries() if entry.build_id.module == module}
         return find_kernel(kernel, entries, among=f"is in the matrix of {module}")
 
-    def job(self, build_id: str, ref: str = "") -> Job:
-        """All that a build is made of. ref: a tag, branch or commit of a git module to build instead."""
+    def job(self, build_id: str, ref: str = "", host: str = "") -> Job:
+        """All that a build is made of. ref: a tag, branch or commit of a git module to build instead; host: where it
+        runs, if that is known."""
         wanted = BuildId.parse(build_id)
         entry = self.entry(wanted.module, f"{wanted.target}/{wanted.release}")
         current = self.store.module_version(wanted.module)
@@ -197,14 +192,21 @@ class Farm:
             raise BuildImpossible(f"the source of {wanted.module} has not been read yet", hint="its poller says why")
         # a ref may lead to where the source is anyway
         same = current is not None and (module.version, module.digest) == (current.version, current.digest)
-        return self.job_of(entry, module, is_current=same)
+        runs_on = self.engines.hosts[host].arch if host else BUILD_ARCH
+        return self.job_of(entry, module, is_current=same, runs_on=runs_on)
 
-    def job_of(self, entry: Entry, module: ModuleVersion, *, is_current: bool) -> Job:
-        """The same for a kernel that need not be in scope, and a version that need not be the module's own."""
+    def job_of(self, entry: Entry, module: ModuleVersion, *, is_current: bool, runs_on: str = BUILD_ARCH) -> Job:
+        """The same for a kernel that need not be in scope, and a version that need not be the module's own.
+
+        Its key names the usual image, and the packages that go with that, on whatever host it is built: one that comes
+        or goes is no reason to build anything again.
+        """
         settings = self.settings.modules[module.module]
         made = self.recipes.get(entry.toolchain)
         if made is None:
             raise BuildImpossible(no_toolchain(entry.kernel))
+        if not entry.kernel.can_be_built_on(runs_on):
+            raise BuildImpossible(f"of {entry.kernel} no header packages are known for a machine of {runs_on}")
         recipe_variables = {"KMODCI_BUILD": settings.build, "KMODCI_ARTIFACTS": "\n".join(settings.artifacts)}
         return Job(
             entry=entry,
@@ -216,7 +218,7 @@ class Farm:
                 kernel=entry.kernel,
                 image=made.digest,
             ),
-            image=made.tag,
+            image=natively(made, runs_on).tag,
             environment=sandbox.build_environment(
                 release=entry.kernel.release,
                 layout=layout_of(entry.kernel),
@@ -228,6 +230,7 @@ class Farm:
                 limits=self.limits(module.module),
             ),
             is_current=is_current,
+            runs_on=runs_on,
         )
 
     def job_as_learned(self, job: Job) -> Job:
@@ -238,7 +241,8 @@ class Farm:
         kernel = self.store.as_learned(job.entry.kernel)
         if kernel == job.entry.kernel:
             return job
-        return self.job_of(entry(job.entry.build_id, kernel, self.recipes), job.module, is_current=job.is_current)
+        again = entry(job.entry.build_id, kernel, self.recipes)
+        return self.job_of(again, job.module, is_current=job.is_current, runs_on=job.runs_on)
 
     def _at_ref(self, module: str, ref: str) -> ModuleVersion:
         source = source_of(self.settings.modules[module])

@@ -33,11 +33,16 @@ class Host:
     same_machine: bool
     """whether it sees the master's files and sockets, under the same paths; else they are sent to it"""
     arches: frozenset[str]
-    """its own"""
+    """its own; one, as a machine has"""
     cross: frozenset[str] = frozenset()
     """that it builds for with a cross compiler"""
     labels: frozenset[str] = frozenset()
     tls: Tls | None = None
+
+    @property
+    def arch(self) -> str:
+        """Its own: what containers run on."""
+        return min(self.arches)
 
     @property
     def address(self) -> str:
@@ -65,19 +70,31 @@ class Room:
         return 1 - self.free / self.workers
 
 
+def able(hosts: Mapping[str, Host], *, arch: str, labels: Collection[str] = ()) -> list[str]:
+    """The hosts that can build it: native before cross, then as they come."""
+    ways = [
+        (way, at, name) for at, (name, host) in enumerate(hosts.items()) if (way := host.way(arch, labels)) is not None
+    ]
+    return [name for _, _, name in sorted(ways)]
+
+
 def choose(
-    hosts: Mapping[str, Host], rooms: Mapping[str, Room], *, arch: str, labels: Collection[str] = ()
+    hosts: Mapping[str, Host],
+    rooms: Mapping[str, Room],
+    *,
+    arch: str,
+    labels: Collection[str] = (),
+    lacking: Collection[str] = (),
 ) -> str | None:
     """The host for a build: native before cross, then the least loaded, then the first. None: it has to wait.
 
-    rooms: by host; one that is not among them takes nothing now.
+    rooms: by host; one that is not among them takes nothing now. lacking: hosts that something of this build has yet
+    to be made for; they are passed over where another one is not.
     """
-    able = [
-        (way, rooms[name].load, at, name)
-        for at, (name, host) in enumerate(hosts.items())
-        if name in rooms and rooms[name].free and (way := host.way(arch, labels)) is not None
-    ]
-    return min(able)[-1] if able else None
+    names = able(hosts, arch=arch, labels=labels)
+    names = [name for name in names if name not in lacking] or names
+    free = [name for name in names if name in rooms and rooms[name].free]
+    return min(free, key=lambda name: (hosts[name].way(arch), rooms[name].load), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

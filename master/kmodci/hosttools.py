@@ -1,6 +1,6 @@
 """The programs of a header tree that kbuild runs, and whether they run where builds do.
 
-Vendors compile them for the machine that their kernel is for: those of arm64 kernels do not run on amd64, and what was
+Vendors compile them for the machine that their kernel is for: those of arm64 kernels run on arm64 only, and what was
 linked with a newer C library than the image's does not start (`GLIBC_2.38 not found`, falcosecurity/falco#3524).
 """
 
@@ -14,11 +14,15 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
 from .elf import DAMAGE, is_sound
+from .model import BUILD_ARCH
 
 _MAGIC = b"\x7fELF"
 _LITTLE_64 = b"\x02\x01"
-_HERE = "EM_X86_64"
-_LOADER = "/lib64/ld-linux-x86-64.so.2"
+# by architecture: ELF's name of the processor, and what starts a program that is linked with the C library
+_MACHINES = {
+    "amd64": ("EM_X86_64", "/lib64/ld-linux-x86-64.so.2"),
+    "arm64": ("EM_AARCH64", "/lib/ld-linux-aarch64.so.1"),
+}
 _FOLDERS = ("scripts/", "tools/")
 _VERSION = "GLIBC_"
 _MOST = 100
@@ -39,9 +43,10 @@ class Program:
     glibc: Version = ()
     """the newest version that it asks the C library for (2.38 -> 2, 38); empty for one that asks for none"""
 
-    def runs_with(self, glibc: Version | None) -> bool:
-        """glibc: of the image; None where it is not known, and taken to be new enough."""
-        return self.machine == _HERE and self.loader in ("", _LOADER) and (glibc is None or self.glibc <= glibc)
+    def runs_with(self, glibc: Version | None, arch: str = BUILD_ARCH) -> bool:
+        """glibc: of the image; None where it is not known, and taken to be new enough. arch: of the image, too."""
+        machine, loader = _MACHINES[arch]
+        return self.machine == machine and self.loader in ("", loader) and (glibc is None or self.glibc <= glibc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +55,18 @@ class HostTools:
 
     programs: tuple[Program, ...] = ()
 
-    def run_with(self, glibc: Version | None) -> bool:
+    def run_with(self, glibc: Version | None, arch: str = BUILD_ARCH) -> bool:
         """Whether all do; see `Program.runs_with`."""
-        return all(each.runs_with(glibc) for each in self.programs)
+        return all(each.runs_with(glibc, arch) for each in self.programs)
 
-    def to_make_again(self, glibc: Version | None, config: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    def to_make_again(
+        self, glibc: Version | None, config: Mapping[str, str], arch: str = BUILD_ARCH
+    ) -> tuple[list[str], list[str]]:
         """Of those that do not run: the ones that building a module takes, and those that only some modules use.
 
         What is left are programs for building a kernel.
         """
-        lame = [each.path for each in self.programs if not each.runs_with(glibc)]
+        lame = [each.path for each in self.programs if not each.runs_with(glibc, arch)]
         needed = _needed(config)
         return [path for path in lame if path in needed], [path for path in lame if path in _SOMETIMES]
 

@@ -7,18 +7,20 @@ compiler, bootstrapped from the series that has it. Pure: `bootstrap` makes what
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from .errors import BuildImpossible
+from .model import BUILD_ARCH
 from .release import check_name
 
 # Raise it when an image made before must not be used any more, though its recipe reads the same: it
 # stands for what the recipe does not spell out, which is how `bootstrap` makes an image of it.
 RECIPE_VERSION = 1
 
-# The image runs on amd64; every other architecture is cross-compiled, with the compiler that Debian
+# Where the image runs on amd64, every other architecture is cross-compiled, with the compiler that Debian
 # packages for it. Keys are Debian's architectures, values GNU triplets.
 CROSS_TRIPLETS: Mapping[str, str] = MappingProxyType({"arm64": "aarch64-linux-gnu"})
 
@@ -34,6 +36,9 @@ GLIBC: Mapping[str, tuple[int, int]] = MappingProxyType(
         "sid": (2, 43),
     }
 )
+
+# By Debian's stable series, the version of its python3.
+PYTHONS: Mapping[str, tuple[int, int]] = MappingProxyType({"bookworm": (3, 11), "trixie": (3, 13)})
 
 # What `make modules` runs besides the compiler (Documentation/process/changes.rst), and what unpacks
 # and patches the sources. dwarves is pahole, which kernels since 5.11 ask for its version; libelf and
@@ -57,7 +62,7 @@ _EXCLUDED = (
     *(f"/usr/lib/gcc*/lib{name}san_preinit.o" for name in ("a", "hwa", "l", "t")),
 )
 
-_KEY = re.compile(r"images/(toolchain-gcc-[0-9]+(?:-prepare)?)-([0-9a-f]{16})\.tar\.zst")
+_KEY = re.compile(r"images/(toolchain-gcc-[0-9]+(?:-arm64)?(?:-prepare)?)-([0-9a-f]{16})\.tar\.zst")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,7 @@ class Recipe:
     """
 
     name: str
-    """`toolchain-gcc-12`"""
+    """`toolchain-gcc-12`; of another architecture than the usual one `toolchain-gcc-12-arm64`"""
     toolchain: str
     """`gcc-12`"""
     distro: str
@@ -77,14 +82,21 @@ class Recipe:
     packages: tuple[str, ...]
     excluded: tuple[str, ...] = _EXCLUDED
     """glob patterns of paths that are left out (dpkg's path-exclude)"""
+    arch: str = BUILD_ARCH
+    """what it runs on"""
+
+    @property
+    def short(self) -> str:
+        """What people call it: `gcc-12`, `gcc-12-arm64`."""
+        return self.name.removeprefix("toolchain-")
 
     @property
     def digest(self) -> str:
         """16 hex digits over everything that decides the image's content."""
-        text = json.dumps(
-            [RECIPE_VERSION, self.name, self.toolchain, self.distro, self.series, self.packages, self.excluded]
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        named = [RECIPE_VERSION, self.name, self.toolchain, self.distro, self.series, self.packages, self.excluded]
+        # said only where it is another: the images that there were before architectures are what they were
+        named += [self.arch] if self.arch != BUILD_ARCH else []
+        return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
     @property
     def glibc(self) -> tuple[int, int] | None:
@@ -120,6 +132,36 @@ def for_preparing(made: Recipe) -> Recipe:
     # to link statically with
     excluded = (*made.excluded, *(f"/usr/lib/*-linux-gnu/lib{name}.a" for name in ("crypto", "ssl")))
     return replace(made, name=f"{made.name}-prepare", packages=packages, excluded=excluded)
+
+
+def short_name(toolchain: str, arch: str) -> str:
+    """What the image of a toolchain is called that runs on this architecture."""
+    return toolchain if arch == BUILD_ARCH else f"{toolchain}-{arch}"
+
+
+def natively(made: Recipe, arch: str) -> Recipe:
+    """The image of the same compiler that runs on this architecture, and builds for that alone."""
+    if arch == made.arch:
+        return made
+    packages = tuple(each for each in made.packages if not each.endswith(tuple(CROSS_TRIPLETS.values())))
+    name = f"toolchain-{short_name(made.toolchain, arch)}"
+    return replace(made, name=name, packages=packages, arch=arch)
+
+
+def worker(arch: str, followed: Iterable[tuple[str, str]]) -> Recipe | None:
+    """No image, but the packages that a Python of another architecture than the master's is made of (`foreignpython`).
+
+    followed: distributions and series that are known; None if there is none of Debian's stable ones among them.
+    """
+    known = [series for distro, series in followed if distro == "debian" and series in PYTHONS]
+    # what the same Python is to run can be compiled here
+    series = min(known, key=lambda each: PYTHONS[each] != sys.version_info[:2], default="")
+    if not series:
+        return None
+    name = f"worker-{arch}"
+    return Recipe(
+        name=name, toolchain="", distro="debian", series=series, packages=("python3",), excluded=(), arch=arch
+    )
 
 
 def nearest(compiler: str, toolchains: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .errors import VerifyError
 from .keys import LOG, MANIFEST, build_prefix, headers_key, index_key, latest_key
-from .model import Evidence, Kernel, ModuleVersion, PackageKind, Target
+from .model import BUILD_ARCH, Evidence, Kernel, ModuleVersion, PackageKind, Target
 from .verify import ModuleFacts
 
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,64}\.ko(\.(xz|zst|gz))?")
@@ -86,6 +86,8 @@ class Manifest(Record):
     """whether these are the same, and the kernel's is known from the kernel itself"""
     image: str
     """the toolchain image's recipe digest"""
+    runs_on: str = BUILD_ARCH
+    """the architecture of the machine that it was built on"""
     compiler: str
     """as the compiler calls itself"""
     inputs: str
@@ -164,6 +166,7 @@ class Built:
     toolchain: str
     exact: bool
     image: str
+    runs_on: str = BUILD_ARCH
     compiler: str
     inputs: str
     by_hand: bool = False
@@ -209,6 +212,7 @@ def manifest_of(built: Built) -> Manifest:
         evidence=kernel.evidence,
         exact=built.exact,
         image=built.image,
+        runs_on=built.runs_on,
         compiler=built.compiler,
         inputs=built.inputs,
         by_hand=built.by_hand,

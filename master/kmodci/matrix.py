@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 
-from .images import Recipe, nearest
+from .images import Recipe, natively, nearest
 from .model import BuildId, Evidence, Hold, Kernel, ModuleVersion, Outcome, Status, input_key
 from .modulefile import Module
 from .release import version_key
@@ -80,7 +80,9 @@ def select(
     return tuple(
         _entry(BuildId(module=name, target=kernel.target, release=kernel.release), kernel, failures, toolchains, lost)
         for kernel in newest_first(_in_scope(kernels, scope))
-        for lost in ["" if not kernel.gone or kernel.headers_digest in bundled else kernel.absence]
+        for lost in [
+            "" if not kernel.gone or any(each in bundled for each in kernel.headers_digests) else kernel.absence
+        ]
         for name in chosen
         if _takes(modules[name], kernel)
     )
@@ -223,7 +225,7 @@ def _what_differs(entry: Entry, module: ModuleVersion, recipe: Recipe, last: Out
         return Why.NEW_MODULE_VERSION
     if last.kernel_version != entry.kernel.version:
         return Why.NEW_HEADERS
-    if last.image != recipe.digest:
+    if last.image not in (recipe.digest, natively(recipe, entry.kernel.target.arch).digest):
         return Why.NEW_TOOLCHAIN
     # also new content under an old version, of a folder or a branch
     return Why.NEW_RECIPE

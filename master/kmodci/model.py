@@ -8,11 +8,16 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from .release import BadName, check_name, check_release, check_version
+
+BUILD_ARCH: Final = "amd64"
+"""Where builds run, but for those of a host of another architecture: the programs that belong to a kernel's headers
+are taken for this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -140,6 +145,9 @@ class Kernel:
     """the compiler that was taken for its own until its headers told; empty where they had nothing to tell"""
     gone: float = 0.0
     """when its repository was first seen not to list it any more, in seconds since the epoch; 0 if it does"""
+    native: tuple[Package, ...] = ()
+    """what takes the place of the packages of the same names where it is built on its own architecture: those that
+    hold programs"""
 
     def __str__(self) -> str:
         return f"{self.target}/{self.release}"
@@ -154,6 +162,23 @@ class Kernel:
     def is_source(self) -> bool:
         """Whether its headers have to be made of its source and configuration."""
         return self.headers[0].kind is PackageKind.SOURCE
+
+    def on(self, arch: str) -> "Kernel":
+        """The same as it is built on a machine of this architecture: it has other header packages where these hold
+        programs, and so another bundle."""
+        if arch == BUILD_ARCH or not self.native:
+            return self
+        instead = {package.name: package for package in self.native}
+        return replace(self, headers=tuple(instead.get(each.name, each) for each in self.headers), native=())
+
+    def can_be_built_on(self, arch: str) -> bool:
+        """Whether its header packages are known for a machine of this architecture."""
+        return arch == BUILD_ARCH or all(each.arch != BUILD_ARCH for each in self.on(arch).headers)
+
+    @property
+    def headers_digests(self) -> tuple[str, ...]:
+        """What names its header packages, for each kind of machine that it can be built on."""
+        return tuple(dict.fromkeys((self.headers_digest, self.on(self.target.arch).headers_digest)))
 
     @property
     def has_symvers(self) -> bool:

@@ -19,8 +19,8 @@ from .settings import load
 from .store import Store
 from .supply import Supply
 from .watch import Watch
-from .where import bucket_of, limits_of, packages, recipes_of, repositories, suites_of, trusted
-from .workerbundle import make_bundle
+from .where import bucket_of, images_of, limits_of, packages, recipes_of, repositories, suites_of, trusted
+from .workerbundles import WorkerBundles
 
 
 def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = ()) -> Farm:
@@ -40,7 +40,8 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
     bucket = bucket_of(settings)
     hosts = {name: host.host(name) for name, host in settings.build_hosts.items()}
     engines = engines_of(hosts, paths.farm_id())
-    recipes = recipes_of(settings)
+    recipes, bundles = recipes_of(settings), WorkerBundles(settings, paths.workers)
+    images = images_of(settings, recipes)
     fetcher, followed = Fetcher(), repositories(settings, wanted)
     fallover = FallOver(repository.mirrors for repository in followed.values())
     watch = Watch(
@@ -64,12 +65,20 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         ingredients=Ingredients(
             downloads=downloads, store=store, tarballs=paths.cache("tarballs"), trust=trusted(settings)
         ),
-        preparing=Preparing(paths=paths, bundle=lambda: make_bundle(paths.workers), limits=limits_of(settings)),
+        preparing=Preparing(paths=paths, bundle=bundles.made, limits=limits_of(settings)),
         cache_limit=settings.retention.cache,
     )
     runs = RunStore(store)
     planner = Planner(
-        settings=settings, scope=wanted, store=store, runs=runs, engines=engines, watch=watch, recipes=recipes
+        settings=settings,
+        scope=wanted,
+        store=store,
+        runs=runs,
+        engines=engines,
+        watch=watch,
+        recipes=recipes,
+        images=images,
+        bundles=bundles,
     )
     return Farm(
         settings=settings,
@@ -82,6 +91,8 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         publisher=publisher_of(bucket),
         watch=watch,
         recipes=recipes,
+        images=images,
+        bundles=bundles,
         runs=runs,
         history=History(store),
         planner=planner,

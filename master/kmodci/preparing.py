@@ -42,8 +42,8 @@ class Preparing:
     """
 
     paths: Paths
-    bundle: Callable[[], Path]
-    """the worker bundle"""
+    bundle: Callable[[str], Path]
+    """the worker bundle of an architecture"""
     limits: Limits
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _unusable: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Preparing:
             limits=self.limits,
             more=more,
         )
-        asked = (kernel.headers_digest, *environment.values())
+        asked = (kernel.headers_digest, recipe.arch, *environment.values())
         with self._lock:
             if asked in self._unusable:
                 raise HeadersUnusable(self._unusable[asked])
@@ -121,7 +121,7 @@ class Preparing:
         target: Path,
     ) -> None:
         words = LastWords()
-        with self._seen(inputs) as seen, target.open("wb") as file:
+        with self._seen(inputs, recipe.arch) as seen, target.open("wb") as file:
 
             def keep(data: bytes) -> None:
                 if file.tell() + len(data) > _OUTPUT_LIMIT:
@@ -151,13 +151,13 @@ class Preparing:
         return f"what makes them ended with status {status} and no error line"
 
     @contextmanager
-    def _seen(self, inputs: Mapping[str, Path]) -> Iterator[Inputs]:
+    def _seen(self, inputs: Mapping[str, Path], arch: str) -> Iterator[Inputs]:
         name = f"prepare-{os.getpid()}-{threading.get_ident()}"
         try:
             self.paths.empty_inputs(name)
             for each, path in inputs.items():
                 self.paths.put_input(name, path, each)
-            yield Inputs(bundle=self.bundle(), files=self.paths.inputs(name))
+            yield Inputs(bundle=self.bundle(arch), files=self.paths.inputs(name))
         finally:
             self.paths.drop_inputs(name)
 
@@ -170,7 +170,7 @@ def _judged(archive: Path, asked: set[str], recipe: Recipe) -> dict[str, bytes]:
         with tarfile.open(archive, mode="r:") as tar:
             for member in members(tar, what=what, place=lambda name: name if name in asked else ""):
                 made = program(member.name, member.data) if member.kind is Kind.FILE else None
-                if made is None or not made.runs_with(recipe.glibc):
+                if made is None or not made.runs_with(recipe.glibc, recipe.arch):
                     raise IndexDamaged(f"{what}: {member.name} is no program that runs here")
                 found[member.name] = member.data
     except tarfile.TarError as damage:

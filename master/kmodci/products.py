@@ -13,7 +13,7 @@ from .headers import kernel_facts
 from .keys import LATEST, latest_key
 from .manifest import Artifact, Built, IndexEntry, Manifest, entry_of
 from .matrix import Entry
-from .model import BuildId, ModuleVersion, Outcome, Status
+from .model import BUILD_ARCH, BuildId, Kernel, ModuleVersion, Outcome, Status
 from .ongoing import Ongoing
 from .publishing import (
     artifact,
@@ -45,6 +45,13 @@ class Job:
     environment: Mapping[str, str]
     is_current: bool
     """False for a version that was asked for by hand: its outcome is not the build's status"""
+    runs_on: str = BUILD_ARCH
+    """the architecture of the host that it is for"""
+
+    @property
+    def kernel(self) -> Kernel:
+        """With the header packages that it is built with there."""
+        return self.entry.kernel.on(self.runs_on)
 
 
 def judge(job: Job, bundle: Bundle, files: Mapping[str, bytes]) -> tuple[Artifact, ...]:
@@ -68,7 +75,7 @@ def built(
 ) -> Built:
     """A judged build, ready to be published. started, finished: seconds since the epoch."""
     return Built(
-        kernel=job.entry.kernel,
+        kernel=job.kernel,
         module=job.module,
         artifacts=artifacts,
         log=log.encode("utf-8", "replace"),
@@ -76,6 +83,7 @@ def built(
         toolchain=job.entry.toolchain,
         exact=job.entry.is_exact,
         image=job.image.rpartition(":")[2],
+        runs_on=job.runs_on,
         compiler=facts.compiler,
         inputs=job.key,
         by_hand=not job.is_current,

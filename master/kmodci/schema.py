@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
-from .distros import BUILD_ARCH
 from .fields import (
     NOT_EMPTY,
     BuildSelector,
@@ -24,6 +23,7 @@ from .fields import (
 )
 from .hosts import Host, Tls
 from .loginfile import Login
+from .model import BUILD_ARCH
 from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
@@ -43,15 +43,6 @@ def _docker_url(text: str) -> str:
     if urlsplit(text).password is not None:
         raise ValueError("a URL may not hold a password: ssh has keys for that")
     return text
-
-
-def _native(arch: str) -> str:
-    if arch != BUILD_ARCH:
-        raise ValueError(
-            f"a host of its own architecture {arch} needs toolchain images and a worker of that architecture, and those"
-            f" are made for {BUILD_ARCH} only: what {BUILD_ARCH} hosts build for others is named in cross:"
-        )
-    return arch
 
 
 class Web(Section):
@@ -113,8 +104,8 @@ class EngineAt(Section):
     """needed for tcp://; none: on purpose, where nobody else can reach it"""
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
     """builds at once; auto: twice as many as the engine has cores, of which as many compile as it has cores"""
-    arches: Annotated[tuple[Annotated[str, AfterValidator(_native)], ...], NOT_EMPTY] = (BUILD_ARCH,)
-    """its own"""
+    arches: Annotated[tuple[Literal["amd64", "arm64"], ...], NOT_EMPTY] = (BUILD_ARCH,)
+    """its own; one, as a machine has"""
     cross: tuple[Literal["amd64", "arm64"], ...] = ("arm64",)
     """that it builds for as well, with a cross compiler"""
     labels: tuple[Name, ...] = ()
@@ -132,6 +123,10 @@ class EngineAt(Section):
             )
         if self.tls is not None and not is_tcp:
             raise ValueError("tls: is for tcp://")
+        if len(self.arches) != 1:
+            raise ValueError("arches: is what the machine itself runs on, and that is one; for others there is cross:")
+        if self.arches != (BUILD_ARCH,) and not {*self.arches}.issuperset(self.cross):
+            raise ValueError(f"cross: is for {BUILD_ARCH} hosts: images of others have their own compiler only")
         return self
 
     def host(self, name: str) -> Host:

@@ -7,7 +7,9 @@ from typing import TypeVar
 from .discovery import kernels_of
 from .distros import DISTROS, Place
 from .errors import NotFound, SecretUnusable, SettingsError
+from .images import PYTHONS, worker
 from .kernelsat import KernelsAt
+from .model import BUILD_ARCH
 from .modulefile import DebianSource, ModulesFile
 from .repos.crawler import ARCH
 from .repositoriesat import KERNEL_ORG, AptAt, CrawlerAt, PacmanAt, RpmAt
@@ -39,6 +41,10 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
     def limits_of(self, module: str) -> LimitsPerBuild:
         """What a build of this module may use; for an unknown one, what any may."""
         return self.modules[module].limits.over(self.limits) if module in self.modules else self.limits
+
+    def labels_of(self, module: str) -> tuple[str, ...]:
+        """What a host must have for this module to be built there."""
+        return self.modules[module].labels if module in self.modules else ()
 
     @property
     def public_bucket(self) -> str:
@@ -94,6 +100,7 @@ _SAY_WHO = (
     "say in login: who may read and how people log in (login: {read: login}, with the users of `kmodci user`), "
     "or listen on 127.0.0.1"
 )
+_STABLE = " or ".join(PYTHONS)
 Found = Iterator[tuple[Where, str]]
 
 
@@ -136,6 +143,10 @@ def _in_hosts(farm: FarmFile, targets: TargetsFile) -> Found:
     for arch in sorted({arch for entry in targets.targets if entry.enabled for arch in entry.arches}):
         if all(host.way(arch) is None for host in hosts):
             yield ("hosts",), f"no host builds for {arch}, which targets.yml follows"
+    for host in hosts:
+        if host.arch != BUILD_ARCH and not worker(host.arch, [(each.distro, each.series) for each in targets.targets]):
+            what = f"its worker is made of Debian's python3 for {host.arch}, and targets.yml has none of {_STABLE}"
+            yield ("hosts", host.name), what
 
 
 def _in_login(farm: FarmFile) -> Found:

@@ -109,8 +109,9 @@ class Store:
 
     def as_learned(self, kernel: Kernel) -> Kernel:
         """The kernel, with the compiler that its headers were found to name, where its package does not say."""
-        note = compiler_note(kernel.headers_digest)
-        return _as_learned(kernel, {note: self.meta(note)} if kernel.evidence is Evidence.SERIES else {})
+        if kernel.evidence is not Evidence.SERIES:
+            return kernel
+        return _as_learned(kernel, {note: self.meta(note) for note in map(compiler_note, kernel.headers_digests)})
 
     def note_compiler(self, kernel: Kernel, toolchain: str) -> None:
         """What the unpacked headers name (`gcc-12`); empty for nothing that can be read."""
@@ -284,13 +285,21 @@ def _kernel(row: sa.RowMapping) -> Kernel:
         headers=tuple(Package(**package) for package in row["headers"]),
         evidence=Evidence(row["evidence"]),
         gone=row["gone"],
+        native=tuple(Package(**package) for package in row["native"]),
     )
 
 
 def _as_learned(kernel: Kernel, learned: Mapping[str, str]) -> Kernel:
-    if kernel.evidence is Evidence.SERIES and (toolchain := learned.get(compiler_note(kernel.headers_digest))):
-        return replace(kernel, toolchain=toolchain, evidence=Evidence.CONFIG, assumed=kernel.toolchain)
-    return kernel
+    if kernel.evidence is not Evidence.SERIES:
+        return kernel
+    # its own headers are the same, whatever programs came with them
+    found = filter(None, (learned.get(compiler_note(digest)) for digest in kernel.headers_digests))
+    toolchain = next(found, "")
+    return (
+        replace(kernel, toolchain=toolchain, evidence=Evidence.CONFIG, assumed=kernel.toolchain)
+        if toolchain
+        else kernel
+    )
 
 
 def _kernel_row(repository: str, kernel: Kernel) -> dict[str, object]:
@@ -304,6 +313,7 @@ def _kernel_row(repository: str, kernel: Kernel) -> dict[str, object]:
         "headers": [asdict(package) for package in kernel.headers],
         "evidence": kernel.evidence,
         "gone": kernel.gone,
+        "native": [asdict(package) for package in kernel.native],
     }
 
 

@@ -24,12 +24,12 @@ from .engines import Engines
 from .errors import EngineError, HeadersUnusable, KmodciError
 from .headers import kernel_facts
 from .hosttools import HostTools
-from .images import Recipe, for_preparing, lost_note, nearest
+from .images import Recipe, for_preparing, lost_note, natively, nearest
 from .ingredients import Ingredients
 from .kernelconfig import compiler_of
 from .keys import headers_key
 from .matrix import no_toolchain
-from .model import Evidence, Kernel, ModuleVersion, PackageKind
+from .model import BUILD_ARCH, Evidence, Kernel, ModuleVersion, PackageKind
 from .objects import Object
 from .packing import pack_headers
 from .paths import Paths
@@ -77,12 +77,12 @@ class Supply:
         with self._locks[name]:
             yield
 
-    def bundle(self, kernel: Kernel) -> Bundle:
-        """The header bundle of a kernel."""
-        digest = kernel.headers_digest
-        with self._once(f"headers {digest}"):
-            bundle = self._known(bundle_note(digest)) or self._make_bundle(kernel)
-            return self._with_programs(self.store.as_learned(kernel), self._learned(kernel, bundle))
+    def bundle(self, kernel: Kernel, runs_on: str = BUILD_ARCH) -> Bundle:
+        """The header bundle of a kernel, for builds that run on a machine of this architecture."""
+        kernel = kernel.on(runs_on)
+        with self._once(f"headers {kernel.headers_digest}"):
+            bundle = self._known(bundle_note(_named(kernel, runs_on))) or self._make_bundle(kernel, runs_on)
+            return self._with_programs(self.store.as_learned(kernel), runs_on, self._learned(kernel, bundle))
 
     def _known(self, note: str) -> Bundle | None:
         if not (sha256 := self.store.meta(note)):
@@ -103,35 +103,37 @@ class Supply:
             self.store.note_compiler(kernel, compiler_of(config))
         return bundle
 
-    def headers(self, kernel: Kernel) -> tuple[Bundle, dict[str, Path]]:
-        """The header bundle of a kernel, and where its top folders lie unpacked."""
-        bundle = self.bundle(kernel)
-        cache, wanted = self.paths.cache("trees"), trees.names(kernel, bundle.sha256)
+    def headers(self, kernel: Kernel, runs_on: str = BUILD_ARCH) -> tuple[Bundle, dict[str, Path]]:
+        """The same, and where its top folders lie unpacked."""
+        kernel, bundle = kernel.on(runs_on), self.bundle(kernel, runs_on)
+        cache, wanted = self.paths.cache("trees"), trees.names(kernel, bundle.sha256, runs_on)
         with ExitStack() as stack:
             for key in sorted(wanted.values()):
                 stack.enter_context(self._once(f"tree {key}"))
             lacking = {name: key for name, key in wanted.items() if not trees.is_there(cache, key, name)}
             if lacking:
-                trees.unpack(bundle.path, lacking, cache, kernel=kernel, scratch=self.paths.scratch)
+                scratch = self.paths.scratch
+                trees.unpack(bundle.path, lacking, cache, kernel=kernel, scratch=scratch, runs_on=runs_on)
         if lacking:
             with self._once("prune"):
                 trees.prune(cache, self.cache_limit)
         return bundle, {name: cache / key / name for name, key in wanted.items()}
 
-    def _make_bundle(self, kernel: Kernel) -> Bundle:
+    def _make_bundle(self, kernel: Kernel, runs_on: str) -> Bundle:
         with TemporaryDirectory(prefix="headers-", dir=self.paths.scratch) as name:
             folder = Path(name)
             files, seen = self.ingredients.had(kernel, folder)
             if kernel.is_source:
                 self.prune("tarballs")
-                files[0] = self._tree(kernel, files, folder / "tree")
+                files[0] = self._tree(kernel, runs_on, files, folder / "tree")
                 del files[1]  # the configuration, which is in the tree
             packages = [package for package in kernel.headers if package.kind is not PackageKind.CONFIG]
             made = folder / "bundle"
             tools = pack_headers(
                 kernel, list(zip(packages, files, strict=True)), made, pieces=self.paths.cache("pieces")
             )
-            return self._keep(made, kernel.headers_digest, {**seen, programs_note(kernel): tools.to_json()})
+            digest = _named(kernel, runs_on)
+            return self._keep(made, digest, {**seen, programs_note(digest): tools.to_json()})
 
     def _keep(self, made: Path, digest: str, notes: Mapping[str, str]) -> Bundle:
         """In cache and bucket."""
@@ -145,28 +147,29 @@ class Supply:
         self.prune("pieces")
         return Bundle(path, sha256)
 
-    def _tree(self, kernel: Kernel, files: Sequence[Path], target: Path) -> Path:
+    def _tree(self, kernel: Kernel, runs_on: str, files: Sequence[Path], target: Path) -> Path:
         """The header tree that a kernel's source gives with its configuration."""
-        recipe = self._recipe(kernel)
+        recipe = self._recipe(kernel, runs_on)
         if recipe is None:
             raise HeadersUnusable(f"no headers for {kernel}: {no_toolchain(kernel)}")
         engine = self._engine_with(recipe)
         self.preparing.tree(kernel, recipe, engine, source=files[0], config=files[1], target=target)
         return target
 
-    def _with_programs(self, kernel: Kernel, bundle: Bundle) -> Bundle:
+    def _with_programs(self, kernel: Kernel, runs_on: str, bundle: Bundle) -> Bundle:
         """The bundle, or one with programs that run in the kernel's image, where those of its packages do not."""
-        tools = HostTools.from_json(self.store.meta(programs_note(kernel)))
-        recipe = self._recipe(kernel)
-        if recipe is None or tools.run_with(recipe.glibc):
+        tools = HostTools.from_json(self.store.meta(programs_note(_named(kernel, runs_on))))
+        recipe = self._recipe(kernel, runs_on)
+        if recipe is None or tools.run_with(recipe.glibc, runs_on):
             return bundle
         _, config = kernel_facts(bundle.path, layout_of(kernel), has_symvers=False)
-        must, may = tools.to_make_again(recipe.glibc, config)
+        must, may = tools.to_make_again(recipe.glibc, config, runs_on)
         if not must:
             return bundle
         if kernel.is_source:
-            return self._make_bundle(kernel)
-        digest = f"{kernel.headers_digest}/{recipe.toolchain}-{recipe.series}"
+            return self._make_bundle(kernel, runs_on)
+        native = f"-{runs_on}" if runs_on != BUILD_ARCH else ""
+        digest = f"{kernel.headers_digest}/{recipe.toolchain}-{recipe.series}{native}"
         return self._known(bundle_note(digest)) or self._make_again(kernel, recipe, bundle, digest, must, may)
 
     def _make_again(
@@ -180,10 +183,10 @@ class Supply:
             extended(bundle.path, scratch / "bundle", made)
             return self._keep(scratch / "bundle", digest, {})
 
-    def _recipe(self, kernel: Kernel) -> Recipe | None:
+    def _recipe(self, kernel: Kernel, runs_on: str) -> Recipe | None:
         """Of the image in which is prepared what modules for this kernel are built with."""
         made = self.recipes.get(nearest(kernel.toolchain, self.recipes))
-        return made and for_preparing(made)
+        return made and for_preparing(natively(made, runs_on))
 
     def source(self, module: ModuleVersion) -> Path:
         """The module's source as an archive."""
@@ -217,7 +220,8 @@ class Supply:
         engine = self.engines[host]
         if tag in engine.tags():
             return
-        recipe = next((r for r in self.recipes.values() if r.tag == tag), None)
+        recipes = (natively(made, engine.arch) for made in self.recipes.values())
+        recipe = next((made for made in recipes if made.tag == tag), None)
         if recipe is None:
             raise EngineError(f"{tag} is no image of this configuration")
         with self._once(f"image {tag} {host}"):
@@ -226,18 +230,22 @@ class Supply:
                 self.store.put_meta(lost_note(tag), "x")
                 raise EngineError(f"image {tag} is not made yet", hint="the builder `images` makes it; see its page")
 
-    def make_image(self, toolchain: str, say: Callable[[str], None], host: str = "") -> str:
-        """Has a toolchain's image on a host, any if not said, and in the bucket. Returns its tag.
+    def make_image(self, toolchain: str, say: Callable[[str], None], host: str = "", *, arch: str = BUILD_ARCH) -> str:
+        """Has a toolchain's image on a host, any of that architecture if not said, and in the bucket. Returns its tag.
 
         say: called with each line.
         """
-        return self._make_image(self.recipes[toolchain], host or self.engines.first(), say)
+        host = host or self._host_of(arch)
+        return self._make_image(natively(self.recipes[toolchain], self.engines[host].arch), host, say)
 
     def _engine_with(self, recipe: Recipe) -> Engine:
         """An engine that answers, and has the recipe's image then."""
-        host = self.engines.first()
+        host = self._host_of(recipe.arch)
         self._make_image(recipe, host)
         return self.engines[host]
+
+    def _host_of(self, arch: str) -> str:
+        return self.engines.first(arch=arch, among=self.engines.running_on(arch))
 
     def _make_image(self, recipe: Recipe, host: str, say: Callable[[str], None] = lambda _: None) -> str:
         engine = self.engines[host]
@@ -297,6 +305,12 @@ class Supply:
         with self._once("prune"):
             for file in self.surplus(kind):
                 (self.paths.cache(kind) / file.name).unlink(missing_ok=True)
+
+
+def _named(kernel: Kernel, runs_on: str) -> str:
+    """What names a kernel's bundle, in the store. Where it is made of a source, its programs are as well."""
+    native = kernel.is_source and runs_on != BUILD_ARCH
+    return f"{kernel.headers_digest}/{runs_on}" if native else kernel.headers_digest
 
 
 def _sha256(path: Path) -> str:

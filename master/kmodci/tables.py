@@ -32,6 +32,7 @@ KERNELS = sa.Table(
     sa.Column("evidence", sa.Text, nullable=False, server_default="package"),
     # when it was first missed; 0 while it is listed
     sa.Column("gone", sa.Float, nullable=False, server_default="0"),
+    sa.Column("native", sa.JSON, nullable=False, server_default="[]"),
 )
 # What packages hold that were read with an index, compressed: a kernel's configuration has 300 KB.
 CONTENTS = sa.Table(

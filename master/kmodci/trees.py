@@ -17,7 +17,7 @@ import zstandard
 
 from .distros import layout_of
 from .errors import KmodciError
-from .model import Kernel
+from .model import BUILD_ARCH, Kernel
 
 # changes whenever what is unpacked changes, so that no folder made by older code is used again
 _FORMAT = "2"
@@ -25,18 +25,24 @@ _CHUNK = 1 << 20
 _SIZE = "size"
 # seconds; a folder that was asked for since may be mounted
 _IN_USE = 2 * 3600
-# where a kernel of another architecture than the machine's is built; also in workers/build-module
+# where a kernel of another architecture than the machine's is built; also in workers/toolchain.bash
 _TRIPLETS = {"arm64": "aarch64-linux-gnu-"}
 
 
-def names(kernel: Kernel, bundle_sha256: str) -> dict[str, str]:
-    """The bundle's folders, one per package -> the folder of the cache that each is in."""
+def names(kernel: Kernel, bundle_sha256: str, runs_on: str = BUILD_ARCH) -> dict[str, str]:
+    """The bundle's folders, one per package -> the folder of the cache that each is in.
+
+    runs_on: the architecture of the machine that it is for; its kernel is `Kernel.on` it.
+    """
     arch = kernel.target.arch
+    native = [runs_on] if runs_on != BUILD_ARCH else []
     found: dict[str, str] = {}
     # a kernel from source has one folder, whatever that was made of
     for number, (package, tree) in enumerate(zip(kernel.headers, layout_of(kernel).trees, strict=not kernel.is_source)):
         # a kernel's own folder is of its bundle: it says which compiler
-        parts = [_FORMAT, package.identity, tree.folder, arch, bundle_sha256 if number == 0 else ""]
+        # (and whether it is another compiler's than its machine's own)
+        own = [bundle_sha256, *native] if number == 0 else [""]
+        parts = [_FORMAT, package.identity, tree.folder, arch, *own]
         found[tree.folder] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     return found
 
@@ -50,7 +56,15 @@ def is_there(cache: Path, key: str, name: str) -> bool:
     return (cache / key / name).is_dir()
 
 
-def unpack(bundle: Path, wanted: Mapping[str, str], cache: Path, *, kernel: Kernel, scratch: Path) -> None:
+def unpack(
+    bundle: Path,
+    wanted: Mapping[str, str],
+    cache: Path,
+    *,
+    kernel: Kernel,
+    scratch: Path,
+    runs_on: str = BUILD_ARCH,
+) -> None:
     """Unpacks folders of a bundle. wanted: as `names` tells, but for those that are there.
 
     scratch: a folder on the same disk. Raises KmodciError if the bundle has no such folder.
@@ -59,7 +73,7 @@ def unpack(bundle: Path, wanted: Mapping[str, str], cache: Path, *, kernel: Kern
         folder = Path(name)
         _extract(bundle, list(wanted), folder)
         own = folder / layout_of(kernel).own
-        if own.is_dir():
+        if own.is_dir() and runs_on != kernel.target.arch:
             _name_compiler(own, kernel.target.arch)
         for top, key in wanted.items():
             (folder / top).chmod(0o755)

@@ -221,17 +221,24 @@ BASE_NOTES = "base/"
 BUNDLE_NOTES = "bundle/"
 
 
-def programs_note(kernel: Kernel) -> str:
+def programs_note(digest: str) -> str:
     """Where the store notes the programs of the kernel's own folder in that bundle (`HostTools.to_json`)."""
-    return f"programs/{kernel.headers_digest}"
+    return f"programs/{digest}"
 
 
 def bundle_note(headers_digest: str) -> str:
     """Where the store notes the SHA256 of the bundle that was made of these header packages.
 
-    With the image that its programs run in after a `/`, where those of the packages do not.
+    After a `/` the image that its programs run in, where those of the packages do not; and the architecture, where it
+    is another than the usual one and the packages do not tell.
     """
     return f"{BUNDLE_NOTES}{headers_digest}"
+
+
+def bundle_of(store: Store, kernel: Kernel) -> str:
+    """The SHA256 of a bundle that was made for a kernel, on whatever machine it is built; empty if none was."""
+    found = (store.meta(bundle_note(digest)) for digest in kernel.headers_digests)
+    return next(filter(None, found), "")
 
 
 def bundled(store: Store) -> frozenset[str]:

@@ -2,17 +2,16 @@
 
 import configparser
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from . import sources
 from .bootstrap import SuiteSource
 from .bucket import Bucket, Credentials
 from .discovery import Repository
-from .distros import BUILD_ARCH
 from .embedded import EmbeddedS3
 from .errors import KmodciError, StoreError
-from .images import Recipe, recipe
+from .images import Recipe, natively, recipe
 from .indices import index_of, keyrings_of, mirrors_of
 from .mirrors import system_keyrings
 from .model import Target
@@ -114,14 +113,21 @@ def suites_of(settings: Settings, recipe: Recipe) -> list[SuiteSource]:
                 )
                 for repository in entry.repositories
                 if isinstance(repository, AptAt) and repository.suite in (entry.series, f"{entry.series}-security")
-                # images run on amd64
-                if BUILD_ARCH in (repository.arches or (BUILD_ARCH,))
+                if recipe.arch in (repository.arches or (recipe.arch,))
             ]
     raise KmodciError(f"{recipe.name}: {recipe.distro} {recipe.series} is none of targets in targets.yml")
 
 
+def images_of(settings: Settings, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Every image that a host needs, by short name: of each toolchain one for each architecture that hosts run on."""
+    hosts = [host.host(name) for name, host in settings.build_hosts.items()]
+    arches = list(dict.fromkeys(host.arch for host in hosts))
+    found = (natively(made, arch) for made in recipes.values() for arch in arches)
+    return {made.short: made for made in found}
+
+
 def recipes_of(settings: Settings) -> dict[str, Recipe]:
-    """The images, by toolchain, of those that are enabled."""
+    """The images, by toolchain, of those that are enabled; what a build is named by, wherever it runs."""
     return {
         name: recipe(name, distro=toolchain.distro, series=toolchain.series)
         for name, toolchain in settings.toolchains.items()

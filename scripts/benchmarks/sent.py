@@ -47,13 +47,13 @@ def measure(place: Place, *, repeat: int, exclude: tuple[str, ...], cgroup: str)
             files.chmod(0o755)
             for path, called in ((bundle.path, "headers.tar.zst"), (farm.supply.source(module), "source.tar.zst")):
                 (files / called).write_bytes(path.read_bytes())
-            inputs = Inputs(bundle=farm.worker_bundle, files=files, headers=headers)
+            inputs = Inputs(bundle=farm.bundles.made(), files=files, headers=headers)
             with contextlib.ExitStack() as stack:
                 stack.callback(mounted.sweep)
                 if proxied := stack.enter_context(_proxy(mounted.docker_host, repeat + 1)):
                     ways["sent, by the engine proxy"] = replace(ways["sent"], docker_host=proxied)
                 began = time.monotonic()
-                ways["sent"].has_bundle(farm.worker_bundle, job.image)
+                ways["sent"].has_bundle(farm.bundles.made(), job.image)
                 note(f"the worker bundle, to a volume: {time.monotonic() - began:.1f} s")
                 rows = _turns(ways, job, inputs, farm.limits(place.module), repeat=repeat, cgroup=cgroup)
     columns = ("inputs", "wall s", "CPU s of the container", "CPU s of the machine")

@@ -257,8 +257,8 @@ def test_images(run: Run) -> None:
     status, out, err = run("images")
     assert status == 0
     row = next(line.split() for line in out.splitlines() if line.startswith("gcc-16"))
-    assert row[:5] == ["gcc-16", "debian", "sid", "21", "unknown"]
-    assert row[5].startswith("kmodci/toolchain-gcc-16:")
+    assert row[:6] == ["gcc-16", "amd64", "debian", "sid", "21", "unknown"]
+    assert row[6].startswith("kmodci/toolchain-gcc-16:")
     assert "no.sock" in err
 
 

@@ -166,3 +166,25 @@ def test_a_compiler_that_is_not_named_is_reported() -> None:
 def test_versions_are_compared_as_debian_does(older: str, newer: str) -> None:
     assert DEBIAN.compare(older, newer) < 0 < DEBIAN.compare(newer, older)
     assert DEBIAN.compare(newer, newer) == 0
+
+
+def test_on_its_own_machine_a_kernel_has_the_programs_for_that() -> None:
+    kernel = kernels("bookworm")["debian-bookworm-arm64/6.1.0-50-arm64"]
+    native = kernel.on("arm64")
+    assert [package.arch for package in kernel.headers] == ["arm64", "all", "amd64"]
+    assert [package.arch for package in native.headers] == ["arm64", "all", "arm64"]
+    assert [package.name for package in native.headers] == [package.name for package in kernel.headers]
+    assert native.headers_digest != kernel.headers_digest
+    assert kernel.headers_digests == (kernel.headers_digest, native.headers_digest)
+    assert kernel.on("amd64") == kernel
+    assert kernel.can_be_built_on("arm64")
+    other = kernels("bookworm")["debian-bookworm-amd64/6.1.0-50-amd64"]
+    assert (other.native, len(other.headers_digests)) == ((), 1)
+
+
+def test_without_these_programs_it_is_built_elsewhere() -> None:
+    index = [each for each in stanzas("bookworm", *ARCHES) if (each.name[:12], each.arch) != ("linux-kbuild", "arm64")]
+    found = {each.release: each for each in DEBIAN.kernels(index, place("bookworm")).kernels}
+    kernel = found["6.1.0-50-arm64"]
+    assert kernel.native == ()
+    assert (kernel.can_be_built_on("arm64"), kernel.can_be_built_on("amd64")) == (False, True)

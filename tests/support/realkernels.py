@@ -28,6 +28,8 @@ class RealKernel:
     version: str
     toolchain: str
     debs: tuple[Path, ...]
+    native: tuple[Path, ...] = ()
+    """what takes the place of some where it is built on its own architecture, if that is another than the usual one"""
 
 
 def newest(series: str, *flavours: str, arch: str = "amd64") -> dict[str, RealKernel]:
@@ -64,6 +66,7 @@ def _had(kernels: Sequence[Kernel], flavour: str, fetcher: Fetcher) -> Iterator[
                     version=kernel.version,
                     toolchain=kernel.toolchain,
                     debs=tuple(_kept(package, fetcher) for package in kernel.headers),
+                    native=tuple(_kept(package, fetcher) for package in kernel.native),
                 )
 
 

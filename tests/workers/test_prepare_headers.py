@@ -67,7 +67,7 @@ def preparing(bundle: Path, tmp_path: Path) -> Iterator[Preparing]:
     paths = Paths(tmp_path / "state")
     paths.state.mkdir()
     (tmp_path / "config").write_text(CONFIG)
-    yield Preparing(paths=paths, bundle=lambda: bundle, limits=LIMITS)
+    yield Preparing(paths=paths, bundle=lambda _: bundle, limits=LIMITS)
     assert list((paths.state / "inputs").iterdir()) == []
     client = engine().client()
     assert client.containers(all=True, filters={"label": f"{LABEL}=prepare-test"}) == []

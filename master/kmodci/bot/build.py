@@ -108,9 +108,9 @@ class KernelBuild(Build):
             supply, kernel = self.farm.supply, self.job.entry.kernel
             try:
                 if self.farm.engines.hosts[host].same_machine:
-                    _, self.headers = await threads.deferToThread(supply.headers, kernel)
+                    _, self.headers = await threads.deferToThread(supply.headers, kernel, self.job.runs_on)
                 else:
-                    await threads.deferToThread(supply.bundle, kernel)
+                    await threads.deferToThread(supply.bundle, kernel, self.job.runs_on)
                 await self._use_learned(self.job, host)
             except KmodciError as error:
                 self._say(f"starts without its headers: {error.brief}")
@@ -178,8 +178,10 @@ class KernelBuild(Build):
         self._run = matrix.run_of(self.build_id) if matrix else ""
         on = workerforbuilder.worker.name
         log.msg(f"{self.build_id}: begins on {on}", build_id=self.build_id, run=self._run, worker=on)
+        worker, ref = workerforbuilder.worker, self.getProperty("module_ref") or ""
+        host = worker.host.name if isinstance(worker, SandboxWorker) else ""
         try:
-            self.job = await threads.deferToThread(self.farm.job, self.build_id, self.getProperty("module_ref") or "")
+            self.job = await threads.deferToThread(self.farm.job, self.build_id, ref, host)
             self.setProperty("image", self.job.image, "kmodci")
         except KmodciError as error:
             self.impossible = str(error)

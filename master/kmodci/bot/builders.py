@@ -7,6 +7,8 @@ from twisted.internet import reactor, threads
 
 from ..errors import KmodciError
 from ..farm import Farm
+from ..images import short_name
+from ..model import BUILD_ARCH
 from .steps import Compile, Headers, Publish, Source, Verify
 
 
@@ -21,7 +23,8 @@ def image_steps(farm: Farm) -> list[BuildStep]:
 
 
 class MakeImage(BuildStep):
-    """Has the image of the property `toolchain` on the engine and in the bucket, whatever that takes."""
+    """Has the image of the property `toolchain` on a host of the architecture `arch` and in the bucket, whatever that
+    takes; and the worker that runs there."""
 
     name = "image"
     haltOnFailure = True
@@ -36,13 +39,15 @@ class MakeImage(BuildStep):
         def line(text: str) -> None:
             reactor.callFromThread(log.addStdout, text + "\n")
 
-        toolchain = self.getProperty("toolchain")
+        toolchain, arch = self.getProperty("toolchain"), self.getProperty("arch", BUILD_ARCH)
+        image = short_name(toolchain, arch)
         try:
-            tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line)
+            await threads.deferToThread(self.farm.bundles.made, arch)
+            tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line, arch=arch)
         except KmodciError as error:
             await log.addStderr(f"{error}\n")
-            await threads.deferToThread(self.farm.planner.note_image_fault, toolchain, error.brief)
+            await threads.deferToThread(self.farm.planner.note_image_fault, image, error.brief)
             return FAILURE
-        await threads.deferToThread(self.farm.planner.note_image_fault, toolchain, "")
+        await threads.deferToThread(self.farm.planner.note_image_fault, image, "")
         self.descriptionDone = [tag]
         return SUCCESS

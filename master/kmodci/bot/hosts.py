@@ -16,7 +16,7 @@ from twisted.python import log
 from twisted.python.threadpool import ThreadPool
 
 from ..farm import Farm
-from ..hosts import HostState, Room, choose
+from ..hosts import HostState, Room
 from ..hostview import HostView, views
 from ..model import BuildId
 from .workers import SandboxWorker
@@ -33,11 +33,11 @@ class NextWorker:
     def __call__(
         self, builder: Builder, free: Sequence[AbstractWorkerForBuilder], request: BuildRequest
     ) -> AbstractWorkerForBuilder | None:
-        farm, hosts = self._farm, self._farm.engines.hosts
+        farm = self._farm
         counts = Counter(each.worker.host.name for each in free)
         rooms = {name: Room(workers=farm.workers(name), free=count) for name, count in counts.items()}
         build_id = BuildId.parse(request.properties.getProperty("virtual_builder_name"))
-        host = choose(hosts, rooms, arch=build_id.target.arch, labels=farm.labels(build_id.module))
+        host = farm.planner.host_for(build_id, builder.name, rooms)
         return next((each for each in free if each.worker.host.name == host), None)
 
 
@@ -49,7 +49,7 @@ def hosts_seen(master: BuildMaster, farm: Farm) -> tuple[HostView, ...]:
         {name: farm.engines.state(name) for name in farm.engines},
         workers={name: farm.workers(name) for name in farm.engines},
         running=Counter(w.host.name for w in workers if w.state is not States.NOT_SUBSTANTIATED),
-        images=frozenset(made.tag for made in farm.recipes.values()),
+        images=frozenset(made.tag for made in farm.images.values()),
     )
 
 

@@ -36,10 +36,10 @@ class Prefetch(BuildbotService):
     async def _fetch(self, kernel: Kernel) -> None:
         try:
             if self.running:
-                supply = self.farm.supply
+                supply, engines = self.farm.supply, self.farm.engines
                 # unpacked only for who mounts them
-                get = supply.headers if self.farm.engines.any_on_this_machine else supply.bundle
-                await threads.deferToThread(get, kernel)
+                get = supply.headers if engines.any_on_this_machine else supply.bundle
+                await threads.deferToThread(get, kernel, engines.runs_on(kernel))
         except KmodciError as error:
             log.msg(f"not fetched ahead: the headers of {kernel}: {error.brief}")
         finally:

@@ -1,6 +1,6 @@
 """What this master has asked Buildbot for and what has not ended: build requests, by their names in the farm.
 
-The name is the build id; `forced:` before it for what a person asked for; `image/<toolchain>` for an image. It is
+The name is the build id; `forced:` before it for what a person asked for; `image/<short name>` for an image. It is
 kept in the buildset (`external_idstring`), so that a master that starts again knows what it has asked for.
 """
 

@@ -203,10 +203,10 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         if shortage := self.farm.paths.shortage:
             log.msg(f"no more builds for now, looked at again within a minute: {shortage}")
             return
-        for toolchain in self._plan.missing_images:
-            await self.requests.ask(
-                f"image/{toolchain}", "images", {"toolchain": toolchain}, "image missing", priority=IMAGE_PRIORITY
-            )
+        for image in self._plan.missing_images:
+            made = self.farm.images[image]
+            asked = {"toolchain": made.toolchain, "arch": made.arch}
+            await self.requests.ask(f"image/{image}", "images", asked, "image missing", priority=IMAGE_PRIORITY)
         prefetch: Prefetch = self.master.service_manager.namedServices[Prefetch.name]
         room = self.farm.chunk_length - len(self.requests)
         for entry in self.ledger.left():

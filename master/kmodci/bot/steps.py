@@ -91,7 +91,7 @@ class Headers(KernelStep):
             self.say("already built from the same inputs")
             return SKIPPED
         try:
-            supply = partial(farm.supply.bundle, job.entry.kernel)
+            supply = partial(farm.supply.bundle, job.entry.kernel, job.runs_on)
             bundle = await self.insist(supply, farm.bucket.ensure, "no headers yet")
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"header package gone: {error.url}")
@@ -140,7 +140,7 @@ class Source(KernelStep):
         await self.build.put_inputs({"headers.tar.zst": self.build.bundle.path, "source.tar.zst": path})
         self.say(f"{job.module.module} {job.module.version}")
         # one log for all inputs: a log costs the master as much as half a step
-        packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.entry.kernel.headers)
+        packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.kernel.headers)
         bundle = f"headers/{self.build.bundle.sha256}.tar.zst, made from\n{packages}"
         await self.write("inputs", f"{job.module.origin}\ndigest {job.module.digest}\n\n{bundle}")
         return SUCCESS

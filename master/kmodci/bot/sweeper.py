@@ -51,7 +51,7 @@ class Sweeper(BuildbotService):
     async def _sweep(self) -> None:
         try:
             sweep = self.farm.engines.sweep
-            gone = await threads.deferToThread(sweep, keep=self._is_owned, bundle=self.farm.worker_bundle)
+            gone = await threads.deferToThread(sweep, keep=self._is_owned, bundle=self.farm.bundles.place)
         except KmodciError as error:
             log.msg(f"containers are not swept, tried again in {_EVERY:.0f} s: {error}")
             return

@@ -56,7 +56,7 @@ class OneTimePassword:
 
 
 def _settings(name: str, farm: Farm, host: Host) -> dict[str, object]:
-    bundle, inputs, sockets = farm.worker_bundle, farm.paths.inputs(name), farm.paths.door(name)
+    bundle, inputs, sockets = farm.bundles.place(host.arch), farm.paths.inputs(name), farm.paths.door(name)
     sent = {} if host.same_machine else sent_config(volume_name(farm.paths.farm_id(), bundle))
 
     @renderer
@@ -137,12 +137,13 @@ class SandboxWorker(DockerLatentWorker):
         tag, host = build.getProperty("image"), self.host.name
         try:
             await threads.deferToThread(self.farm.supply.load_image, tag, host)
+            bundle = await threads.deferToThread(self.farm.bundles.made, self.host.arch)
             await threads.deferToThread(self.farm.paths.empty_inputs, self.name)
             await build.find_headers(host)
             if self.host.same_machine:
                 self.farm.paths.open_door(self.name, SOCKET_NAME)
                 return await super().start_instance(build)
-            await threads.deferToThread(self.engine.has_bundle, self.farm.worker_bundle, build.getProperty("image"))
+            await threads.deferToThread(self.engine.has_bundle, bundle, build.getProperty("image"))
             started: list[str] = await super().start_instance(build)
             socket = self.farm.paths.socket(SOCKET_NAME)
             self._bridge = await bridge(self.engine, started[0], str(socket), self.master.reactor)

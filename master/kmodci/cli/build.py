@@ -12,8 +12,8 @@ from ..byhand import Result, build_by_hand
 from ..errors import BuildImpossible
 from ..farm import Farm
 from ..keys import headers_key
-from ..matrix import entry
-from ..model import check_module_version
+from ..matrix import Entry, entry
+from ..model import ModuleVersion, check_module_version
 from ..opening import open_farm
 from ..products import Job
 from ..tarzst import replacing
@@ -117,10 +117,9 @@ def _build_here(build_id: str, output: Path | None, config: Path, *, fresh: bool
         fault = next(iter(view.faults.values()), "its repository does not list it")
         raise BuildImpossible(f"the source of {wanted.module} cannot be found: {fault}")
     kernel = view.store.kernels()[f"{wanted.target}/{wanted.release}"]
-    job = farm.job_of(entry(wanted, kernel, farm.recipes), module, is_current=False)
     # what was read with an index that was looked at just now
     farm.store.put_contents(view.store.contents(kernel))
-    result = _build(farm, job)
+    job, result = _build(farm, entry(wanted, kernel, farm.recipes), module)
     folder = output or Path(f"{wanted.module}-{wanted.release}")
     facts = _facts(job, result)
     for artifact in result.artifacts:
@@ -133,25 +132,29 @@ def _build_here(build_id: str, output: Path | None, config: Path, *, fresh: bool
             click.echo(folder / artifact.name)
 
 
-def _build(farm: Farm, job: Job) -> Result:
+def _build(farm: Farm, wanted: Entry, module: ModuleVersion) -> tuple[Job, Result]:
     # a name of its own for its containers: a farm that starts or stops meanwhile leaves them alone, we end only them
     engines = farm.engines.labelled(f"{farm.paths.farm_id()}-by-hand-{os.getpid()}")
     farm.supply.engines = engines
-    host = engines.first(arch=job.entry.kernel.target.arch, labels=farm.labels(job.module.module))
+    kernel = wanted.kernel
+    labels, fitting = farm.settings.labels_of(module.module), farm.planner.fitting(kernel)
+    host = engines.first(arch=kernel.target.arch, labels=labels, among=fitting)
+    job = farm.job_of(wanted, module, is_current=False, runs_on=engines.hosts[host].arch)
     with interruptible(), open_bucket(farm.settings):
         try:
-            return build_by_hand(
+            result = build_by_hand(
                 job,
                 as_learned=farm.job_as_learned,
                 supply=farm.supply,
                 engine=engines[host],
                 host=host,
                 paths=farm.paths,
-                bundle=farm.worker_bundle,
+                bundle=farm.bundles.made(job.runs_on),
                 limits=farm.limits(job.module.module),
                 say=note,
                 output=_pass_on,
             )
+            return job, result
         finally:
             engines.sweep()
 

@@ -9,7 +9,7 @@ import click
 from ..engines import engines_of
 from ..hostview import plain, views
 from ..settings import load
-from ..where import recipes_of
+from ..where import images_of, recipes_of
 from .options import config_option, json_option
 from .output import print_json, print_table
 
@@ -33,7 +33,7 @@ def hosts(config: Path, as_json: bool) -> None:
         {name: engines.state(name) for name in engines},
         workers={},
         running={},
-        images=frozenset(made.tag for made in recipes_of(settings).values()),
+        images=frozenset(made.tag for made in images_of(settings, recipes_of(settings)).values()),
     )
     rows = [{**plain(each, time.time()), "workers": settings.build_hosts[each.host.name].workers} for each in seen]
     for row in rows:

@@ -30,7 +30,7 @@ from ..settings import Settings, load
 from ..sourceview import SourceView
 from ..store import Store
 from ..survey import survey
-from ..watch import Watch, bundle_note, bundled
+from ..watch import Watch, bundle_of, bundled
 from ..where import followed, packages, recipes_of, repositories
 from .output import note
 from .remembered import farm_store
@@ -88,7 +88,7 @@ class View:
 
     def bundle(self, kernel: Kernel) -> str:
         """SHA256 of a kernel's header bundle; empty if none was made."""
-        return self.farm.meta(bundle_note(kernel.headers_digest)) if self.farm else ""
+        return bundle_of(self.farm, kernel) if self.farm else ""
 
     def known(self) -> Known:
         """For explanations."""

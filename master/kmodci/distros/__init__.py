@@ -6,7 +6,7 @@ from kmodci.model import Kernel, Target
 
 from .amazon import Amazon
 from .arch import Arch
-from .base import BUILD_ARCH, Distro, Found, Layout, Place, Tree
+from .base import Distro, Found, Layout, Place, Tree
 from .debian import Debian
 from .oracle import Oracle
 from .photon import Photon
@@ -53,4 +53,4 @@ def index_place(target: Target) -> str:
     return f"{target.distro}/{series}{target.arch}"
 
 
-__all__ = ["BUILD_ARCH", "DISTROS", "Distro", "Found", "Layout", "Place", "Tree", "index_place", "layout_of"]
+__all__ = ["DISTROS", "Distro", "Found", "Layout", "Place", "Tree", "index_place", "layout_of"]

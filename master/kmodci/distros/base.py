@@ -8,9 +8,6 @@ from kmodci.errors import KmodciError
 from kmodci.model import Kernel
 from kmodci.repos.base import Listed
 
-BUILD_ARCH = "amd64"
-"""Where builds run: the programs that belong to a kernel's headers are taken for this architecture."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

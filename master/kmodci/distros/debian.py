@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from kmodci.model import Evidence, Kernel, Target
+from kmodci.model import BUILD_ARCH, Evidence, Kernel, Package, Target
 from kmodci.release import check_release
 from kmodci.repos.base import Dependency, Listed
 
-from .base import BUILD_ARCH, Found, Layout, Place, Tree, found
+from .base import Found, Layout, Place, Tree, found
 from .debs import Unresolved, by_name, compare, dependencies, resolve
 
 _HEADERS = "linux-headers-"
@@ -63,7 +63,8 @@ class Debian:
         common, abi = _common(package)
         if not release.startswith(f"{abi}-"):
             raise Unresolved(f"needs {common}, which belongs to another kernel release")
-        parts = [package, *(resolve(each, package, index, BUILD_ARCH) for each in (common, _kbuild(package)))]
+        kbuild = _kbuild(package)
+        parts = [package, *(resolve(each, package, index, BUILD_ARCH) for each in (common, kbuild))]
         return Kernel(
             target=Target(distro=place.distro, series=place.series, arch=package.arch),
             release=release,
@@ -73,7 +74,18 @@ class Debian:
             repository=place.repository,
             headers=tuple(part.package() for part in parts),
             evidence=evidence,
+            native=_native(kbuild, package, index),
         )
+
+
+def _native(kbuild: Dependency, package: Listed, index: Mapping[str, Sequence[Listed]]) -> tuple[Package, ...]:
+    """The programs for the kernel's own architecture, where they are listed and others than where builds run."""
+    try:
+        found = resolve(kbuild, package, index, package.arch).package()
+    except Unresolved:
+        # of a list, as a rule, which names what was once used
+        return ()
+    return (found,) if found.arch not in ("all", BUILD_ARCH) else ()
 
 
 def _tree(name: str) -> Tree:

@@ -24,7 +24,7 @@ from ...matrix import Planned, Why
 from ...model import BuildId, Status, check_module_version
 from ...publishing import read_manifest
 from ...search import find_build
-from ...watch import bundle_note
+from ...watch import bundle_of
 from ..board import keeper_of
 from ..schedulers import MATRIX, MatrixScheduler
 from ..searching import search
@@ -131,7 +131,7 @@ class OneBuild(Builds):
 
     def _read(self, seen: BuildView) -> tuple[Manifest | None, str, str]:
         """In a thread: the manifest, the key of the header bundle, and the run that it waits in."""
-        sha256 = self._farm.store.meta(bundle_note(seen.kernel.headers_digest))
+        sha256 = bundle_of(self._farm.store, seen.kernel)
         try:
             manifest = read_manifest(self._farm.bucket, seen.entry.manifest) if seen.entry else None
         except KmodciError:
