@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
@@ -90,10 +90,40 @@ class BucketAt(Section):
     """where nodes read it without credentials; without it, from the farm (`Settings.public_bucket`)"""
 
 
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
+        raise ValueError("a URL may not hold a password: passfile: names the file that has it")
+    return url
+
+
 class Database(Section):
     """The database of Buildbot and of the farm."""
 
-    url: Annotated[str, fitting(re.compile(r"(postgresql|sqlite)(\+\w+)?://\S+"), "a database URL (postgresql://...)")]
+    url: Annotated[
+        str,
+        fitting(re.compile(r"(postgresql|sqlite)(\+\w+)?://\S+"), "a database URL (postgresql://...)"),
+        AfterValidator(_without_password),
+    ]
+    passfile: SecretPath | None = None
+    """has the password, in the form of PostgreSQL's own ~/.pgpass: host:port:database:user:password, or * for any"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Database":
+        if self.passfile is not None and not self.is_server:
+            raise ValueError("passfile: is for PostgreSQL")
+        return self
+
+    @property
+    def is_server(self) -> bool:
+        return not self.url.startswith("sqlite")
+
+    @property
+    def whole(self) -> str:
+        """The URL, as SQLAlchemy takes it; it names the file with the password, which only libpq ever reads."""
+        if self.passfile is None:
+            return self.url
+        return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode({'passfile': str(self.passfile)})}"
 
 
 class TlsAt(Section):

@@ -177,8 +177,8 @@ def open_bucket(settings: Settings) -> Iterator[Bucket]:
 
 def buildbot_database(settings: Settings) -> str:
     """Buildbot's own: the configured one, or an SQLite file beside ours."""
-    if settings.database is not None and not settings.database.url.startswith("sqlite"):
-        return settings.database.url
+    if settings.database is not None and settings.database.is_server:
+        return settings.database.whole
     return f"sqlite:///{settings.state / 'master' / 'state.sqlite'}"
 
 
