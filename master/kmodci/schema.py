@@ -1,6 +1,7 @@
 """What `kmodci.yml` and `known-failures.yml` may say, key by key."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -28,6 +29,7 @@ from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
+URL_VARIABLE = "KMODCI_URL"
 _MIB = 1 << 20
 _DAY = 86_400
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -59,8 +61,10 @@ class Web(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8010, ge=1, le=65535)
-    url: Url = ""
-    """what browsers and nodes call it, if that is not http://host:port"""
+    url: Annotated[str, AfterValidator(lambda url: url and check_url(url))] = Field(
+        default_factory=lambda: os.environ.get(URL_VARIABLE, ""), validate_default=True
+    )
+    """what browsers and nodes call it, if that is not http://host:port; without it, what KMODCI_URL says"""
     proxies: tuple[IPvAnyNetwork, ...] = ()
     """networks of the reverse proxies before it, who are believed who asks (X-Forwarded-For, login.proxy)"""
 

@@ -28,6 +28,7 @@ _COMMANDS = {
     "bench": "Tell how well a run used the machine.",
     "user": "Add, list and remove who may log in with a password.",
     "up": "Start a farm on this machine.",
+    "serve": "Run the master of a farm in the foreground.",
     "completion": "Print the script that completes these words in a shell.",
 }
 
