@@ -14,6 +14,7 @@ KmodciError
   +- VerifyError         what was built must not be published, with the list of reasons
   +- SecretUnusable      a file that holds a secret is open to others, or holds none
   +- NotFound            a name the user gave does not exist, with the nearest that do
+  +- Denied              the engine's proxy does not pass on what was asked of it
   +- Refused             a farm that was asked over HTTP will not do it
   +- FarmAway            a farm that was asked over HTTP gave no answer, so nothing is known
 """
@@ -75,6 +76,10 @@ class StoreError(KmodciError):
 
 class EngineError(KmodciError):
     """The Docker engine, or an image on it, is not usable."""
+
+
+class Denied(KmodciError):
+    """What was asked of the engine is nothing that a farm may ask for."""
 
 
 class BuildImpossible(KmodciError):

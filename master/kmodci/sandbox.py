@@ -7,6 +7,7 @@ read-only, memory to write to, and nothing else: no network, no capability, no s
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from .distros import Layout
 
@@ -60,6 +61,9 @@ class Inputs:
         return mounts
 
 
+NO_LOG: Mapping[str, object] = MappingProxyType({"log_config": {"Type": "none", "Config": {}}})
+
+
 def sent_config(bundle_volume: str) -> dict[str, object]:
     """The same on an engine that is elsewhere, as more arguments of `create_host_config`.
 
@@ -73,8 +77,14 @@ def sent_config(bundle_volume: str) -> dict[str, object]:
             {**volume, "Source": bundle_volume, "Target": BUNDLE_MOUNT, "ReadOnly": True},
             {**volume, "Target": INPUT_MOUNT, "ReadOnly": False},
         ],
-        "log_config": {"Type": "none", "Config": {}},
+        **NO_LOG,
     }
+
+
+NOTHING: Mapping[str, object] = MappingProxyType(
+    {"network_mode": "none", "read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+)
+"""What every container of a farm may do, as arguments of `create_host_config`."""
 
 
 def host_config(limits: Limits) -> dict[str, object]:
@@ -85,12 +95,9 @@ def host_config(limits: Limits) -> dict[str, object]:
     """
     room = f"rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size={limits.disk}"
     return {
-        "network_mode": "none",
-        "read_only": True,
+        **NOTHING,
         # Docker's init would keep the worker's password in its own /proc/1/environ
         "init": False,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
         "mem_limit": limits.memory,
         "memswap_limit": limits.memory,
         "pids_limit": limits.processes,

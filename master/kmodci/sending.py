@@ -9,16 +9,19 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Protocol
 
 from docker.errors import APIError, NotFound
 
-from .sandbox import BUNDLE_MOUNT, INPUT_MOUNT, LABEL
+from .sandbox import BUNDLE_MOUNT, INPUT_MOUNT, LABEL, NO_LOG, NOTHING
 
 # written last, so that a volume that has it has all
 _WHOLE = ".whole"
 # what is larger is put together on disk
 _IN_MEMORY = 32 << 20
+# of what is never started
+_LITTLE: Mapping[str, object] = MappingProxyType({"mem_limit": 64 << 20, "memswap_limit": 64 << 20, "pids_limit": 16})
 
 
 class Client(Protocol):
@@ -45,7 +48,7 @@ def bundle_filler(client: Client, image: str, bundle: Path) -> Iterator[str]:
     name = volume_name(client.farm, bundle)
     client.create_volume(name, labels={LABEL: client.farm})
     mount = {"Type": "volume", "Source": name, "Target": BUNDLE_MOUNT, "VolumeOptions": {"NoCopy": True}}
-    config = client.create_host_config(network_mode="none", mounts=[mount])
+    config = client.create_host_config(**NOTHING, **NO_LOG, **_LITTLE, mounts=[mount])
     container = client.create_container(image, ["/nothing"], host_config=config)["Id"]
     try:
         yield container

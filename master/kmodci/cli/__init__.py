@@ -9,7 +9,7 @@ from ..errors import KmodciError
 
 # The help is here as well, so that to show it all of a farm need not be imported.
 _COMMANDS = {
-    "check": "Check the configuration; tell every mistake with file and line.",
+    "check": "Check the configuration; tell each mistake, with its line.",
     "kernels": "List the kernels of the repositories, or how these are.",
     "accept": "Take a repository at its word, where that is in doubt.",
     "plan": "List the builds that are due, and why.",
@@ -23,10 +23,11 @@ _COMMANDS = {
     "fetch": "Fetch a published module from the bucket.",
     "notify": "List who is told what became of runs, or send a test message.",
     "gc": "Tell what need not be kept any longer, or remove it.",
-    "index": "Make the index and the store's outcomes again, from the bucket.",
+    "index": "Make index and outcomes again, from the bucket.",
     "token": "Make, list and remove the tokens of the HTTP API.",
     "bench": "Tell how well a run used the machine.",
     "user": "Add, list and remove who may log in with a password.",
+    "engine-proxy": "Give a farm a Docker socket for what it needs only.",
     "up": "Start a farm on this machine.",
     "serve": "Run the master of a farm in the foreground.",
     "completion": "Print the script that completes these words in a shell.",
@@ -34,7 +35,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Commands by name: the function `up` of the module `up`."""
+    """Commands by name: the function `up` of the module `up`, `engineproxy` for `engine-proxy`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -42,7 +43,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        name = cmd_name.replace("-", "")
+        command = getattr(import_module(f".{name}", __name__), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -57,8 +59,9 @@ def kmodci() -> None:
     """A build farm for out-of-tree Linux kernel modules.
 
     Every command works on the configuration in config/, or in the folder that --config (KMODCI_CONFIG) names, and has
-    --json for programs. coverage, explain, build, watch, runs and kernels ask a farm that runs instead, with --server
-    URL (KMODCI_SERVER); --token-file (KMODCI_TOKEN_FILE) names the file with a token, where the farm wants one.
+    --json for programs (not engine-proxy, which knows no farm). coverage, explain, build, watch, runs and kernels ask a
+    farm that runs instead, with --server URL (KMODCI_SERVER); --token-file (KMODCI_TOKEN_FILE) names the file with a
+    token, where the farm wants one.
 
     \b
     Exit status:
