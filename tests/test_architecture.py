@@ -24,8 +24,8 @@ RANKS = {
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
-    "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine"
-    " engineclient enginehttp engineproxy engines fetch folder git history indices ingredients mirrors newsstore"
+    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
+    " engineclient enginehttp engineproxy engines fetch folder git history imagemaker indices ingredients mirrors newsstore"
     " packing paths pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
     " workerbundle",
     "farm": "boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"

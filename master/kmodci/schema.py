@@ -47,6 +47,10 @@ def _docker_url(text: str) -> str:
     return text
 
 
+def _socket_url(text: str) -> str:
+    return check_url(text, ("unix",))
+
+
 def _native(arch: str) -> str:
     if arch != BUILD_ARCH:
         raise ValueError(
@@ -268,6 +272,8 @@ class FarmFile(Section):
     engine: EngineAt = EngineAt()
     """short for a single host"""
     hosts: Mapping[Annotated[str, fitting(_HOST, "a host's name (small letters, digits, -)")], HostAt] = {}
+    images: Annotated[str, AfterValidator(_socket_url)] | None = None
+    """where `kmodci serve-images` makes toolchain images (unix://...); without it, this machine does"""
     limits: LimitsPerBuild = LimitsPerBuild()
     poll: Poll = Poll()
     retention: Retention = Retention()
