@@ -25,9 +25,9 @@ RANKS = {
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
-    " engineclient enginehttp engineproxy engines fetch folder git history imagemaker indices ingredients mirrors newsstore"
-    " packing paths pools privatefile refusals runstore sending sources store tables tokens trees tunnel users"
-    " workerbundle",
+    " engineclient enginehttp engineproxy engines fetch folder git history imagemaker indices ingredients mirrors"
+    " newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens trees tunnel"
+    " users workerbundle",
     "farm": "boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
     " opening planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",

@@ -206,9 +206,9 @@ def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
         lines = (SHIPPED / name).read_text().splitlines()
         (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
     kmodci = (SHIPPED / "kmodci.yml").read_text()
-    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:", "login:")).replace("/etc/kmodci/", "")
+    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:", "login:", "images:")).replace("/etc/kmodci/", "")
     (tmp_path / "kmodci.yml").write_text(kmodci)
-    for name in ("s3-credentials", "github-secret"):
+    for name in ("s3-credentials", "github-secret", "pgpass"):
         (tmp_path / name).touch(mode=0o600)
     (tmp_path / "targets.yml").write_text((SHIPPED / "targets.yml").read_text().replace("\n#   ", "\n  "))
     (tmp_path / "modules.yml").write_text(
@@ -228,7 +228,8 @@ modules:
     )
     settings = load(tmp_path)
     assert settings.bucket is not None and settings.bucket.region == "us-east-1"
-    assert settings.database_url.startswith("postgresql://")
+    assert settings.database_url.startswith("postgresql://kmodci@db.example.com/kmodci?passfile=%2F")
+    assert settings.images == "unix:///run/kmodci-images/images.sock"
     assert settings.web.address == "https://kmodci.example.com/"
     assert settings.mirrors["debian"] == ("https://mirror.example.com/debian",)
     both = ("https://mirror.example.com/debian-security", "https://mirror.example.org/debian-security")

@@ -1,7 +1,8 @@
 """How Buildbot's database is opened, and when it is lost.
 
 SQLite: once, and without a wait for the disk at every statement. Buildbot 4.3.0 opens and closes a connection per
-query (`NullPool` in buildbot/db/enginestrategy.py). To close the last one writes the whole write-ahead log back and waits for the disk; so does each commit, some hundred per build.
+query (`NullPool` in buildbot/db/enginestrategy.py). To close the last one writes the whole write-ahead log back and
+waits for the disk; so does each commit, some hundred per build.
 """
 
 import contextlib
