@@ -28,7 +28,7 @@ RANKS = {
     " engineclient enginehttp engineproxy engines fetch folder git history imagemaker indices ingredients mirrors"
     " newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens trees tunnel"
     " users workerbundle",
-    "farm": "boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
+    "farm": "backup boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
     " opening planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }
