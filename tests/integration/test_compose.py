@@ -77,7 +77,7 @@ def test_who_may_do_what_at_the_proxy(stack: Stack, token: dict[str, str]) -> No
     login = stack.log_in(FIRST, first_password(stack))
     assert login.status == 200
     [cookie] = [value for name, value in login.headers.items() if name == "Set-Cookie"]
-    assert stack.get("/kmodci/coverage").headers["Location"].startswith("/"), "a browser is sent to log in"
+    assert "auth/login" in stack.get("/kmodci/coverage").headers["Location"], "a browser is sent to log in"
     page = stack.get("/kmodci/coverage", headers={"Cookie": cookie.partition(";")[0]})
     assert page.status == 200 and b"v4l2loopback" in page.read()
     assert {"Secure", "HttpOnly"} <= {word.strip() for word in cookie.split(";")}
@@ -131,6 +131,8 @@ def test_it_is_upgraded_lost_and_restored(stack: Stack, token: dict[str, str], t
         "ALTER TABLE kmodci_repositories DROP COLUMN mirror_faults",
     )
     stack.compose("down", "--timeout", "20")
+    # of what is made here there is nothing to pull, and that is no fault
+    stack.compose("pull")
     stack.up()
     assert stack.sql("SELECT version_num FROM alembic_version").split() == ["067"]
     assert built(stack) == was, "what is built is not built again"
@@ -147,5 +149,5 @@ def test_it_is_upgraded_lost_and_restored(stack: Stack, token: dict[str, str], t
     assert built(stack) == was
     assert stack.log_in(FIRST, password).status == 200
     assert fetch(stack, token, *was) == key
-    again = stack.compose("run", "--rm", "-T", "master", "kmodci", "restore", "-", given=backup, check=False)
-    assert again == b"" and built(stack) == was, "a farm that runs is left alone"
+    again = stack.compose("exec", "-T", "master", "sh", "-c", "kmodci restore --replace - 2>&1 || true", given=backup)
+    assert b"a farm is running" in again and built(stack) == was, "it is left alone"
