@@ -696,5 +696,5 @@ class TestStatus:
         assert any(line.startswith('kmodci_api_answers_total{status="200"}') for line in lines)
         assert any(line.startswith("process_resident_memory_bytes") for line in lines)
         targets = {each.entry.kernel.target for each in site.keeper.board.standings.values()}
-        assert len([line for line in lines if line.startswith("kmodci_builds")]) == 6 * len(targets)
+        assert len([line for line in lines if line.startswith("kmodci_builds{")]) == 6 * len(targets)
         assert Status.BUILT in text

@@ -19,16 +19,17 @@ RANKS = {
     "distros": "distros",
     "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
     " coverage coveragetable coverageview demands discovery doubt elf enginebodies enginepolicy explanation"
-    " facts failureview fallover fields headers hosts hosttools hostview images kernellist kernelsat kernelview keys"
-    " lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
+    " facts failureview fallover fields findings headers hosts hosttools hostview images kernellist kernelsat"
+    " kernelview keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
-    " engineclient enginehttp engineproxy engines fetch folder git history imagemaker indices ingredients mirrors"
-    " newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens trees tunnel"
-    " users workerbundle",
-    "farm": "backup boardmaker byhand cleanup commitdesk farm health ledger listing matrixtold metrics newsdesk"
+    " engineclient enginehttp engineproxy engines fetch folder git history imagemaker indices ingredients logfiles"
+    " mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens trees"
+    " tunnel users workerbundle",
+    "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"
+    " newsdesk"
     " opening planning preparing products recovery sourceview supply survey watch where",
     "top": "bot cli",
 }

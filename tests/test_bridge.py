@@ -126,3 +126,11 @@ def test_what_a_worker_says_of_itself_is_kept_in_part(attached: _Attached) -> No
     attached.dataReceived(frame(ERR, b"the last"))
     assert len(attached.words) == 2000
     assert attached.words.endswith(b"the last")
+
+
+def test_a_frame_that_no_engine_sends_is_not_waited_for(attached: _Attached) -> None:
+    attached.dataReceived(UPGRADED)
+    at_master = master(attached)
+    attached.dataReceived(bytes([OUT, 0, 0, 0]) + (1 << 31).to_bytes(4, "big") + b"x" * 1000)
+    assert attached.transport.ended == 1
+    assert at_master.transport.value() == b""

@@ -52,8 +52,8 @@ def test_what_waits_for_its_turn_has_a_place_and_an_estimate() -> None:
     found = seen(of)
     assert (found.state, found.place, found.is_live) == ("pending", 4, True)
     # 12.5 s each, two at once
-    assert found.eta == 12.5 * 2 + 12.5
-    assert seen(of, slots=8).eta == 12.5 + 12.5
+    assert found.eta == 12.5 * (1 + 3 / 2)
+    assert seen(of, slots=8).eta == 12.5 * (1 + 3 / 8)
     assert seen(board(queue={NAME: 4})).eta is None, "nothing was built yet"
     assert seen(board({other: (Status.BUILT, "")})).eta is None, "it is in no queue"
 

@@ -32,6 +32,20 @@ def test_every_option_of_the_first_start_exists() -> None:
     assert {"--all", "--once"} <= set(named) <= {option for parameter in up.params for option in parameter.opts}
 
 
+def test_every_test_that_the_page_on_security_names_exists() -> None:
+    tests = Path(__file__).parent
+    page = (tests.parent / "docs" / "security.md").read_text()
+    table = page.partition("| where it is tried |")[2].partition("\n## ")[0]
+    found = re.findall(r"`([a-z_/]+\.py)((?:::\w+)*)`", table)
+    assert len(found) > 60
+    missing = []
+    for file, names in found:
+        place = tests / ("integration/test_attacks.py" if file == "test_attacks.py" else file)
+        if not place.is_file() or not all(name in place.read_text() for name in names.split("::")):
+            missing.append(file + names)
+    assert missing == []
+
+
 def test_no_token_is_written_where_others_may_read_it() -> None:
     """Under a usual umask that file would have mode 0644, which --token-file refuses."""
     root = Path(__file__).parents[1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kmodci.engineclient import SandboxClient
 from kmodci.enginepolicy import ROUTES, Passed, Policy
 from kmodci.errors import Denied
+from kmodci.images import for_preparing, recipe
 from kmodci.sandbox import LABEL, NO_LOG, NOTHING, Limits, host_config, sent_config
 
 GIB = 1 << 30
@@ -194,6 +195,8 @@ CONTAINER = {
     "root by leaving it out": ("User", ""),
     "somebody else's image": ("Image", "debian:12"),
     "an image of a registry": ("Image", "registry.test/kmodci/x:1"),
+    "the image that the farm runs from": ("Image", "kmodci/master:local"),
+    "an image with another tag": ("Image", "kmodci/toolchain-gcc-12:latest"),
     "an image by its digest": ("Image", "kmodci/x@sha256:" + "0" * 64),
     "an image without a tag": ("Image", "kmodci/x"),
     "an image of a folder below": ("Image", "kmodci/x/y:1"),
@@ -323,6 +326,13 @@ def test_what_is_built_by_hand_is_the_farms() -> None:
     assert created(body).volumes == (f"kmodci-{by_hand}-worker-01",)
 
 
+def test_every_toolchain_has_an_image_that_may_be_used() -> None:
+    made = recipe("gcc-12", distro="debian", series="bookworm")
+    for each in (made, for_preparing(made)):
+        judge("GET", f"/v1.41/images/{each.tag}/json")
+        created(with_field("Image", each.tag))
+
+
 # what a farm asks, as the Docker SDK and `bot/bridge` write it, and what becomes of the target
 ASKED = [
     ("GET", "/version", None),
@@ -383,11 +393,12 @@ def test_of_any_farm_a_list_has_what_has_a_farm() -> None:
 
 def test_a_list_of_images_has_only_a_farms() -> None:
     passed = judge("GET", "/v1.41/images/json?only_ids=0&all=0")
-    assert json.loads(passed.query["filters"]) == {"reference": ["kmodci/*"]}
+    assert json.loads(passed.query["filters"]) == {"reference": ["kmodci/toolchain-*"]}
     with pytest.raises(Denied):
         judge("GET", "/v1.41/images/json?filters=%7B%7D")
 
 
+NAMED = "repo=kmodci%2Ftoolchain-gcc-12&tag=0123456789abcdef"
 REFUSED = [
     ("GET", "/v1.41/containers/json?filters=" + "%7B%22label%22%3A%5B%22kmodci.farm%3Dffff%22%5D%7D"),
     ("GET", "/v1.41/containers/json?filters=" + "%7B%22status%22%3A%5B%22running%22%5D%7D"),
@@ -424,10 +435,15 @@ REFUSED = [
     ("PUT", f"/v1.41/containers/{ID}/archive?path=%2Fin&copyUIDGID=1"),
     ("GET", f"/v1.41/containers/{ID}/archive?path=%2Fproc%2F1"),
     ("GET", f"/v1.41/containers/{ID}/archive?path=%2Fin%2F.."),
+    ("GET", f"/v1.41/containers/{ID}/archive?path=%2Fin%2Fsource.tar.zst"),
     ("POST", "/v1.41/images/create?fromImage=debian&tag=12"),
-    ("POST", "/v1.41/images/create?fromSrc=http%3A%2F%2F169.254.169.254%2F&repo=kmodci%2Fx&tag=1"),
+    ("POST", f"/v1.41/images/create?fromSrc=http%3A%2F%2F169.254.169.254%2F&{NAMED}"),
     ("POST", "/v1.41/images/create?fromSrc=-&repo=debian&tag=12"),
-    ("POST", "/v1.41/images/create?fromSrc=-&repo=kmodci%2Fx&tag=1&changes=USER%20root"),
+    ("POST", "/v1.41/images/create?fromSrc=-&repo=kmodci%2Fmaster&tag=local"),
+    ("POST", "/v1.41/images/create?fromSrc=-&repo=kmodci%2Fmaster&tag=0123456789abcdef"),
+    ("POST", "/v1.41/images/create?fromSrc=-&repo=kmodci%2Ftoolchain-gcc-12%3Ax&tag=0123456789abcdef"),
+    ("DELETE", "/v1.41/images/kmodci/master:local"),
+    ("POST", f"/v1.41/images/create?fromSrc=-&{NAMED}&changes=USER%20root"),
     ("POST", "/v1.41/images/load"),
     ("GET", "/v1.41/images/get?names=kmodci/x"),
     ("POST", f"/v1.41/images/{IMAGE}/tag?repo=debian&tag=12"),

@@ -273,7 +273,7 @@ def test_a_connection_has_one_call(engine: Engine, ask: Ask) -> None:
 
 def test_where_a_body_has_no_place_there_is_none(engine: Engine, ask: Ask) -> None:
     start = f"POST /v1.41/containers/{ID}/start HTTP/1.1\r\nHost: docker\r\nContent-Length: 20\r\n\r\n".encode()
-    assert ask(start + b'{"Privileged": true}')[0] == 403
+    assert ask(start + b'{"Privileged": true}')[0] == 400
     assert engine.heads == []
 
 

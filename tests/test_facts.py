@@ -38,7 +38,7 @@ def test_artifacts_are_plain_module_files_and_not_too_many(names: object) -> Non
         read_facts(claims(artifacts=names))
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 1_000_000])
 def test_what_is_no_object_is_refused(text: bytes) -> None:
     with pytest.raises(VerifyError, match=r"facts\.json"):
         read_facts(text)

@@ -1,5 +1,6 @@
 """Whether a farm works, judged from what was seen of its parts."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from kmodci.board import Board
 from kmodci.health import Vitals, problems
 from kmodci.hostview import views
 from kmodci.metrics import Figures, exposition
+from kmodci.model import BuildId, Hold
 from kmodci.past import Arrival
 from kmodci.sourceview import SourceView
 from kmodci.store import RepositoryState
@@ -20,6 +22,11 @@ GOOD = Vitals(faults=FINE, planned=NOW - 60, board=NOW - 1, containers=2)
 def source(name: str, *, ago: float, error: str = "", idle: str = "") -> SourceView:
     state = RepositoryState(name=name, last_ok=NOW - ago if ago else 0.0, last_try=NOW, error=error)
     return SourceView(name=name, is_module=False, state=state, idle=idle, listed=1, gone=0, modules=(), accepted="")
+
+
+def hold(until: float) -> Hold:
+    build_id = BuildId.parse("m/debian-bookworm-amd64/6.1.0-1-amd64")
+    return Hold(build_id=build_id, key="k", reason="it failed", noted=NOW, tries=1, until=until)
 
 
 def judged(vitals: Vitals, *, up: float = 100_000.0) -> tuple[str, ...]:
@@ -68,6 +75,12 @@ def test_the_time_to_modules_is_a_histogram() -> None:
         images_missing=0,
         overdue=0,
         hosts=views(HOSTS, STATES, workers={"near": 4, "far": 8}, running={"near": 3}, images=frozenset()),
+        holds={
+            "a": hold(NOW + 60),
+            "b": hold(math.inf),
+            "c": hold(NOW - 1),
+        },
+        ended={"built": 7},
         requests={200: 3},
         now=NOW,
     )
@@ -84,4 +97,8 @@ def test_the_time_to_modules_is_a_histogram() -> None:
     assert "kmodci_board_age_seconds -1.0" in lines
     assert not any(line.startswith("kmodci_containers ") for line in lines)
     assert {'kmodci_host_up{host="near"} 1.0', 'kmodci_host_up{host="far"} 0.0'} <= set(lines)
+    assert {'kmodci_holds{by="person"} 1.0', 'kmodci_holds{by="farm"} 1.0', "kmodci_waiting 0.0"} <= set(lines)
+    assert 'kmodci_builds_ended_total{status="built"} 7.0' in lines
+    assert 'kmodci_builds_ended_total{status="failed"} 0.0' in lines
+    assert not any(line.startswith("kmodci_disk_free_bytes") for line in lines)
     assert {'kmodci_host_running{host="near"} 3.0', 'kmodci_host_workers{host="far"} 8.0'} <= set(lines)

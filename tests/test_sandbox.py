@@ -16,6 +16,8 @@ def test_a_build_has_no_network_no_rights_and_nothing_to_write_to_but_memory() -
     assert config["pids_limit"] == LIMITS.processes
     # in its environment Docker's init would keep the password that the worker takes out of its own
     assert config["init"] is False
+    # what a build prints is not for the disk of the engine's machine
+    assert config["log_config"] == {"Type": "none", "Config": {}}
     tmpfs = config["tmpfs"]
     assert isinstance(tmpfs, dict)
     assert {f"size={LIMITS.disk}", "nosuid", "nodev"} <= set(tmpfs["/build"].split(","))
@@ -37,7 +39,6 @@ def test_what_is_sent_ends_with_its_container_and_what_is_shared_is_read_only() 
     # a volume without a name is removed with its container
     assert own["Target"] == "/in"
     assert "Source" not in own
-    assert config["log_config"] == {"Type": "none", "Config": {}}
 
 
 def test_the_environment_is_the_same_at_any_time_and_holds_no_more_than_asked() -> None:

@@ -1,11 +1,13 @@
 import hashlib
 import io
+import random
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 from kmodci.errors import BuildImpossible, FetchError, IndexDamaged, NotFound
+from kmodci.git import archive, look
 from kmodci.model import ModuleVersion, Package
 from kmodci.release import BadName
 from kmodci.sources import FolderSource, GitSource, PackageSource, TarballSource, pack, resolve
@@ -99,6 +101,29 @@ def test_git_url_that_is_a_command(url: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError):
         resolve("m", GitSource(url=url.format(tmp_path / "hit")))
     assert not (tmp_path / "hit").exists()
+
+
+def test_git_bomb(tmp_path: Path) -> None:
+    """A few objects, of which a tree has 64 times 64 times 64 the same file of a megabyte."""
+    git(tmp_path, "init", "--quiet", "--bare", "bomb")
+    bomb = tmp_path / "bomb"
+    (bomb / "zeros").write_bytes(bytes(1 << 20))
+    inner, mode, kind = git(bomb, "hash-object", "-w", "zeros"), "100644", "blob"
+    for _ in range(3):
+        lines = "".join(f"{mode} {kind} {inner}\t{number}\n" for number in range(64))
+        made = subprocess.run(["git", "mktree"], cwd=bomb, input=lines, capture_output=True, text=True, check=True)
+        inner, mode, kind = made.stdout.strip(), "040000", "tree"
+    git(bomb, "update-ref", "refs/heads/main", git(bomb, "commit-tree", "-m", "bomb", inner))
+    with pytest.raises(FetchError, match="git archive gives more than 8 MiB"):
+        archive(bomb.as_uri(), look(bomb.as_uri(), "main").commit, limit=8 << 20)
+
+
+def test_git_that_sends_more_than_there_may_be(repository: Path) -> None:
+    (repository / "noise").write_bytes(random.Random(7).randbytes(3 << 20))
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "noise")
+    with pytest.raises(FetchError, match="git fetch gives more than 1 MiB"):
+        archive(repository.as_uri(), git(repository, "rev-parse", "HEAD"), limit=1 << 20)
 
 
 def tarball(names: list[str], mode: str = "w:gz") -> bytes:

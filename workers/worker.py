@@ -15,10 +15,11 @@ the password in its own environment, where a build can read it in /proc/1/enviro
 import ctypes
 import inspect
 import os
+import stat
 import sys
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from twisted.internet import defer, protocol
@@ -92,6 +93,25 @@ def speak_through_pipes() -> None:
     pb.clientFromString = lambda reactor, text: Pipes()
 
 
+def open_plain(path: str, mode: str) -> "IO[bytes]":
+    """As `open`, of what a build made: anything may be there, and a FIFO would be waited for without end.
+
+    Raises OSError for what is no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no plain file")
+    return os.fdopen(descriptor, mode)
+
+
+def upload_plain_files() -> None:
+    """buildbot_worker opens whatever has the name."""
+    from buildbot_worker.commands import transfer
+
+    transfer.open = open_plain
+
+
 def run(socket: str, name: str, password: str, basedir: Path) -> None:
     """Serves the master until it says to stop, or cannot be reached."""
     from twisted.python import log
@@ -99,6 +119,7 @@ def run(socket: str, name: str, password: str, basedir: Path) -> None:
     log.startLogging(sys.stderr if socket == "-" else sys.stdout, setStdout=False)
     if socket == "-":
         speak_through_pipes()
+    upload_plain_files()
     from buildbot_worker.pb import Worker
     from twisted.internet import reactor
 

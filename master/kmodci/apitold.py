@@ -2,7 +2,7 @@
 
 from .addresses import Addresses
 from .apianswers import BuildTold, ErrorTold, FileTold
-from .board import RUNNING, Board
+from .board import Board
 from .manifest import IndexEntry
 from .ondemand import Answer
 
@@ -13,6 +13,7 @@ def build_told(answer: Answer, board: Board, addresses: Addresses, *, slots: int
     standing, entry = board.standings.get(name), answer.entry
     last = standing.outcome if standing and answer.planned else None
     planned = answer.planned
+    left = board.seconds_left(name, answer.place, slots=slots) if answer.is_coming else None
     return BuildTold(
         id=answer.id,
         build_id=name,
@@ -26,7 +27,7 @@ def build_told(answer: Answer, board: Board, addresses: Addresses, *, slots: int
         status=answer.state,  # type: ignore[arg-type] # checked as it is made
         reason=answer.reason,
         place=answer.place or None,
-        eta_seconds=_eta(answer, board, slots),
+        eta_seconds=round(left) if left is not None else None,
         status_url=addresses.status(answer.id),
         page_url=addresses.page(name),
         log_url=addresses.log(answer.id),
@@ -66,11 +67,3 @@ def _files(entry: IndexEntry, addresses: Addresses) -> tuple[FileTold, ...]:
         )
         for file in entry.files
     )
-
-
-def _eta(answer: Answer, board: Board, slots: int) -> int | None:
-    """Seconds: as long as a build of this module usually takes, for itself and for those before it."""
-    usual = board.usual_seconds.get(answer.build_id.module)
-    if not answer.is_coming or usual is None or not (answer.place or answer.state == RUNNING):
-        return None
-    return max(1, round(usual * (1 + max(0, answer.place - 1) / max(1, slots))))

@@ -86,6 +86,18 @@ class Board:
                 took[each.entry.build_id.module].append(each.outcome.seconds)
         return {module: median(found) for module, found in took.items()}
 
+    def seconds_left(self, build_id: str, place: int, *, slots: int, running_for: float = 0.0) -> float | None:
+        """Until a build that runs or waits is done, by what builds of its module take; None where that is not known.
+
+        place: in the queue, from 1, each of which is taken for one of this module; slots: builds at once; running_for:
+        how long it has, in seconds.
+        """
+        usual = self.usual_seconds.get(build_id.partition("/")[0])
+        if usual is None or not (place or build_id in self.running):
+            return None
+        before = max(0, place - 1) / max(1, slots)
+        return max(1.0, usual * (1 + before) - running_for)
+
     @cached_property
     def places(self) -> Mapping[tuple[str, str], Kernel]:
         """Every kernel by what a node knows of its own: `distros.index_place` and the kernel release."""

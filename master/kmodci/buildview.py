@@ -1,8 +1,7 @@
 """All that the page of one build tells. Decides, and does nothing."""
 
 import json
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .board import RUNNING, Board
@@ -13,9 +12,6 @@ from .manifest import IndexEntry
 from .model import BuildId, Kernel, Outcome, Status
 from .ondemand import OUTSIDE
 from .release import version_key
-
-# builds whose duration an estimate is made of
-_SAMPLE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +84,7 @@ def view(found: Explanation, board: Board, version: str = "", *, slots: int, run
         state=state,
         why=_why(found, board, state) if is_current else "verified and published; the farm builds another version now",
         place=place,
-        eta=_eta(found.build_id, board, state, place, slots, running_for),
+        eta=board.seconds_left(name, place, slots=slots, running_for=running_for) if is_current else None,
         entry=published.get(version or current),
         published=tuple(published),
         explanation=found,
@@ -140,27 +136,6 @@ def _why(found: Explanation, board: Board, state: str) -> str:
         return "it runs now"
     # a hold says when it ends, which the plan does not
     return found.why if not waiting or waiting in found.why else f"{found.why}; waits: {waiting}"
-
-
-def _eta(build_id: BuildId, board: Board, state: str, place: int, slots: int, running_for: float) -> float | None:
-    """By what builds of the module took."""
-    took = _durations(build_id.module, board)
-    if not took:
-        return None
-    usual = statistics.median(took)
-    if state == RUNNING:
-        return max(1.0, usual - running_for)
-    return usual * -(-place // max(1, slots)) + usual if place else None
-
-
-def _durations(module: str, board: Board) -> Sequence[float]:
-    found: list[float] = []
-    for each in board.standings.values():
-        if each.outcome and each.outcome.seconds and each.entry.build_id.module == module:
-            found.append(each.outcome.seconds)
-            if len(found) == _SAMPLE:
-                break
-    return found
 
 
 def _address(url: str) -> str:

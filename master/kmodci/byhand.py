@@ -87,6 +87,16 @@ def _run(job: Job, *, engine: Engine, inputs: Inputs, limits: Limits, output: Ca
             raise VerifyError([f"the build wrote more than {_OUTPUT_LIMIT >> 20} MiB"])
         made.write(data)
 
+    heard = 0
+
+    def hear(data: bytes) -> None:
+        nonlocal heard
+        heard += len(data)
+        if heard > limits.output:
+            limit = f"the limit of {limits.output >> 10} KiB"
+            raise BuildImpossible(f"{job.entry.build_id}: stopped: its log is longer than {limit}")
+        words.hear(data)
+
     status = engine.run(
         image=job.image,
         command=["/bin/sh", "-c", _SCRIPT],
@@ -94,7 +104,7 @@ def _run(job: Job, *, engine: Engine, inputs: Inputs, limits: Limits, output: Ca
         inputs=inputs,
         host_config=host_config(limits),
         on_output=keep,
-        on_error=words.hear,
+        on_error=hear,
         seconds=limits.seconds,
     )
     if status == 0:
@@ -115,7 +125,8 @@ def _files(archive: io.BytesIO) -> dict[str, bytes]:
     try:
         with tarfile.open(fileobj=archive, mode="r:") as tar:
             for member in tar:
-                file = tar.extractfile(member) if member.isreg() else None
+                # a sparse one may be said to be larger than any memory
+                file = tar.extractfile(member) if member.isreg() and not member.issparse() else None
                 if file is not None:
                     found[member.name.removeprefix("./")] = file.read()
     except tarfile.TarError as error:

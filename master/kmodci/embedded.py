@@ -21,6 +21,7 @@ from typing import IO
 
 from .bucket import Bucket, Credentials
 from .errors import SecretUnusable, StoreError
+from .logfiles import roll
 from .secretfile import check_private
 
 # what rclone calls an object for as long as it is being written; no reader sees it, and a killed server leaves it
@@ -61,6 +62,7 @@ class EmbeddedS3:
         self._end_leftover()
         bucket = self.bucket()
         keys = credentials(self.credentials_file)
+        roll(self._log)
         with self._log.open("ab") as log:
             self._process = process = _spawn(*self._serving(keys), log)
         self._pid.write_text(f"{process.pid}\n")

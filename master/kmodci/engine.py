@@ -68,7 +68,8 @@ class Engine:
         return TLSConfig(client_cert=mine, ca_cert=str(self.tls.ca), verify=True)
 
     @contextlib.contextmanager
-    def _ask(self, what: str, *, timeout: int = _QUICK) -> Iterator[SandboxClient]:
+    def asking(self, what: str, *, timeout: int = _QUICK) -> Iterator[SandboxClient]:
+        """A connection for one block, whose faults are EngineErrors. what: is done, in words; timeout: seconds."""
         client = None
         try:
             client = self.client(timeout=timeout)
@@ -81,7 +82,7 @@ class Engine:
 
     def look(self, *, timeout: int = _QUICK) -> Answer:
         """Asks it how it is."""
-        with self._ask("ask how it is", timeout=timeout) as client:
+        with self.asking("ask how it is", timeout=timeout) as client:
             info = client.info()
             arch = _MACHINES.get(str(info["Architecture"]), str(info["Architecture"]))
             if arch != BUILD_ARCH:
@@ -91,7 +92,7 @@ class Engine:
 
     def cores(self) -> int:
         """How many CPUs the engine has."""
-        with self._ask("ask for its size") as client:
+        with self.asking("ask for its size") as client:
             return int(client.info()["NCPU"])
 
     def tags(self) -> frozenset[str]:
@@ -100,17 +101,17 @@ class Engine:
 
     def sizes(self) -> dict[str, int]:
         """The same, with bytes."""
-        with self._ask("list images") as client:
+        with self.asking("list images") as client:
             return {tag: int(image["Size"]) for image in client.images() for tag in image["RepoTags"] or []}
 
     def containers(self) -> int:
         """How many containers this farm has, running or not."""
-        with self._ask("list containers") as client:
+        with self.asking("list containers") as client:
             return len(client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"}))
 
     def remove_image(self, tag: str) -> bool:
         """Takes an image away; one that is not there is no error. False if a container uses it."""
-        with self._ask(f"remove image {tag}") as client:
+        with self.asking(f"remove image {tag}") as client:
             try:
                 client.remove_image(tag)
             except NotFound:
@@ -123,13 +124,13 @@ class Engine:
 
     def image_id(self, tag: str) -> str:
         """The engine's own digest of an image (`sha256:...`)."""
-        with self._ask(f"look at image {tag}") as client:
+        with self.asking(f"look at image {tag}") as client:
             return str(client.inspect_image(tag)["Id"])
 
     def load(self, archive: Path, tag: str) -> None:
         """Makes an image of a `.tar.zst` of a root file system."""
         repository, _, version = tag.rpartition(":")
-        with self._ask(f"load image {tag}", timeout=_PATIENCE) as client, archive.open("rb") as compressed:
+        with self.asking(f"load image {tag}", timeout=_PATIENCE) as client, archive.open("rb") as compressed:
             stream = zstandard.ZstdDecompressor().stream_reader(compressed)
             answer = client.import_image_from_stream(stream, repository=repository, tag=version)
         if '"error"' in str(answer):
@@ -142,7 +143,7 @@ class Engine:
         volume stays, of those of worker bundles.
         """
         gone = 0
-        with self._ask("remove old containers") as client:
+        with self.asking("remove old containers") as client:
             with _starting:
                 found = client.containers(all=True, filters={"label": f"{LABEL}={self.farm}"})
             for container in found:
@@ -173,7 +174,7 @@ class Engine:
         with _sending[self.docker_host]:
             if name in self._bundles:
                 return name
-            with self._ask("send the worker bundle", timeout=_PATIENCE) as client, contextlib.ExitStack() as stack:
+            with self.asking("send the worker bundle", timeout=_PATIENCE) as client, contextlib.ExitStack() as stack:
                 with _starting:
                     container = stack.enter_context(bundle_filler(client, image, bundle))
                     _running.add(container)
@@ -188,12 +189,12 @@ class Engine:
 
     def send(self, container: str, files: Mapping[str, Path]) -> None:
         """Puts files into the inputs of a container, which may be running."""
-        with self._ask("send the inputs of a build", timeout=_PATIENCE) as client:
+        with self.asking("send the inputs of a build", timeout=_PATIENCE) as client:
             send_inputs(client, container, files)
 
     def killed_for_memory(self, name: str) -> bool:
         """Whether the container of that name was killed because it used too much memory."""
-        with self._ask(f"look at container {name}") as client:
+        with self.asking(f"look at container {name}") as client:
             try:
                 return bool(client.inspect_container(name)["State"].get("OOMKilled"))
             except NotFound:
@@ -219,7 +220,7 @@ class Engine:
         binds = inputs.binds if self.same_machine else []
         sent = {} if self.same_machine else sent_config(self.has_bundle(inputs.bundle, image))
         # a build may be silent for as long as it may run
-        with self._ask(f"run {image}", timeout=seconds + _PATIENCE) as client:
+        with self.asking(f"run {image}", timeout=seconds + _PATIENCE) as client:
             with _starting:
                 container = client.create_container(
                     image,
@@ -252,7 +253,7 @@ class Engine:
 
     def _end_late(self, container: str, late: threading.Event) -> None:
         late.set()
-        with contextlib.suppress(EngineError), self._ask("end a container") as client:
+        with contextlib.suppress(EngineError), self.asking("end a container") as client:
             client.kill(container)
 
 

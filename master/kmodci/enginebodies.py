@@ -30,11 +30,15 @@ BODY_LIMIT = _MIB
 """bytes of JSON"""
 _SHOWN = 300
 _TMPFS_OPTION = re.compile(r"rw|ro|exec|noexec|nosuid|nodev|[ug]id=[0-9]{1,6}|mode=0?[0-7]{3}|size=[1-9][0-9]{0,15}")
+_PLACE = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _TMPFS_NEEDS = {"nosuid", "nodev", "size"}
 # a farm's id (`Paths.farm_id`), or that and the process that builds by hand
 FARM = r"[a-z0-9][a-z0-9-]{0,63}"
-IMAGE = r"kmodci/[a-z0-9][a-z0-9._-]{0,127}"
-TAG = r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}"
+# of toolchains (`images.Recipe.tag`) and no others: what the farm itself runs from may be called kmodci/ as well
+IMAGE = r"kmodci/toolchain-[a-z0-9][a-z0-9-]{0,63}"
+IMAGES = "kmodci/toolchain-*"
+"""the same for the engine"""
+TAG = r"[0-9a-f]{16}"
 
 Text = Annotated[str, StringConstraints(max_length=64 << 10)]
 FarmId = Annotated[str, StringConstraints(pattern=rf"^{FARM}$")]
@@ -57,7 +61,7 @@ class _Said(BaseModel):
 
 def _tmpfs_path(path: str) -> str:
     parts = path.split("/")
-    if parts[0] or not all(parts[1:]) or {".", ".."} & set(parts) or parts[1] in ("proc", "sys", "dev"):
+    if not _PLACE.fullmatch(path) or {".", ".."} & set(parts) or parts[1] in ("proc", "sys", "dev"):
         raise ValueError("is no place for a tmpfs")
     return path
 

@@ -23,7 +23,7 @@ _HEAD_LIMIT = 16 << 10
 # seconds for a head, and without a byte of a body
 _HEAD_TIME = 30
 _PATIENCE = 120
-# seconds, and bytes, of what is still on its way when all has been said
+# seconds without a byte of what is still on its way when all has been said
 _LINGER = 5
 # a line that ends otherwise than lines do, or goes on in the next one
 _ODD = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\r\n[ \t]|\0|\A\r")
@@ -105,12 +105,12 @@ class Caller:
 
     def whole_body(self, limit: int) -> bytes:
         """The same at once. limit: bytes."""
-        body = b""
+        body = bytearray()
         for part in self.body():
             body += part
             if len(body) > limit:
                 raise Malformed(f"a body of more than {limit} bytes")
-        return body
+        return bytes(body)
 
     def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: Iterable[bytes]) -> None:
         """Says what there is to say; nothing more is read on this connection."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
 
-from .enginebodies import FARM, IMAGE, TAG, Container, Volume, parse, said_again, shown, understood
+from .enginebodies import FARM, IMAGE, IMAGES, TAG, Container, Volume, parse, said_again, shown, understood
 from .errors import Denied
 from .sandbox import BUNDLE_MOUNT, INPUT_MOUNT, LABEL
 
@@ -63,7 +63,6 @@ def _of_container(method: str, action: str, **more: str) -> Route:
     return Route(method=method, path=f"/containers/(?P<container>{_NAME}){action}", query=more)
 
 
-_IN_MOUNTS = rf"({_MOUNTS})(/[A-Za-z0-9_][A-Za-z0-9_.-]*|/\.whole)?"
 _LIST_IMAGES = {"all": _NO, "only_ids": _NO}
 _ATTACH = {"stream": "1", "stdin": "[01]", "stdout": "[01]", "stderr": "[01]", "logs": "[01]"}
 
@@ -76,7 +75,7 @@ ROUTES = (
         method="GET",
         path="/images/json",
         query=_LIST_IMAGES,
-        adds={"filters": json.dumps({"reference": ["kmodci/*"]})},
+        adds={"filters": json.dumps({"reference": [IMAGES]})},
     ),
     Route(method="GET", path=f"/images/{IMAGE}:{TAG}/json"),
     Route(method="DELETE", path=f"/images/{IMAGE}:{TAG}", query={"force": _NO, "noprune": _NO}),
@@ -96,7 +95,7 @@ ROUTES = (
     Route(
         method="POST",
         path="/containers/create",
-        query={"name": f"(buildbot|kmodci)-{_NAME}"},
+        query={"name": f"buildbot-{_NAME}"},
         body=Body.JSON,
         becomes=Container,
     ),
@@ -115,7 +114,8 @@ ROUTES = (
     Route(
         method="GET",
         path=f"/containers/(?P<container>{_NAME})/archive",
-        query={"path": _IN_MOUNTS},
+        # written last of a worker bundle (`sending`)
+        query={"path": rf"{BUNDLE_MOUNT}/\.whole"},
         needs=frozenset({"path"}),
     ),
     Route(

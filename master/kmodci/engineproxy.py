@@ -80,9 +80,9 @@ class Proxy:
         route = asked.route
         if upgrades != route.hijacks:
             raise Malformed("a stream is asked for where there is none, or none where there is one")
-        body = b"" if route.body is Body.STREAM else caller.whole_body(BODY_LIMIT)
-        if body and route.body is Body.NONE:
-            raise Denied("has no body")
+        body = b""
+        if route.body is not Body.STREAM:
+            body = caller.whole_body(BODY_LIMIT if route.body is Body.JSON else 0)
         passed = self.policy.judge(asked, body)
         container = self._own_container(passed.container) if passed.container else ""
         for name in passed.volumes:
@@ -151,12 +151,12 @@ class Proxy:
 
 
 def _whole(parts: Iterable[bytes]) -> bytes:
-    said = b""
+    said = bytearray()
     for part in parts:
         said += part
         if len(said) > _ANSWER_LIMIT:
             raise EngineError("the engine says more than it should")
-    return said
+    return bytes(said)
 
 
 def _object(said: bytes) -> dict[str, object]:
@@ -173,24 +173,34 @@ def _kept(parts: Iterable[bytes], names: frozenset[str]) -> bytes:
     return json.dumps({name: value for name, value in _object(_whole(parts)).items() if name in names}).encode()
 
 
+def ping(path: str) -> None:
+    """Raises EngineError unless a proxy listens at that path, and its engine answers it."""
+    with contextlib.closing(EngineCall(path)) as call:
+        call.ask("GET", "/_ping", {"Connection": "close"}, [], size=0)
+        status, said = call.answer().status_code, _whole(call.body())
+    if status != HTTPStatus.OK:
+        raise EngineError(f"{path}: {shown(said.decode(errors='replace'))}")
+
+
 def listen(path: Path, *, mode: int, owner: int | None = None, group: int | None = None) -> socket.socket:
     """A socket at that path, in place of one that nobody listens at any more. Raises KmodciError.
 
     owner, group: if not this process's own.
     """
     made = socket.socket(socket.AF_UNIX)
-    # it gets its name when it is as it should be
+    # it gets its name when it can be asked
     early = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         _check_free(path)
         early.unlink(missing_ok=True)
-        before = os.umask(0o777)
+        # as it should be from the first, without a chmod, which would follow a link that somebody puts there
+        before = os.umask(0o777 & ~mode)
         try:
             made.bind(str(early))
         finally:
             os.umask(before)
-        os.chown(early, -1 if owner is None else owner, -1 if group is None else group)
-        early.chmod(mode)
+        ids = (-1 if owner is None else owner, -1 if group is None else group)
+        os.chown(early, *ids, follow_symlinks=False)
         made.listen(128)
         early.rename(path)
     except OSError as error:

@@ -4,7 +4,9 @@ Knows no Buildbot. Everything here may block and is called in a thread by `bot`.
 """
 
 import math
+import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +40,7 @@ from .workerbundle import make_bundle
 _PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Farm:
     """Opened once per configuration; see `opening`."""
 
@@ -56,6 +58,18 @@ class Farm:
     history: History
     planner: Planner
     _cores: dict[str, int] = field(default_factory=dict)
+    _ended: Counter[str] = field(default_factory=Counter)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def __repr__(self) -> str:
+        # Buildbot writes whatever holds a lock into its log, and with it all that this holds
+        return f"<farm on {self.paths.state}>"
+
+    @property
+    def ended(self) -> dict[str, int]:
+        """How many builds have ended since this was opened, by status."""
+        with self._counting:
+            return dict(self._ended)
 
     def compiles(self, host: str) -> int:
         """Builds that may compile at once on a host."""
@@ -145,6 +159,8 @@ class Farm:
             )
             self.store.put_outcome(outcome)
             self.runs.release([job.entry.build_id])
+            with self._counting:
+                self._ended[status] += 1
 
     def hold(self, job: Job, reason: str) -> None:
         """Writes down that the farm failed a build: it is due again after a pause, longer each time."""

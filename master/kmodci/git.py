@@ -3,6 +3,8 @@
 import difflib
 import os
 import re
+import shutil
+import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ from .release import version_key
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _SECONDS = 300
+# bytes of an answer: a repository may have a hundred thousand names
+_ANSWER = 64 << 20
+_MEMORY = 8 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +61,15 @@ def archive(url: str, commit: str, *, limit: int) -> bytes:
     with tempfile.TemporaryDirectory(prefix="kmodci-git-") as name:
         folder = Path(name)
         _git(url, "init", "--quiet", "--bare", folder=folder)
+        # what a few kilobytes of a repository can grow to has no limit, so it is not waited for until it is there
         try:
-            _git(url, "fetch", "--quiet", "--depth=1", "--", url, commit, folder=folder)
+            _git(url, "fetch", "--quiet", "--depth=1", "--", url, commit, folder=folder, limit=limit)
         except FetchError:
             # not every server gives a commit that no ref points to; then it is among what the refs hold, or gone
             everything = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            _git(url, "fetch", "--quiet", "--", url, *everything, folder=folder)
-        _git(url, "archive", "--format=tar", "--output=tree.tar", commit, folder=folder)
-        tar = folder / "tree.tar"
-        if tar.stat().st_size > limit:
-            raise FetchError(url, f"commit {commit} has more than {limit >> 20} MiB of files")
-        return tar.read_bytes()
+            _git(url, "fetch", "--quiet", "--", url, *everything, folder=folder, limit=limit)
+        _git(url, "archive", "--format=tar", "--output=tree.tar", commit, folder=folder, limit=limit)
+        return (folder / "tree.tar").read_bytes()
 
 
 def _refs(url: str) -> dict[str, str]:
@@ -80,7 +83,10 @@ def _refs(url: str) -> dict[str, str]:
     return refs
 
 
-def _git(url: str, *arguments: str, folder: Path | None = None) -> str:
+def _git(url: str, *arguments: str, folder: Path | None = None, limit: int = _ANSWER) -> str:
+    """Its answer. limit: bytes of each file that it writes."""
+    if shutil.which("git") is None:
+        raise FetchError(url, "there is no git on this machine", hint="install git")
     environment = os.environ | {
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
@@ -88,24 +94,28 @@ def _git(url: str, *arguments: str, folder: Path | None = None) -> str:
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     }
     try:
-        done = subprocess.run(
-            ("git", *arguments),
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        # in files, which have the limit too
+        with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as words:
+            done = subprocess.run(
+                ("/bin/sh", "-c", f'{_limits(limit)} exec git "$@"', "git", *arguments),
+                cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=answer, stderr=words,
+                timeout=_SECONDS, check=False,
+            )  # fmt: skip
+            answer.seek(0)
+            words.seek(0)
+            said = words.read().decode(errors="replace")
+            if done.returncode == -signal.SIGXFSZ or f"signal {signal.SIGXFSZ:d}" in said:
+                raise FetchError(url, f"git {arguments[0]} gives more than {max(1, limit >> 20)} MiB")
+            if done.returncode:
+                raise FetchError(url, _complaint(said), hint="does `git ls-remote` with this URL work by hand?")
+            return answer.read().decode(errors="replace")
     except subprocess.TimeoutExpired:
         raise FetchError(url, f"git {arguments[0]} took more than {_SECONDS} s") from None
-    except FileNotFoundError:
-        raise FetchError(url, "there is no git on this machine", hint="install git") from None
-    if done.returncode:
-        raise FetchError(url, _complaint(done.stderr), hint="does `git ls-remote` with this URL work by hand?")
-    return done.stdout
+
+
+def _limits(size: int) -> str:
+    """For a shell (ulimit(1p), which counts files in 512 bytes). size: of a file, in bytes."""
+    return f"ulimit -f {size // 512}; ulimit -v {_MEMORY // 1024};"
 
 
 def _complaint(said: str) -> str:

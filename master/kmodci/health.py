@@ -23,6 +23,8 @@ class Vitals:
     sources: Sequence[SourceView] = ()
     shortage: str = ""
     """of the disk"""
+    free: int | None = None
+    """bytes of the disk of the state; None if nobody looked"""
     planned: float = 0.0
     """when the scheduler last made a plan"""
     board: float = 0.0

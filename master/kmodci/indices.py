@@ -5,7 +5,6 @@ from pathlib import Path
 from .errors import KmodciError
 from .kernelsat import KernelsAt
 from .mirrors import system_keyrings, system_mirrors
-from .paths import Paths
 from .repos.apt import AptIndex
 from .repos.base import MACHINES, Index, Signed
 from .repos.crawler import CrawlerIndex
@@ -114,7 +113,8 @@ def _pacman(settings: Settings, repository: PacmanAt) -> Index:
 
 
 def _remembered(settings: Settings) -> Remembered:
-    return Remembered(Paths(settings.state).cache("listed"))
+    # made with the first file: to ask where repositories are changes nothing
+    return Remembered(settings.state / "cache" / "listed")
 
 
 def keyrings_of(repository: SignedAt) -> tuple[Path, ...]:

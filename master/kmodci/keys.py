@@ -12,6 +12,7 @@ _BUILD_PARTS = 7
 LOG = "build.log.zst"
 KERNELS = "state/kernels.json"
 RETIRED = "state/retired.json"
+MEMORY = "state/memory.json.zst"
 KERNEL_LISTS = "index/kernel-crawler/"
 LATEST = "latest/"
 PUBLIC = ("index", "latest", "modules")

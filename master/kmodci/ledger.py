@@ -161,6 +161,10 @@ class Ledger:
         for found in list((self._open or {}).values()):
             yield from list(found.left)
 
+    def run_of(self, name: str) -> str:
+        """The open run that a build is still to be built in, or none; as `names`. name: a build id."""
+        return next((found.run.id for found in list((self._open or {}).values()) if name in found.left), "")
+
     def cancel(self, run: str, *, by: str, running: Collection[str]) -> tuple[str, ...]:
         """Ends all of a run that is not running. by: who wants it; running: build ids. Raises NotFound.
 

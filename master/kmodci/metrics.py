@@ -1,8 +1,9 @@
 """The farm in numbers, as Prometheus reads them. So many series as targets x statuses, and sources."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -12,7 +13,7 @@ from prometheus_client.registry import Collector
 from .board import RUNNING, Board
 from .health import Vitals
 from .hostview import HostView
-from .model import Status
+from .model import Hold, Status
 from .sourceview import Health
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -34,6 +35,10 @@ class Figures:
     overdue: int
     """what waits although nothing runs (`overdue`)"""
     hosts: Sequence[HostView] = ()
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    """why builds that are due are not asked for, by build id"""
+    ended: Mapping[str, int] = field(default_factory=dict)
+    """builds that have ended since the farm was opened, by status"""
     requests: dict[int, int]
     """answers of the API since the master's start, by status"""
     now: float
@@ -57,10 +62,19 @@ class _Farm(Collector):
         yield _one("plan_age_seconds", "age of the last plan", _age(of.vitals.planned, of.now))
         if of.vitals.containers is not None:
             yield _one("containers", "containers that the farm has", of.vitals.containers)
+        if of.vitals.free is not None:
+            yield _one("disk_free_bytes", "of the disk of the farm's state", of.vitals.free)
+        yield _one("waiting", "builds that wait for more than their turn", len(board.waiting))
+        yield self._holds()
         yield from self._hosts()
         yield from self._builds()
         yield from self._sources()
         yield self._took()
+        ended = CounterMetricFamily("kmodci_builds_ended", "builds that have ended since the start", labels=["status"])
+        for each in Status:
+            if each is not Status.PENDING:
+                ended.add_metric([each], of.ended.get(each, 0))
+        yield ended
         answers = CounterMetricFamily("kmodci_api_answers", "answers of the API since the start", labels=["status"])
         for status, count in sorted(of.requests.items()):
             answers.add_metric([str(status)], count)
@@ -75,6 +89,15 @@ class _Farm(Collector):
             running.add_metric([each.host.name], each.running)
             workers.add_metric([each.host.name], each.workers)
         yield from (up, running, workers)
+
+    def _holds(self) -> Metric:
+        """A hold that has no end is a person's, who cancelled the build."""
+        held = GaugeMetricFamily("kmodci_holds", "builds that are due and not asked for", labels=["by"])
+        now = [hold for hold in self._figures.holds.values() if hold.until > self._figures.now]
+        by_person = sum(hold.until == math.inf for hold in now)
+        held.add_metric(["person"], by_person)
+        held.add_metric(["farm"], len(now) - by_person)
+        return held
 
     def _builds(self) -> Iterator[Metric]:
         found = GaugeMetricFamily("kmodci_builds", "builds of the matrix", labels=["target", "status"])

@@ -82,8 +82,8 @@ class Paths:
 
     @property
     def sockets(self) -> Path:
-        """The folder that is mounted into containers; it holds the master's socket and nothing else."""
-        return self._made("sockets", mode=0o755)
+        """The folder of the master's socket; others of this machine do not get there."""
+        return self._made("sockets")
 
     def socket(self, name: str) -> Path:
         """Raises KmodciError where the path is too long for a unix socket."""
@@ -94,6 +94,19 @@ class Paths:
                 hint=f"set `state:` in kmodci.yml to a shorter path; {_SOCKET_PATH_LIMIT} bytes is the limit",
             )
         return path
+
+    def door(self, worker: str) -> Path:
+        """The folder that is mounted into one worker's container; it holds the master's socket while that is open."""
+        return self._made("sockets", worker, mode=0o755)
+
+    def open_door(self, worker: str, name: str) -> None:
+        """Before a container starts: a second name of the master's socket."""
+        self.shut_door(worker, name)
+        (self.door(worker) / name).hardlink_to(self.socket(name))
+
+    def shut_door(self, worker: str, name: str) -> None:
+        """As soon as its worker has logged in."""
+        (self.door(worker) / name).unlink(missing_ok=True)
 
     def inputs(self, worker: str) -> Path:
         """What one worker's container sees under /in."""

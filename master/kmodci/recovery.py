@@ -1,5 +1,6 @@
 """What can be learned again from the bucket alone: the index, and what the store knew of builds."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from .products import Publisher
 from .publishing import latest_of, manifests, put_latest, rebuild_index
 from .store import Store, compiler_note
 from .watch import bundle_note
+
+_CAUGHT_UP = "caught-up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +37,10 @@ def recover(bucket: Bucket, store: Store) -> Recovered:
     known = store.outcomes()
     there = {entry_of(manifest).manifest for manifest in index.manifests}
     gone = {name for name, last in known.items() if last.status is Status.BUILT and last.manifest not in there}
-    # what else the store knows is newer than the bucket, or as new
+    # what else the store knows is as new as the bucket, as a rule
     stays = known.keys() - gone
-    learned = {name: made for name, made in outcomes_of(index.manifests).items() if name not in stays}
+    made = outcomes_of(index.manifests)
+    learned = {name: each for name, each in made.items() if name not in stays or each.finished > known[name].finished}
     forgotten = sorted(gone - learned.keys())
     store.forget_outcomes(known[name].build_id for name in forgotten)
     store.put_outcomes(learned.values())
@@ -55,20 +59,32 @@ def recover(bucket: Bucket, store: Store) -> Recovered:
 def catch_up(bucket: Bucket, store: Store, publisher: Publisher) -> None:
     """At a start, before anything is planned: the store is told what the bucket has and has not. Raises StoreError.
 
-    A store that knows of no build at all learns every build that is published: its database was lost, and nothing is
-    built again for that.
+    A store that knows of nothing that is built learns every build that is published: its database was lost, and nothing
+    is built again for that.
     """
     known = store.outcomes()
-    if not known:
+    if all(each.status is not Status.BUILT for each in known.values()):
         found = list(manifests(bucket))
-        known = outcomes_of(found)
-        store.put_outcomes(known.values())
+        # what failed after it was built is as it was
+        made = {
+            name: each
+            for name, each in outcomes_of(found).items()
+            if name not in known or each.finished > known[name].finished
+        }
+        store.put_outcomes(made.values())
+        known = {**known, **made}
         # a master that was killed just before it wrote one would have done the build again, had it known of it
         for entry in latest_of(found).values():
             put_latest(bucket, entry)
         bundles = _bundles(found, (each.key for each in bucket.list("headers/")))
         store.put_metas({**bundles, **_compilers(found)})
     store.forget_outcomes(publisher.catch_up(known))
+    store.put_meta(_CAUGHT_UP, str(time.time()))
+
+
+def caught_up(store: Store) -> float:
+    """When a start last had (seconds since the epoch), 0 for never: before that, nobody knows what is to be built."""
+    return float(store.meta(_CAUGHT_UP) or 0)
 
 
 def outcomes_of(manifests: Iterable[Manifest]) -> dict[str, Outcome]:

@@ -69,7 +69,6 @@ def sent_config(bundle_volume: str) -> dict[str, object]:
 
     bundle_volume: holds the worker bundle there. /in is a volume of the container's own, that ends with it. It is
     not mounted read-only, or nothing could be sent to it; what is in it belongs to root, and a build is not root.
-    What a container prints is the worker's connection, or what a build made: not for the engine's logs.
     """
     volume = {"Type": "volume", "VolumeOptions": {"NoCopy": True}}
     return {
@@ -77,7 +76,6 @@ def sent_config(bundle_volume: str) -> dict[str, object]:
             {**volume, "Source": bundle_volume, "Target": BUNDLE_MOUNT, "ReadOnly": True},
             {**volume, "Target": INPUT_MOUNT, "ReadOnly": False},
         ],
-        **NO_LOG,
     }
 
 
@@ -91,7 +89,8 @@ def host_config(limits: Limits) -> dict[str, object]:
     """The keyword arguments of the Docker SDK's `create_host_config`, but for the volumes.
 
     Docker's own seccomp profile stays on by default. Swap is set equal to memory, so that a build
-    out of memory is killed rather than slow.
+    out of memory is killed rather than slow. What a container prints is read as it comes, and is not for the engine's
+    logs, which have no limit: it is what a build says or made, or a worker's connection.
     """
     room = f"rw,exec,nosuid,nodev,uid=65534,gid=65534,mode=0755,size={limits.disk}"
     return {
@@ -101,6 +100,7 @@ def host_config(limits: Limits) -> dict[str, object]:
         "mem_limit": limits.memory,
         "memswap_limit": limits.memory,
         "pids_limit": limits.processes,
+        **NO_LOG,
         # /usr/src for headers that are not mounted there unpacked; /lib/modules because many a
         # Makefile looks for its kernel in /lib/modules/<release>/build.
         "tmpfs": dict.fromkeys(("/build", "/tmp", HEADERS_MOUNT, "/usr/lib/modules"), room),  # noqa: S108 the container's

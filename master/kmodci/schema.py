@@ -253,6 +253,13 @@ class Api(Section):
     """builds that one token may have waiting or running at once"""
 
 
+class Log(Section):
+    """How the master writes its log. Takes effect when it is started."""
+
+    format: Literal["text", "json"] = "text"
+    """json: an object a line, with the build id of what is about a build"""
+
+
 class Scope(Section):
     """A part of the matrix: these modules, for these kernels."""
 
@@ -279,6 +286,7 @@ class FarmFile(Section):
     retention: Retention = Retention()
     api: Api = Api()
     login: Login = Login()
+    log: Log = Log()
     notify: Mapping[Name, Receiver] = {}
     """who is told what became of runs, by name"""
     scope: str = "all"

@@ -14,7 +14,7 @@ def test_the_help_of_every_command_has_an_example(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
     names = [line.split()[0] for line in out.partition("Commands:\n")[2].splitlines()]
-    assert names[:9] == ["check", "kernels", "accept", "plan", "images", "hosts", "runs", "watch", "coverage"]
+    assert names[:9] == ["check", "doctor", "kernels", "accept", "plan", "images", "hosts", "runs", "watch"]
     for name in (*names[:11], "completion"):
         status, out, _ = run(name, "--help")
         assert status == 0

@@ -1,5 +1,7 @@
 """When `kmodci up` has seen enough."""
 
+from dataclasses import replace
+
 import pytest
 from kmodci.cli.progress import Run
 from kmodci.coverage import Standing
@@ -32,6 +34,8 @@ def run(*statuses: Status, stuck: tuple[str, ...] = (), unread: tuple[str, ...] 
         run(Status.PENDING, Status.PENDING, stuck=(ONE,)),
         # tried again after some hours
         run(Status.BUILT, Status.UNAVAILABLE),
+        # what the store takes for built need not be in the bucket any more
+        replace(run(Status.BUILT, Status.BUILT, is_open=False), is_caught_up=False),
     ],
 )
 def test_it_goes_on(at: Run) -> None:

@@ -20,12 +20,18 @@ from kmodci.engine import Engine
 from kmodci.model import Status
 from kmodci.sandbox import LABEL, Limits, host_config, sent_config
 from support.containers import toolchain_image
-from support.farm import ENGINE, TARGET, Command, LiveFarm, live_farm, source, until
+from support.farm import ENGINE, TARGET, Command, LiveFarm, gated, live_farm, source, until
 from support.realkernels import RealKernel
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(600)]
 
 LIMITS = Limits(memory=128 << 20, disk=64 << 20, processes=64, seconds=60, output=1 << 20)
+
+
+@pytest.fixture(scope="module")
+def repo(repo: AptRepo, publish: Callable[..., None]) -> AptRepo:
+    publish(repo, "old")
+    return repo
 
 
 class Proxied:
@@ -81,7 +87,7 @@ def image(proxied: Proxied, tmp_path: Path) -> Iterator[str]:
             folder = tarfile.TarInfo(name)
             folder.type = tarfile.DIRTYPE
             tar.addfile(folder)
-    archive, tag = tmp_path / "root.tar.zst", f"kmodci/proxied:{proxied.farm}"
+    archive, tag = tmp_path / "root.tar.zst", f"kmodci/toolchain-none:{proxied.farm}"
     archive.write_bytes(zstandard.compress(content.getvalue()))
     engine = Engine(proxied.url, farm=proxied.farm, same_machine=False)
     engine.load(archive, tag)
@@ -92,10 +98,8 @@ def image(proxied: Proxied, tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_farm_builds_and_publishes_through_it(
-    folder: Path, repo: AptRepo, publish: Callable[..., None], kernels: dict[str, RealKernel],
-    start: Callable[[str], Proxied], tmp_path: Path,
-) -> None:  # fmt: skip
-    publish(repo, "old")
+    folder: Path, repo: AptRepo, kernels: dict[str, RealKernel], start: Callable[[str], Proxied], tmp_path: Path
+) -> None:
     host = {"docker_host": f"unix://{tmp_path}/docker.sock", "same_machine": False, "workers": 1}
     toolchain_image(kernels["old"].toolchain, "bookworm")
     with live_farm(folder, repo, {"hello": source("hello")}, hosts={"behind": host}) as farm:
@@ -117,6 +121,25 @@ def build(farm: LiveFarm, build_id: str, folder: Path) -> None:
     by_hand = farm.kmodci("build", build_id, "--output", str(folder / "out"))
     assert by_hand.end() == 0, by_hand.said
     assert (folder / "out" / "hello.ko").exists()
+
+
+def test_a_farm_outlives_it(
+    folder: Path, repo: AptRepo, kernels: dict[str, RealKernel], start: Callable[[str], Proxied], tmp_path: Path
+) -> None:
+    build_id = f"first/{TARGET}/{kernels['old'].release}"
+    host = {"docker_host": f"unix://{tmp_path}/docker.sock", "same_machine": False, "workers": 1}
+    with live_farm(folder / "outlives", repo, {"first": gated()}, hosts={"behind": host}) as farm:
+        proxied = start(farm.paths.farm_id())
+        farm.up()
+        farm.await_running(1, seconds=240)
+        proxied.command.kill()
+        farm.until(lambda: "host behind is away" in farm.log)
+        start(farm.paths.farm_id())
+        farm.until(lambda: "host behind is back" in farm.log)
+        farm.until(lambda: farm.open_gates() or farm.outcome(build_id), seconds=240)
+        farm.await_built(build_id)
+        # what the first try left is gone as well
+        farm.until(lambda: not farm.containers())
 
 
 @contextlib.contextmanager
@@ -211,9 +234,12 @@ def test_the_engine_itself_is_out_of_reach(proxied: Proxied) -> None:
         refused(lambda: [*client.get_image("debian:12")])
         refused(client.inspect_image, "debian:12")
         refused(client.remove_image, "debian:12")
+        # what the farm itself, and this proxy, may run from
+        refused(client.import_image_from_data, b"", repository="kmodci/master", tag="local")
+        refused(client.remove_image, "kmodci/master:local")
         refused(client.login, "user", "password")
         assert client.info().keys() <= {"Architecture", "NCPU", "ServerVersion", "MemTotal"}
-        assert all(tag.startswith("kmodci/") for each in client.images() for tag in each["RepoTags"])
+        assert all(tag.startswith("kmodci/toolchain-") for each in client.images() for tag in each["RepoTags"])
 
 
 def test_no_second_call_hides_behind_a_first(proxied: Proxied, real: docker.APIClient) -> None:
@@ -243,6 +269,8 @@ def test_it_ends_when_it_is_told_to(start: Callable[[str], Proxied], number: sig
     again = Command(["engine-proxy", "--listen", proxied.url], proxied.socket.with_name("again"))
     assert again.end() == 1
     assert "somebody listens at" in again.said
+    check = ["engine-proxy", "--listen", proxied.url, "--check"]
+    assert Command(check, proxied.socket.with_name("checked")).end() == 0
     with socket.socket(socket.AF_UNIX) as idle:
         idle.connect(str(proxied.socket))
         proxied.command.send(number)
@@ -252,5 +280,8 @@ def test_it_ends_when_it_is_told_to(start: Callable[[str], Proxied], number: sig
     proxied = start("x")
     proxied.command.kill()
     assert proxied.socket.exists()
+    checked = Command(check, proxied.socket.with_name("checked"))
+    assert checked.end() == 1
+    assert "the engine does not answer: Connection refused" in checked.said
     proxied = start("x")
     assert until(lambda: Engine(proxied.url, farm="x").look().cores)

@@ -1,13 +1,19 @@
+import gzip
 import hashlib
 import io
+import lzma
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from kmodci.errors import IndexDamaged
 from kmodci.model import Package
+from kmodci.repos import deb
 from kmodci.repos.packages import package_members
 from kmodci.tarzst import Kind
+from kmodci.unpack import Limits
 
 DATA = Path(__file__).parent.parent / "data" / "headers"
 REAL = DATA / "linux-kbuild-6.1_6.1.176-1_amd64.deb"
@@ -60,10 +66,35 @@ def test_what_an_index_names_rightly_and_is_no_package(content: bytes) -> None:
         list(package_members(package_of(content), content, place=str))
 
 
-def test_a_member_that_climbs() -> None:
-    raw = io.BytesIO()
+@pytest.mark.parametrize(
+    ("name", "kind", "link", "told"),
+    [
+        ("./usr/../../etc/cron.d/x", tarfile.REGTYPE, "", "could climb"),
+        ("/etc/cron.d/x", tarfile.REGTYPE, "", "could climb"),
+        ("./a", tarfile.LNKTYPE, "../../etc/passwd", "could climb"),
+        ("./a", tarfile.SYMTYPE, "/etc/passwd/../../..", "link out of the tree"),
+        ("./a", tarfile.CHRTYPE, "", "neither file, folder nor link"),
+        ("./a", tarfile.BLKTYPE, "", "neither file, folder nor link"),
+    ],
+)
+def test_what_could_do_harm_is_refused(name: str, kind: bytes, link: str, told: str) -> None:
+    raw, info = io.BytesIO(), tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("./usr/../../etc/cron.d/x"))
+        tar.addfile(info)
     content = deb_of(raw.getvalue())
-    with pytest.raises(IndexDamaged, match=r"p 1: member .* could climb"):
+    with pytest.raises(IndexDamaged, match=rf"p 1: member .* {told}"):
+        list(package_members(package_of(content), content, place=str))
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress, zstandard.compress])
+def test_a_bomb(pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deb, "Limits", lambda: Limits(members=50, size=2 << 20))
+    raw, info = io.BytesIO(), tarfile.TarInfo("./a")
+    info.size = 16 << 20
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    content = deb_of(pack(raw.getvalue()))
+    assert len(content) < 100_000
+    with pytest.raises(IndexDamaged, match="more than 50 members or 2 MiB unpacked"):
         list(package_members(package_of(content), content, place=str))

@@ -135,9 +135,10 @@ class LiveFarm:
         targets: Sequence[Mapping[str, object]] | None = None,
         mirrors: Mapping[str, object] | None = None,
         toolchains: Mapping[str, object] | None = None,
+        log: str = "text",
     ) -> None:
         """bucket: of a server that the test runs, instead of the embedded one; engine: the address of Docker;
-        hosts: instead of that, as in kmodci.yml.
+        hosts: instead of that, as in kmodci.yml; log: text or json.
 
         targets: what is followed, as in targets.yml, instead of the repository; mirrors, toolchains: beside the usual.
         """
@@ -149,6 +150,7 @@ class LiveFarm:
             "web": {"port": self.port},
             **({"hosts": hosts} if hosts else {"engine": {"docker_host": engine, "workers": 2}}),
             "limits": {"memory": "768MiB", "disk": "512MiB", "time": "5m", **(limits or {})},
+            "log": {"format": log},
             "poll": {"interval": "1s", "jitter": "0s", **(poll or {})},
             "scopes": {"all": {"kernels": [f"{each}/*" for each in _followed(targets)]}},
         }

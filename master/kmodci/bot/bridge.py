@@ -18,6 +18,8 @@ _PATIENCE = 30
 _HEADER_LIMIT = 16 << 10
 _FRAME = 8
 _STDERR = 2
+# bytes; an engine's have 32 KiB
+_LONGEST_FRAME = 1 << 20
 # bytes of what the worker says of itself, for the log
 _LAST_WORDS = 2000
 
@@ -96,6 +98,10 @@ class _Attached(protocol.Protocol):
         assert self._master is not None  # whoever calls this has looked
         while len(self._buffer) >= _FRAME:
             end = _FRAME + int.from_bytes(self._buffer[4:_FRAME], "big")
+            if end > _LONGEST_FRAME:
+                # no engine's, or one that was taken over
+                self.abort()
+                return
             if len(self._buffer) < end:
                 return
             stream, content = self._buffer[0], self._buffer[_FRAME:end]

@@ -14,7 +14,17 @@ from buildbot.process.build import Build
 from buildbot.process.builder import Builder
 from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildstep import BuildStep
-from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, worst_status
+from buildbot.process.results import (
+    CANCELLED,
+    EXCEPTION,
+    FAILURE,
+    RETRY,
+    SKIPPED,
+    SUCCESS,
+    statusToString,
+    worst_status,
+)
+from buildbot.process.workerforbuilder import AbstractWorkerForBuilder
 from buildbot.util.twisted import async_to_deferred
 from twisted.internet import threads
 from twisted.python import log
@@ -26,6 +36,7 @@ from ..manifest import Artifact
 from ..model import Status
 from ..products import Job
 from ..supply import Bundle
+from .schedulers import MATRIX
 from .workers import SandboxWorker
 
 TRIES = 4
@@ -56,6 +67,7 @@ class KernelBuild(Build):
     facts: Facts | None = None
     artifacts: tuple[Artifact, ...] = ()
     began = 0.0
+    _run = ""
 
     def __init__(self, farm: Farm, requests: list[BuildRequest], builder: Builder) -> None:
         super().__init__(requests, builder)
@@ -101,7 +113,7 @@ class KernelBuild(Build):
                     await threads.deferToThread(supply.bundle, kernel)
                 await self._use_learned(self.job, host)
             except KmodciError as error:
-                log.msg(f"{self.build_id} starts without its headers: {error.brief}")
+                self._say(f"starts without its headers: {error.brief}")
 
     async def _use_learned(self, job: Job, host: str) -> None:
         """The compiler that the headers turn out to name. Raises KmodciError where its image cannot be had yet."""
@@ -149,9 +161,23 @@ class KernelBuild(Build):
         """As `nothing_to_do`. A master that was killed after it had published was one try short of saying so."""
         self.ended = Status.BUILT if await self.tries() > 1 else Status.SKIPPED
 
+    def __repr__(self) -> str:
+        # which is how Buildbot's own words in the log tell of it
+        return f"<Build {self.build_id} number:{self.number!r} of {self.builder.name}>"
+
+    def _say(self, what: str, *, step: str = "") -> None:
+        """To the log. Buildbot tells of the same, but not of which build of the farm's, in which run, on which host."""
+        worker = self.workerforbuilder.worker if self.workerforbuilder else None
+        fields = {"run": self._run, "worker": worker.name if worker else "", "host": self.host if worker else ""}
+        log.msg(f"{self.build_id}: {what}", build_id=self.build_id, build=self.buildid, step=step, **fields)
+
     @async_to_deferred
-    async def startBuild(self, workerforbuilder: object) -> None:
+    async def startBuild(self, workerforbuilder: AbstractWorkerForBuilder) -> None:
         self.began = time.time()
+        matrix = self.master.scheduler_manager.namedServices.get(MATRIX)
+        self._run = matrix.run_of(self.build_id) if matrix else ""
+        on = workerforbuilder.worker.name
+        log.msg(f"{self.build_id}: begins on {on}", build_id=self.build_id, run=self._run, worker=on)
         try:
             self.job = await threads.deferToThread(self.farm.job, self.build_id, self.getProperty("module_ref") or "")
             self.setProperty("image", self.job.image, "kmodci")
@@ -161,6 +187,7 @@ class KernelBuild(Build):
 
     @async_to_deferred
     async def stepDone(self, results: int, step: BuildStep) -> bool:
+        self._say(f"{step.name}: {statusToString(results)}", step=step.name)
         terminate = await super().stepDone(results, step)
         if self.ended is not None and self.conn:
             # unavailable and skipped are neither red nor green, and end the build where it stands
@@ -180,11 +207,12 @@ class KernelBuild(Build):
                 await threads.deferToThread(self.farm.hold_cancelled, self.job, reason)
         except KmodciError as error:
             # nothing may be raised from here: the build would never end, and its worker never be free
-            log.msg(f"cannot write down how {self.build_id} ended: {error}")
+            self._say(f"cannot write down how it ended: {error}")
             if results != CANCELLED:
                 self.workerforbuilder.worker.putInQuarantine()
                 results = RETRY
         self.results = results
+        self._say(f"{self.ended or statusToString(results)}: {' '.join(text)}")
         await super().buildFinished(text, results)
 
     async def _has_lost_host(self, worker: SandboxWorker) -> bool:

@@ -37,6 +37,7 @@ from .notifier import Notifier
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
+from .remember import MemoryKeeper
 from .reports import reporter_of
 from .schedulers import MATRIX, MatrixScheduler
 from .site import Site
@@ -44,6 +45,7 @@ from .sweeper import Sweeper
 from .virtual import VirtualBuilders
 from .watchdog import Watchdog
 from .web import answer_from_the_reactor, close_event_stream, open_own_api
+from .workerport import guard_worker_port
 from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
@@ -70,6 +72,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     answer_from_the_reactor()
     open_own_api()
     guard_interface()
+    guard_worker_port()
     guard(settings.web)
     # each container start, stop and check, each step's work on the master, takes a thread for its time
     reactor.suggestThreadPoolSize(4 * farm.slots + 16)
@@ -102,6 +105,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
         "services": [
             VirtualBuilders(),
             IndexWriter(farm),
+            MemoryKeeper(farm),
             Prefetch(farm),
             HostWatch(farm),
             Sweeper(farm),

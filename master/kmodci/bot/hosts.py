@@ -110,9 +110,9 @@ class HostWatch(BuildbotService):
     def _tell(self, name: str, state: HostState) -> None:
         """Once for each time that it goes or comes back, whoever has noticed."""
         if state.is_away:
-            log.msg(f"host {name} is away, its builds go elsewhere: {state.fault}")
+            log.msg(f"host {name} is away, its builds go elsewhere: {state.fault}", host=name)
             return
-        log.msg(f"host {name} is back")
+        log.msg(f"host {name} is back", host=name)
         for worker in self.master.workers.workers.values():
             if isinstance(worker, SandboxWorker) and worker.host.name == name:
                 worker.resetQuarantine()

@@ -39,7 +39,7 @@ class Liveness:
         try:
             await self._connection.remotePrint("keepalive").addTimeout(PATIENCE, self._clock)
         except defer.TimeoutError:
-            log.msg(f"{self._name} has not answered for {PATIENCE:.0f} s and is cut off")
+            log.msg(f"{self._name} has not answered for {PATIENCE:.0f} s and is cut off", worker=self._name)
             self._connection.loseConnection()
         except (pb.PBConnectionLost, pb.DeadReferenceError):
             pass  # it has ended, which Buildbot sees by itself

@@ -147,14 +147,14 @@ class Notifier(BuildbotService):
             while self.running and self._lines.get(name) is line:
                 letters, given_up = await threads.deferToThread(self._desk.waiting, name, time.time())
                 for letter in given_up:
-                    log.msg(f"notify: {name} did not take this, which is given up: {_brief(letter)}")
+                    log.msg(f"notify: {name} did not take this, which is given up: {_brief(letter)}", receiver=name)
                 if not letters or not self.running:
                     return
                 answer = await self._hand(letters[0])
                 if not await self._took(name, line, letters[0], answer):
                     return
         except KmodciError as error:
-            log.msg(f"notify: {name} is told later: {error}")
+            log.msg(f"notify: {name} is told later: {error}", receiver=name)
         finally:
             line.is_busy = False
 
@@ -181,18 +181,18 @@ class Notifier(BuildbotService):
         if answer.is_good:
             await threads.deferToThread(self._desk.forget, letter)
             if line.tries:
-                log.msg(f"notify: {name} takes messages again")
+                log.msg(f"notify: {name} takes messages again", receiver=name)
             line.tries = 0
             return True
         if not self.running:
             return False
         if answer.is_final:
-            log.msg(f"notify: {name} refuses this, which is given up: {_brief(letter)}: {answer.said}")
+            log.msg(f"notify: {name} refuses this, which is given up: {_brief(letter)}: {answer.said}", receiver=name)
             await threads.deferToThread(self._desk.refuse, letter)
             return True
         line.tries += 1
         if line.tries == 1:
-            log.msg(f"notify: {name} is not reached, and tried for a day: {answer.said}")
+            log.msg(f"notify: {name} is not reached, and tried for a day: {answer.said}", receiver=name)
         pause = growing(_PAUSE, line.tries, _LONGEST_PAUSE)
         line.again = self.master.reactor.callLater(pause, self._go_on, name)
         return False

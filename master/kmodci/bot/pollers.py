@@ -65,7 +65,7 @@ class FarmPoller(ReconfigurablePollingChangeSource):
             early = self.farm.settings.poll.interval / 2
             pause = min(growing(2 * early, self._faults, math.inf) - early, _LONGEST_PAUSE)
             self._not_before = time.monotonic() + pause
-            log.msg(f"{self.name}: {error}")
+            log.msg(f"{self.name}: {error}", source=self.name)
             await threads.deferToThread(self.farm.watch.note_fault, self.name, error)
 
     async def _is_accepted(self) -> bool:
@@ -73,7 +73,7 @@ class FarmPoller(ReconfigurablePollingChangeSource):
         try:
             return bool(await threads.deferToThread(self.farm.watch.is_accepted, self.name))
         except KmodciError as error:
-            log.msg(f"{self.name}: {error}")
+            log.msg(f"{self.name}: {error}", source=self.name)
             return False
 
     async def look(self) -> None:
@@ -101,7 +101,7 @@ class RepositoryPoller(FarmPoller):
         if not found.changed:
             return
         if found.believed:
-            log.msg(f"{self.name} is taken at its word: {found.believed}")
+            log.msg(f"{self.name} is taken at its word: {found.believed}", source=self.name)
         await self._tell_kernels(found.new, "kernel")
         await self._tell_kernels(found.updated, "kernel updated")
         await self._tell_kernels(found.gone, "kernel gone")

@@ -318,6 +318,10 @@ class MatrixScheduler(ReconfigurableBaseScheduler):
         queue = [name for name in dict.fromkeys([*first, *self.ledger.names()]) if name not in running]
         return {name: place for place, name in enumerate(queue, 1)}
 
+    def run_of(self, build_id: str) -> str:
+        """The open run that it is part of; empty for none."""
+        return self.ledger.run_of(build_id) if self._timer.running else ""
+
     @property
     def waiting(self) -> Mapping[str, str]:
         """Build id -> what it waits for, as the last plan has it."""

@@ -9,8 +9,11 @@ from typing import IO
 
 import sqlalchemy as sa
 
+from ..errors import KmodciError
+from ..memory import recall
 from ..settings import Settings
-from ..where import buildbot_database
+from ..store import Store
+from ..where import bucket_of, buildbot_database
 
 _MOMENT = 1.0
 _locks: list[IO[str]] = []
@@ -40,6 +43,23 @@ def _taken(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def remember(settings: Settings) -> None:
+    """Ends this process if the database is new and the bucket does not say what an earlier one knew.
+
+    Before anything else looks at either: what is learned meanwhile would be in the way of it, and then be written over
+    it. A database that is not new, and a new farm whose bucket answers, lose no time here.
+    """
+    store = Store(settings.database_url)
+    try:
+        store.create()
+        if rows := recall(store, bucket_of(settings)):
+            print(f"the database is new: it is told {rows} rows that the bucket has of an earlier one", file=sys.stderr)
+    except KmodciError as error:
+        sys.exit(f"the master does not start: {error}")
+    finally:
+        store.close()
 
 
 def mark_active(settings: Settings) -> None:

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 from buildbot.process.buildstep import CommandMixin
 from buildbot.process.logobserver import LogLineObserver
-from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SKIPPED, SUCCESS
 from twisted.internet import threads
@@ -22,14 +21,14 @@ from ..model import Status
 from ..products import Job, built, judge
 from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
-from .command import BoundedCommand
+from .command import BoundedCommand, Upload
 from .patience import PatientStep
 from .schedulers import CHANGED
 from .site import run_address
 
 HOME, OUT = "/build", "/build/out"
 _FACTS_LIMIT = 1 << 20
-_ARTIFACT_LIMIT = 256 << 20
+_ARTIFACTS_LIMIT = 256 << 20
 EXCLUDED, NOTHING_PRODUCED = 3, 4
 
 
@@ -178,7 +177,7 @@ class Compile(KernelStep):
             env=dict(job.environment),
             logEnviron=False,
             timeout=None,
-            maxTime=limits.seconds,
+            seconds=limits.seconds,
             output=limits.output,
         )
         log = await self.addLog("stdio")
@@ -216,7 +215,7 @@ class Verify(CommandMixin, KernelStep):
             folder = Path(name)
             try:
                 self.build.facts = facts = await self._collect(folder)
-                files = {artifact: (folder / artifact).read_bytes() for artifact in facts.artifacts}
+                files = {each: await threads.deferToThread((folder / each).read_bytes) for each in facts.artifacts}
                 artifacts = await threads.deferToThread(judge, self.job, self.build.bundle, files)
             except VerifyError as error:
                 await self.write("problems", "\n".join(error.problems))
@@ -230,11 +229,14 @@ class Verify(CommandMixin, KernelStep):
     async def _collect(self, folder: Path) -> Facts:
         await self._upload("facts.json", folder, _FACTS_LIMIT)
         facts = read_facts((folder / "facts.json").read_bytes())
+        left = _ARTIFACTS_LIMIT
         for name in facts.artifacts:
-            await self._upload(name, folder, _ARTIFACT_LIMIT)
+            # all of them together: a file without anything in it takes no room in a container, and takes it here
+            left -= await self._upload(name, folder, left)
         return facts
 
-    async def _upload(self, name: str, folder: Path, limit: int) -> None:
+    async def _upload(self, name: str, folder: Path, limit: int) -> int:
+        """Returns how many bytes it has."""
         writer = FileWriter(str(folder / name), limit, None)
         arguments = {
             "workdir": OUT,
@@ -244,11 +246,13 @@ class Verify(CommandMixin, KernelStep):
             "blocksize": 256 * 1024,
             "keepstamp": False,
         }
-        command = RemoteCommand("uploadFile", arguments, decodeRC={None: SUCCESS, 0: SUCCESS})
+        command = Upload("uploadFile", arguments, decodeRC={None: SUCCESS, 0: SUCCESS})
         await self.runCommand(command)
         if command.didFail():
             writer.cancel()
-            raise VerifyError([f"{name} was promised but cannot be read, or is larger than {limit >> 20} MiB"])
+            why = f"is no plain file, or with the others larger than {_ARTIFACTS_LIMIT >> 20} MiB"
+            raise VerifyError([f"{name} was promised but {why}"])
+        return (folder / name).stat().st_size
 
 
 class Publish(KernelStep):

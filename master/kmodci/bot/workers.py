@@ -56,7 +56,7 @@ class OneTimePassword:
 
 
 def _settings(name: str, farm: Farm, host: Host) -> dict[str, object]:
-    bundle, inputs, sockets = farm.worker_bundle, farm.paths.inputs(name), farm.paths.sockets
+    bundle, inputs, sockets = farm.worker_bundle, farm.paths.inputs(name), farm.paths.door(name)
     sent = {} if host.same_machine else sent_config(volume_name(farm.paths.farm_id(), bundle))
 
     @renderer
@@ -140,6 +140,7 @@ class SandboxWorker(DockerLatentWorker):
             await threads.deferToThread(self.farm.paths.empty_inputs, self.name)
             await build.find_headers(host)
             if self.host.same_machine:
+                self.farm.paths.open_door(self.name, SOCKET_NAME)
                 return await super().start_instance(build)
             await threads.deferToThread(self.engine.has_bundle, self.farm.worker_bundle, build.getProperty("image"))
             started: list[str] = await super().start_instance(build)
@@ -164,7 +165,7 @@ class SandboxWorker(DockerLatentWorker):
     async def stop_instance(self, fast: bool = False) -> None:
         if self._bridge is not None:
             if self.conn is None and self._bridge.words:
-                log.msg(f"{self.name} said at last: {self._bridge.words}")
+                log.msg(f"{self.name} said at last: {self._bridge.words}", worker=self.name, host=self.host.name)
             self._bridge.cut()
             self._bridge = None
         if self.is_away and self.instance is not None:
@@ -192,8 +193,10 @@ class SandboxWorker(DockerLatentWorker):
     @async_to_deferred
     async def attached(self, conn: Connection) -> None:
         # The one login that this password was for has been: nobody else can use it, even from
-        # inside the container.
+        # inside the container. No module's code has run yet, and none finds the socket: not to try passwords, nor to
+        # take the master's memory and open files without one.
         self.one_time_password.renew()
+        self.farm.paths.shut_door(self.name, SOCKET_NAME)
         Liveness(self.name, conn, self.master.reactor).start()
         await super().attached(conn)
 
@@ -203,7 +206,7 @@ class SandboxWorker(DockerLatentWorker):
         try:
             killed = await threads.deferToThread(self.engine.killed_for_memory, self.getContainerName())
         except KmodciError as error:
-            log.msg(f"cannot ask why {self.name} was lost: {error}")
+            log.msg(f"cannot ask why {self.name} was lost: {error}", worker=self.name)
             return False
         return killed
 

@@ -10,6 +10,7 @@ from ..errors import KmodciError
 # The help is here as well, so that to show it all of a farm need not be imported.
 _COMMANDS = {
     "check": "Check the configuration; tell each mistake, with its line.",
+    "doctor": "Say what is wrong with a farm, and what to do about it.",
     "kernels": "List the kernels of the repositories, or how these are.",
     "accept": "Take a repository at its word, where that is in doubt.",
     "plan": "List the builds that are due, and why.",

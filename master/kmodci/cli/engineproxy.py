@@ -13,7 +13,7 @@ import click
 
 from ..enginebodies import FARM
 from ..enginepolicy import Policy
-from ..engineproxy import Proxy, listen, serve
+from ..engineproxy import Proxy, listen, ping, serve
 from ..quantities import size
 
 _DOCKER = "unix:///var/run/docker.sock"
@@ -73,6 +73,7 @@ class _Size(click.ParamType[int]):
 @click.option("--mode", type=click.Choice(["600", "660"]), help="Who may use it  [default: 660 with --group, else 600]")
 @click.option("--memory", type=_Size(), default="8GiB", show_default=True, help="What one container may have at most.")
 @click.option("--processes", type=click.IntRange(1), default=4096, show_default=True, help="The same of processes.")
+@click.option("--check", is_flag=True, help="Ask whether a proxy that listens there, and its engine, answer; no more.")
 def engineproxy(
     path: Path,
     engine: Path,
@@ -82,6 +83,7 @@ def engineproxy(
     mode: str | None,
     memory: int,
     processes: int,
+    check: bool,
 ) -> None:
     """Give a farm a socket of the Docker engine at which only what a farm needs is allowed.
 
@@ -91,7 +93,11 @@ def engineproxy(
 
     \b
     kmodci engine-proxy --listen unix:///run/kmodci-engine/docker.sock --group kmodci
+    kmodci engine-proxy --listen unix:///run/kmodci-engine/docker.sock --check
     """
+    if check:
+        ping(str(path))
+        return
     if farm and not re.fullmatch(FARM, farm):
         raise click.BadParameter(f"{farm!r} is no farm's id", param_hint="--farm")
     bits = int(mode or ("600" if group is None else "660"), 8)

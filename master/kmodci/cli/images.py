@@ -1,12 +1,15 @@
 """`kmodci images`: the toolchain images."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ..engines import engines_of
 from ..errors import EngineError
+from ..opening import open_farm
+from ..where import open_bucket
 from .options import config_option, json_option, look_option, scope_option
 from .output import note, print_json, print_table
 from .view import View, end, open_view
@@ -16,17 +19,24 @@ from .view import View, end, open_view
 @config_option
 @scope_option
 @look_option
+@click.option("--make", is_flag=True, help="Make those that kernels need, and have them in the bucket.")
 @json_option
-def images(config: Path, scope: str, fresh: bool, as_json: bool) -> None:
+def images(config: Path, scope: str, fresh: bool, make: bool, as_json: bool) -> None:
     """List the toolchain images: tag, where the bucket keeps them, how many kernels need them.
+
+    A farm makes an image when a build needs it. Where it runs as a user who cannot, --make does that before it is
+    started, and again when the images have changed with a new version; beside a farm that runs, too.
 
     \b
     kmodci images
+    kmodci images --look --make
     """
     view = open_view(config, scope, fresh=fresh)
-    tags = _on_engine(view)
     kernels = {str(each.kernel): each for each in view.entries()}
     needed = Counter(each.toolchain or each.kernel.toolchain for each in kernels.values())
+    if make:
+        _make(config, scope, [toolchain for toolchain in view.recipes if needed[toolchain]])
+    tags = _on_engine(view)
     rows = [
         {
             "toolchain": toolchain,
@@ -46,6 +56,16 @@ def images(config: Path, scope: str, fresh: bool, as_json: bool) -> None:
     for toolchain, count in sorted(needed.items()):
         note(f"{count} kernels need {toolchain}, which is not in targets.yml")
     end(view)
+
+
+def _make(config: Path, scope: str, toolchains: Sequence[str]) -> None:
+    """Has them on a host and in the bucket. Raises EngineError, StoreError."""
+    farm = open_farm(config, scope=scope)
+    with open_bucket(farm.settings) as bucket:
+        for toolchain in toolchains:
+            farm.supply.make_image(toolchain, note)
+            if bucket.size(farm.recipes[toolchain].key) is None:
+                note(f"{toolchain} is on a host already, and not in the bucket: it stays where it is")
 
 
 def _on_engine(view: View) -> frozenset[str] | None:

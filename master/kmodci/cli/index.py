@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ..memory import recall
 from ..paths import Paths
 from ..recovery import Recovered, recover
 from ..settings import load
@@ -25,9 +26,9 @@ def index() -> None:
 def rebuild(config: Path, as_json: bool) -> None:
     """Make the index and the store's outcomes again, from the manifests in the bucket.
 
-    After the database was lost, what is published need not be built again; what had failed or was skipped is tried
-    again. What the store takes for built, but the bucket has no more, is forgotten, and so built again. No farm may
-    run meanwhile.
+    After the database was lost, what is published is not built again, and what had failed is not tried again; a farm
+    does the same when it starts. What the store takes for built, but the bucket has no more, is forgotten, and so built
+    again. No farm may run meanwhile.
 
     \b
     kmodci index rebuild
@@ -40,10 +41,12 @@ def rebuild(config: Path, as_json: bool) -> None:
         open_bucket(settings) as bucket,
     ):
         store.create()
+        rows = recall(store, bucket)
         done = recover(bucket, store)
     if as_json:
         print_json(
             {
+                "recalled": rows,
                 "published": done.published,
                 "index_removed": done.index_removed,
                 "learned": done.learned,
@@ -52,12 +55,13 @@ def rebuild(config: Path, as_json: bool) -> None:
             }
         )
     else:
-        _tell(done)
+        _tell(done, rows)
 
 
-def _tell(done: Recovered) -> None:
+def _tell(done: Recovered, rows: int) -> None:
     click.echo(f"builds in the bucket, and in its index: {done.published}")
     for what, count in (
+        ("rows that an earlier database had, and this one has again", rows),
         ("index objects removed, since they named nothing any more", len(done.index_removed)),
         ("builds that the store knows again", len(done.learned)),
         ("header bundles that the store knows again", done.bundles),

@@ -18,10 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import sqlalchemy as sa
+
 from ..errors import KmodciError, StoreError
+from ..logfiles import roll
 from ..paths import Paths, checkout
 from ..settings import load
 from ..store import Store
+from ..where import buildbot_database
 
 # What a master needs of the environment; the rest of it (tokens, passwords) is none of its business.
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy",
@@ -73,7 +77,9 @@ class MasterProcess:
     def start(self, *, url: str, seconds: float = 60) -> None:
         """Returns when the web UI answers. Raises KmodciError with the last lines of the log if it does not."""
         self.upgrade_database()
-        output = (self.paths.logs / "master.out").open("ab")
+        words = self.paths.logs / "master.out"
+        roll(words)
+        output = words.open("ab")
         process = subprocess.Popen(
             self._command(),
             cwd=self.paths.master,
@@ -129,14 +135,14 @@ class MasterProcess:
         }
 
     def upgrade_database(self) -> None:
-        """Makes or migrates Buildbot's tables, once per version of Buildbot. Raises KmodciError."""
+        """Makes or migrates Buildbot's tables, once per version of Buildbot and database. Raises KmodciError."""
         from buildbot import version
 
         # noted where the tables are, or what is restored from a backup would be taken for what was there before
         stamp = self.paths.master / f"database-{version}"
         settings = load(self.config_dir)
         store = Store(settings.database_url) if settings.database and settings.database.is_server else None
-        if stamp.exists() if store is None else store.meta(_UPGRADED) == version:
+        if (stamp.exists() if store is None else store.meta(_UPGRADED) == version) and self._has_tables():
             return
         # It executes this file, so it gets one that names the configuration and starts nothing; the words in the
         # comment are what it knows a master's folder by.
@@ -157,6 +163,19 @@ class MasterProcess:
         else:
             store.put_meta(_UPGRADED, version)
 
+    def _has_tables(self) -> bool:
+        """Whether the database is the one that was made or migrated: it may have been lost since."""
+        url = sa.make_url(buildbot_database(load(self.config_dir)))
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+            return False
+        engine = sa.create_engine(url)
+        try:
+            return sa.inspect(engine).has_table("alembic_version")
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"Buildbot's database: {error}", hint="does it run? `kmodci doctor` tells more") from None
+        finally:
+            engine.dispose()
+
     def _last_words(self) -> str:
         lines: list[str] = []
         for path in (self.paths.logs / "master.out", self.paths.master / "twistd.log"):
@@ -165,9 +184,16 @@ class MasterProcess:
         return "\n".join(f"  {line}" for line in lines)
 
 
+def pid_on(state: Path) -> int | None:
+    """Of the master that runs on a state folder, which need not be there and stays as it is. None if none does."""
+    if not (state / "master" / "lock").exists():
+        return None
+    return MasterProcess(Paths(state), state, "", ()).pid()
+
+
 def runs_on(state: Path) -> bool:
-    """Whether a master runs on a state folder, which need not be there and stays as it is."""
-    return (state / "master" / "lock").exists() and MasterProcess(Paths(state), state, "", ()).pid() is not None
+    """Whether there is one."""
+    return pid_on(state) is not None
 
 
 def _tac() -> Path:

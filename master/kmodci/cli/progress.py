@@ -10,6 +10,7 @@ from rich.console import Console
 from ..coverage import Standing
 from ..farm import Farm
 from ..model import Status
+from ..recovery import caught_up
 from .bar import Bar
 
 
@@ -28,6 +29,8 @@ class Run:
     """whether a run is open in the ledger"""
     faults: Mapping[str, str]
     """source -> why it could not be read"""
+    is_caught_up: bool = True
+    """whether the master has looked since its start at what of all this the bucket has"""
 
     @property
     def counts(self) -> Counter[Status]:
@@ -44,7 +47,7 @@ class Run:
         if not pending and self.is_open and not self.stuck:
             # the last build has ended, and the ledger is about to note it; or what was unavailable is tried again
             return False
-        return not self.unread and all(name in self.stuck for name in pending)
+        return self.is_caught_up and not self.unread and all(name in self.stuck for name in pending)
 
     @property
     def is_good(self) -> bool:
@@ -55,7 +58,7 @@ class Run:
 def run_of(farm: Farm, *, since: float) -> Run:
     """As the store tells. since: seconds since the epoch, when the farm was started."""
     # before the plan: what is read after the plan was made is not in it
-    unread = farm.planner.unread(since=since)
+    unread, is_caught_up = farm.planner.unread(since=since), caught_up(farm.store) >= since
     plan = farm.planner.plan()
     states = farm.store.repository_states()
     return Run(
@@ -63,6 +66,7 @@ def run_of(farm: Farm, *, since: float) -> Run:
         waiting=plan.waiting,
         stuck=plan.stuck,
         is_open=bool(farm.runs.runs(is_open=True)),
+        is_caught_up=is_caught_up,
         unread=unread,
         faults={name: state.error for name, state in states.items() if state.error and state.last_try >= since},
     )

@@ -158,7 +158,7 @@ class Builds(Endpoint):
         is_asked_for = False
         try:
             # a build that is queued already has another reason: here it says who put it before the others
-            log.msg(f"{name} is {_ASKED}{caller.token}{', again' if rebuild else ''}")
+            log.msg(f"{name} is {_ASKED}{caller.token}{', again' if rebuild else ''}", build_id=name)
             await scheduler.build_now(planned, by=f"{_PREFIX}{caller.token}", rebuild=rebuild)
             is_asked_for = True
         finally:

@@ -83,6 +83,8 @@ class Metrics(_Status):
             images_missing=len(self.context.scheduler.plan.missing_images),
             overdue=len(watchdog.late),
             hosts=hosts_seen(master, self.context.farm),
+            holds=self.context.scheduler.plan.holds,
+            ended=self.context.farm.ended,
             requests=dict(self.context.access.answers),
             now=now(),
         )

@@ -57,6 +57,7 @@ class Examiner:
             faults={name: self._fault(name) for name in parts},
             sources=self._sources,
             shortage=self.context.farm.paths.shortage,
+            free=self.context.farm.paths.free,
             planned=scheduler.planned_at,
             board=keeper_of(self.context.master).board.made,
             containers=self._containers,

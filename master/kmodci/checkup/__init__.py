@@ -1,0 +1,1 @@
+"""What `kmodci doctor` looks at: each module one kind of thing, that it asks and does not change; `findings` judges."""
