@@ -14,7 +14,7 @@ from kmodci.engine import Engine
 from kmodci.engines import engines_of
 from kmodci.findings import Finding, good, note, of_certificate, of_clock, of_disk, of_sandbox
 from kmodci.hosts import Host
-from kmodci.sandbox import NO_LOG, Limits, host_config
+from kmodci.sandbox import Limits, host_config
 
 from .wire import certificate_end, engine_certificate_end
 
@@ -94,7 +94,7 @@ def of_sandboxes(engine: Engine, limits: Limits, tags: Collection[str]) -> Itera
 
 def _try(engine: Engine, image: str, limits: Limits) -> dict[str, str]:
     with engine.asking(f"run {image}", timeout=_PATIENCE) as client:
-        config = client.create_host_config(**host_config(limits), **NO_LOG)
+        config = client.create_host_config(**host_config(limits))
         command = ["/bin/sh", "-c", _PROBE]
         container = client.create_container(image, command, host_config=config)["Id"]
         try:
