@@ -1,5 +1,6 @@
 # Starts the master: `twistd --nodaemon --python buildbot.tac`, with KMODCI_CONFIG, KMODCI_SCOPE and KMODCI_BASEDIR set.
 import os
+import sys
 from pathlib import Path
 
 from buildbot.master import BuildMaster
@@ -22,7 +23,11 @@ remember(settings)
 mark_active(settings)
 end_when_lost(buildbot_database(settings))
 application = service.Application("buildmaster")
-log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
+if os.environ.get("KMODCI_LOG") == "-":
+    # whoever reads it there keeps it, and rotates it
+    log = sys.stdout
+else:
+    log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
 if settings.log.format == "json":
     application.setComponent(logger.ILogObserver, json_log(log))
 else:

@@ -24,12 +24,12 @@ RANKS = {
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
-    "adapters": "acceptance apicalls apiclient apiserver asking bootstrap bucket downloads embedded engine"
-    " engineclient enginehttp engineproxy engines fetch folder foreignpython git history indices ingredients"
+    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
+    " engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker indices ingredients"
     " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
     " trees tunnel users workerbundle",
-    "farm": "boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics newsdesk"
-    " opening planning preparing products recovery sourceview supply survey watch where workerbundles",
+    "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"
+    " newsdesk opening planning preparing products recovery sourceview supply survey watch where workerbundles",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -1,7 +1,6 @@
 """What has been: kernels that appeared, how long their modules took, how coverage went."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from kmodci.coverage import Tally
@@ -16,8 +15,8 @@ KERNEL = STANDING.entry.kernel
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    store = Store(f"sqlite:///{tmp_path}/kmodci.sqlite")
+def history(database_url: str) -> History:
+    store = Store(database_url)
     store.create()
     return History(store)
 

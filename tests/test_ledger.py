@@ -32,8 +32,8 @@ KEYS = {str(planned.entry.build_id): planned.key for planned in PLAN}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'kmodci.sqlite'}")
+def store(database_url: str) -> Iterator[Store]:
+    store = Store(database_url)
     store.create()
     yield store
     store.close()

@@ -30,8 +30,8 @@ NO_FROB = "x.c:7:3: error: no `frob`"
 class Farm:
     """As much of a farm as there is to tell of."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(f"sqlite:///{folder / 'kmodci.sqlite'}")
+    def __init__(self, database: str) -> None:
+        self.store = Store(database)
         self.store.create()
         self.runs = RunStore(self.store)
         self.begun = 0
@@ -70,8 +70,8 @@ def outcome(release: str, status: Status, cause: str, at: float) -> Outcome:
 
 
 @pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    made = Farm(tmp_path)
+def farm(database_url: str) -> Iterator[Farm]:
+    made = Farm(database_url)
     yield made
     made.store.close()
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from kmodci.distros import DISTROS
@@ -17,7 +18,7 @@ from kmodci.repos.sources import SourceKernel, SourcesIndex
 from kmodci.repositoriesat import AptAt, SourcesAt
 from kmodci.schema import Scope
 from kmodci.settings import FILES, load
-from kmodci.where import images_of, packages, recipes_of, repositories, suites_of, trusted
+from kmodci.where import buildbot_database, images_of, packages, recipes_of, repositories, suites_of, trusted
 
 Problems = Callable[..., tuple[str, ...]]
 KINDS = "suite:, rpm:, mirrorlist:, metalink:, pacman:, koji:"
@@ -207,9 +208,9 @@ def test_the_shipped_examples_are_right(tmp_path: Path) -> None:
         lines = (SHIPPED / name).read_text().splitlines()
         (tmp_path / name).write_text("\n".join(line for line in lines if not line.startswith("#")))
     kmodci = (SHIPPED / "kmodci.yml").read_text()
-    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:", "login:")).replace("/etc/kmodci/", "")
+    kmodci = _uncommented(kmodci, ("bucket:", "database:", "url:", "login:", "images:")).replace("/etc/kmodci/", "")
     (tmp_path / "kmodci.yml").write_text(kmodci)
-    for name in ("s3-credentials", "github-secret"):
+    for name in ("s3-credentials", "github-secret", "pgpass"):
         (tmp_path / name).touch(mode=0o600)
     (tmp_path / "targets.yml").write_text((SHIPPED / "targets.yml").read_text().replace("\n#   ", "\n  "))
     (tmp_path / "modules.yml").write_text(
@@ -229,7 +230,8 @@ modules:
     )
     settings = load(tmp_path)
     assert settings.bucket is not None and settings.bucket.region == "us-east-1"
-    assert settings.database_url.startswith("postgresql://")
+    assert settings.database_url.startswith("postgresql://kmodci@db.example.com/kmodci?passfile=%2F")
+    assert settings.images == "unix:///run/kmodci-images/images.sock"
     assert settings.web.address == "https://kmodci.example.com/"
     assert settings.mirrors["debian"] == ("https://mirror.example.com/debian",)
     both = ("https://mirror.example.com/debian-security", "https://mirror.example.org/debian-security")
@@ -727,3 +729,68 @@ def test_on_loopback_nothing_has_to_be_said_of_login(tmp_path: Path, host: str) 
 def test_a_file_of_users_that_others_may_read_is_refused(problems: Problems, tmp_path: Path) -> None:
     (tmp_path / "users").touch(mode=0o640)
     assert "users: others may read it" in problems(kmodci=f"login: {{users: {tmp_path / 'users'}}}")[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://kmodci:secret@db/kmodci",
+        "postgresql://kmodci:@db/kmodci",
+        "postgresql+psycopg://kmodci@db/kmodci?password=secret",
+        "postgresql://kmodci@db/kmodci?sslmode=require&password=",
+    ],
+)
+def test_no_password_in_the_address_of_a_database(problems: Problems, url: str) -> None:
+    [told] = problems(kmodci=f"database: {{url: '{url}'}}")
+    assert told == "kmodci.yml:1: database.url: a URL may not hold a password: passfile: names the file that has it"
+
+
+def test_where_the_password_of_a_database_is(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "open").touch(mode=0o644)
+    [told] = problems(kmodci=f"database: {{url: 'postgresql://db/x', passfile: {tmp_path}/open}}")
+    assert "others may read it" in told
+
+
+def test_sqlite_has_no_password(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "file").touch(mode=0o600)
+    [told] = problems(kmodci=f"database: {{url: 'sqlite:////x', passfile: {tmp_path}/file}}")
+    assert "passfile: is for PostgreSQL" in told
+
+
+def test_both_databases_are_the_one_that_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder)
+    (folder / "p").touch(mode=0o600)
+    (folder / "kmodci.yml").write_text("database: {url: 'postgresql://kmodci@db/kmodci?sslmode=require', passfile: p}")
+    settings = load(folder)
+    whole = f"postgresql://kmodci@db/kmodci?sslmode=require&passfile={quote(str(folder / 'p'), safe='')}"
+    assert settings.database_url == buildbot_database(settings) == whole
+
+
+def test_a_farm_is_called_what_its_environment_says_where_its_files_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problems: Problems
+) -> None:
+    folder = tmp_path / "here"
+    shutil.copytree(SHIPPED, folder)
+    monkeypatch.setenv("KMODCI_URL", "https://farm.example.com/")
+    assert load(folder).web.address == "https://farm.example.com/"
+    (folder / "kmodci.yml").write_text("web: {url: 'https://other.example.com'}")
+    assert load(folder).web.address == "https://other.example.com/"
+    monkeypatch.setenv("KMODCI_URL", "ftp://x")
+    [told] = problems(kmodci="web: {port: 8010}")
+    assert "not a URL that can be used here: 'ftp://x'" in told
+
+
+def test_the_configuration_of_the_stack_is_right(tmp_path: Path) -> None:
+    """But for the secrets, which only the stack has."""
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED, folder, symlinks=True)
+    place = folder / "compose" / "kmodci.yml"
+    text = place.read_text()
+    for name in re.findall(r"/run/kmodci-secrets/farm/([a-z0-9-]+)", text):
+        (tmp_path / name).touch(mode=0o600)
+    place.write_text(text.replace("/run/kmodci-secrets/farm", str(tmp_path)))
+    settings = load(place.parent)
+    assert not settings.build_hosts["local"].host("local").same_machine
+    assert settings.modules == load(SHIPPED).modules
+    assert not settings.login.is_open

@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from kmodci.doubt import Doubt
 from kmodci.errors import StoreError
 from kmodci.model import BuildId, Evidence, ModuleVersion, Outcome, PackageKind, Status
 from kmodci.store import RepositoryState, Store
+from kmodci.tables import KERNELS
 from support.kernels import by_repository, headers
 
 BUILD = BuildId.parse("scap/debian-trixie-amd64/6.12.117+deb13-amd64")
@@ -26,8 +28,8 @@ OUTCOME = Outcome(
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'kmodci.sqlite'}"
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
@@ -234,11 +236,12 @@ def test_contents_are_kept_as_long_as_a_kernel_has_them(store: Store) -> None:
 def test_packages_of_an_earlier_version_are_packages(store: Store) -> None:
     store.put_kernels("sid main", by_repository()["sid main"])
     with store.transaction("write") as connection:
-        connection.exec_driver_sql(
-            "UPDATE kmodci_kernels SET headers = replace(headers, ', \"kind\": \"package\"', '')"
-        )
-        [row] = connection.exec_driver_sql("SELECT count(*) FROM kmodci_kernels WHERE headers LIKE '%kind%'").all()
-    assert row == (0,)
+        for row in connection.execute(sa.select(KERNELS)).mappings().all():
+            packages = [{key: value for key, value in each.items() if key != "kind"} for each in row["headers"]]
+            this = sa.and_(*(column == row[column.name] for column in KERNELS.primary_key))
+            connection.execute(KERNELS.update().where(this).values(headers=packages))
+        told = connection.execute(sa.select(sa.cast(KERNELS.c.headers, sa.Text))).scalars().all()
+    assert [text for text in told if "kind" in text] == []
     assert set(store.listed()["sid main"]) == set(by_repository()["sid main"])
 
 

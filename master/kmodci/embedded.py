@@ -60,13 +60,11 @@ class EmbeddedS3:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._end_leftover()
-        for broken in self._folder.rglob(_HALF):
-            broken.unlink()
         bucket = self.bucket()
         keys = credentials(self.credentials_file)
         roll(self._log)
         with self._log.open("ab") as log:
-            self._process = process = _spawn(self._command(), keys, log)
+            self._process = process = _spawn(*self._serving(keys), log)
         self._pid.write_text(f"{process.pid}\n")
         try:
             self._await_port(process)
@@ -121,9 +119,8 @@ class EmbeddedS3:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _command(self) -> tuple[str, ...]:
-        options = ("--addr", f"127.0.0.1:{self._port}", "--config", os.devnull)
-        return (str(rclone()), "serve", "s3", *options, "--", str(self._folder))
+    def _serving(self, keys: Credentials) -> tuple[list[str], dict[str, str]]:
+        return serving(self._folder, f"127.0.0.1:{self._port}", keys)
 
     def _await_port(self, process: subprocess.Popen[bytes]) -> None:
         """Until something listens: asking by S3 would wait for seconds after the first refusal."""
@@ -203,12 +200,23 @@ def _read_credentials(path: Path) -> Credentials:
     raise StoreError(f"{path}: holds no credentials", hint="delete it; new ones will be made")
 
 
-def _spawn(command: tuple[str, ...], keys: Credentials, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def serving(folder: Path, at: str, keys: Credentials) -> tuple[list[str], dict[str, str]]:
+    """The argument list and the environment of a server over this folder.
+
+    What a killed one has left half written there is removed. at: host and port. Raises StoreError.
+    """
+    for broken in folder.rglob(_HALF):
+        broken.unlink()
+    options = ("--addr", at, "--config", os.devnull)
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         # a list in CSV, of which each item is a pair in CSV: hence the quotes
         "RCLONE_AUTH_KEY": f'"{keys.access_key},{keys.secret}"',
     }
+    return [str(rclone()), "serve", "s3", *options, "--", str(folder)], environment
+
+
+def _spawn(command: list[str], environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     # a session of its own, so that Ctrl-C in the terminal ends the master first, which still has to write
     return subprocess.Popen(
         command,

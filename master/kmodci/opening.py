@@ -1,14 +1,17 @@
 """Opens a farm: everything that the configuration names, connected."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .acceptance import Acceptances
+from .bootstrap import bootstrap
 from .downloads import Downloads
 from .engines import engines_of
 from .fallover import FallOver
 from .farm import Farm
 from .fetch import Fetcher
 from .history import History
+from .imagemaker import Remote
 from .ingredients import Ingredients
 from .paths import Paths
 from .planning import Planner
@@ -67,6 +70,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         ),
         preparing=Preparing(paths=paths, bundle=bundles.made, limits=limits_of(settings)),
         cache_limit=settings.retention.cache,
+        bootstrap=Remote(Path(urlsplit(settings.images).path)) if settings.images else bootstrap,
     )
     runs = RunStore(store)
     planner = Planner(

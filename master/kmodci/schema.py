@@ -1,12 +1,13 @@
 """What `kmodci.yml` and `known-failures.yml` may say, key by key."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 
@@ -28,6 +29,7 @@ from .notifyfile import Receiver
 from .quantities import Bytes, Seconds
 from .yamlfile import Section
 
+URL_VARIABLE = "KMODCI_URL"
 _MIB = 1 << 20
 _DAY = 86_400
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -45,13 +47,19 @@ def _docker_url(text: str) -> str:
     return text
 
 
+def _socket_url(text: str) -> str:
+    return check_url(text, ("unix",))
+
+
 class Web(Section):
     """Where the web interface listens."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8010, ge=1, le=65535)
-    url: Url = ""
-    """what browsers and nodes call it, if that is not http://host:port"""
+    url: Annotated[str, AfterValidator(lambda url: url and check_url(url))] = Field(
+        default_factory=lambda: os.environ.get(URL_VARIABLE, ""), validate_default=True
+    )
+    """what browsers and nodes call it, if that is not http://host:port; without it, what KMODCI_URL says"""
     proxies: tuple[IPvAnyNetwork, ...] = ()
     """networks of the reverse proxies before it, who are believed who asks (X-Forwarded-For, login.proxy)"""
 
@@ -81,10 +89,40 @@ class BucketAt(Section):
     """where nodes read it without credentials; without it, from the farm (`Settings.public_bucket`)"""
 
 
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
+        raise ValueError("a URL may not hold a password: passfile: names the file that has it")
+    return url
+
+
 class Database(Section):
     """The database of Buildbot and of the farm."""
 
-    url: Annotated[str, fitting(re.compile(r"(postgresql|sqlite)(\+\w+)?://\S+"), "a database URL (postgresql://...)")]
+    url: Annotated[
+        str,
+        fitting(re.compile(r"(postgresql|sqlite)(\+\w+)?://\S+"), "a database URL (postgresql://...)"),
+        AfterValidator(_without_password),
+    ]
+    passfile: SecretPath | None = None
+    """has the password, in the form of PostgreSQL's own ~/.pgpass: host:port:database:user:password, or * for any"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Database":
+        if self.passfile is not None and not self.is_server:
+            raise ValueError("passfile: is for PostgreSQL")
+        return self
+
+    @property
+    def is_server(self) -> bool:
+        return not self.url.startswith("sqlite")
+
+    @property
+    def whole(self) -> str:
+        """The URL, as SQLAlchemy takes it; it names the file with the password, which only libpq ever reads."""
+        if self.passfile is None:
+            return self.url
+        return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode({'passfile': str(self.passfile)})}"
 
 
 class TlsAt(Section):
@@ -236,6 +274,8 @@ class FarmFile(Section):
     engine: EngineAt = EngineAt()
     """short for a single host"""
     hosts: Mapping[Annotated[str, fitting(_HOST, "a host's name (small letters, digits, -)")], HostAt] = {}
+    images: Annotated[str, AfterValidator(_socket_url)] | None = None
+    """where `kmodci serve-images` makes toolchain images (unix://...); without it, this machine does"""
     limits: LimitsPerBuild = LimitsPerBuild()
     poll: Poll = Poll()
     retention: Retention = Retention()

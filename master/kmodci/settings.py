@@ -56,7 +56,7 @@ class Settings(FarmFile, TargetsFile, ModulesFile, KnownFailuresFile):
     @property
     def database_url(self) -> str:
         """SQLite in the state folder, unless the configuration names another."""
-        return self.database.url if self.database else f"sqlite:///{self.state / 'kmodci.sqlite'}"
+        return self.database.whole if self.database else f"sqlite:///{self.state / 'kmodci.sqlite'}"
 
     @property
     def tokens_file(self) -> Path:

@@ -24,6 +24,7 @@ from .engines import Engines
 from .errors import EngineError, HeadersUnusable, KmodciError
 from .headers import kernel_facts
 from .hosttools import HostTools
+from .imagemaker import Bootstrap
 from .images import Recipe, for_preparing, lost_note, natively, nearest
 from .ingredients import Ingredients
 from .kernelconfig import compiler_of
@@ -70,6 +71,7 @@ class Supply:
     preparing: Preparing
     cache_limit: int
     """bytes, of each cache"""
+    bootstrap: Bootstrap = bootstrap
     _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @contextmanager
@@ -263,7 +265,9 @@ class Supply:
 
     def _bootstrap(self, recipe: Recipe, engine: Engine, say: Callable[[str], None]) -> None:
         with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
-            archive = bootstrap(recipe, mirrors=self.suites(recipe), target=Path(folder) / "image.tar.zst", log=say)
+            archive = self.bootstrap(
+                recipe, mirrors=self.suites(recipe), target=Path(folder) / "image.tar.zst", log=say
+            )
             say(f"uploading {archive.stat().st_size >> 20} MiB as {recipe.key}")
             self.bucket.put_file(recipe.key, archive)
             engine.load(archive, recipe.tag)

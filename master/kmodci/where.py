@@ -1,16 +1,16 @@
 """Where the configuration points: repositories with their mirrors and keys, the suites of images, the bucket."""
 
-import configparser
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from . import sources
+from .awsfile import read_credentials
 from .bootstrap import SuiteSource
-from .bucket import Bucket, Credentials
+from .bucket import Bucket
 from .discovery import Repository
 from .embedded import EmbeddedS3
-from .errors import KmodciError, StoreError
+from .errors import KmodciError
 from .images import Recipe, natively, recipe
 from .indices import index_of, keyrings_of, mirrors_of
 from .mirrors import system_keyrings
@@ -152,18 +152,7 @@ def bucket_of(settings: Settings) -> Bucket:
     if settings.bucket is None:
         return embedded(settings).bucket()
     at = settings.bucket
-    parser = configparser.ConfigParser()
-    try:
-        parser.read_string(at.credentials_file.read_text(), source=str(at.credentials_file))
-        keys = parser["default"]
-        credentials = Credentials(access_key=keys["aws_access_key_id"], secret=keys["aws_secret_access_key"])
-    except (OSError, KeyError, configparser.Error) as error:
-        # the error's own text may quote a line of the file, and so a secret
-        raise StoreError(
-            f"{at.credentials_file}: no credentials can be read from it ({type(error).__name__})",
-            hint="it wants a section [default] with aws_access_key_id and aws_secret_access_key",
-        ) from None
-    return Bucket(at.endpoint, at.bucket, credentials, region=at.region)
+    return Bucket(at.endpoint, at.bucket, read_credentials(at.credentials_file), region=at.region)
 
 
 def embedded(settings: Settings) -> EmbeddedS3:
@@ -183,8 +172,8 @@ def open_bucket(settings: Settings) -> Iterator[Bucket]:
 
 def buildbot_database(settings: Settings) -> str:
     """Buildbot's own: the configured one, or an SQLite file beside ours."""
-    if settings.database is not None and not settings.database.url.startswith("sqlite"):
-        return settings.database.url
+    if settings.database is not None and settings.database.is_server:
+        return settings.database.whole
     return f"sqlite:///{settings.state / 'master' / 'state.sqlite'}"
 
 

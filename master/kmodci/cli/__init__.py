@@ -30,6 +30,11 @@ _COMMANDS = {
     "user": "Add, list and remove who may log in with a password.",
     "engine-proxy": "Give a farm a Docker socket for what it needs only.",
     "up": "Start a farm on this machine.",
+    "serve": "Run the master of a farm in the foreground.",
+    "backup": "Write what the farm alone has to a file.",
+    "restore": "Bring back what a backup has.",
+    "serve-s3": "Serve a folder as S3, in the foreground.",
+    "serve-images": "Make toolchain images for a master that may not.",
     "completion": "Print the script that completes these words in a shell.",
 }
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import sqlalchemy as sa
 
@@ -23,10 +24,14 @@ from ..errors import KmodciError, StoreError
 from ..logfiles import roll
 from ..paths import Paths, checkout
 from ..settings import load
+from ..store import Store
 from ..where import buildbot_database
 
 # What a master needs of the environment; the rest of it (tokens, passwords) is none of its business.
-_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy")
+_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy",
+           "KMODCI_URL")  # fmt: skip
+# a note of the store's: the version of Buildbot that its tables are for
+_UPGRADED = "buildbot-tables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class MasterProcess:
                 lock.seek(0)
                 raise StoreError(
                     f"a farm is running on {self.paths.state} (process {lock.read()}), and writes the index itself",
-                    hint=f"{advice}stop it first: scripts/quickstart --stop",
+                    hint=f"{advice}stop it first: scripts/quickstart --stop, or docker compose stop master",
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -71,12 +76,12 @@ class MasterProcess:
 
     def start(self, *, url: str, seconds: float = 60) -> None:
         """Returns when the web UI answers. Raises KmodciError with the last lines of the log if it does not."""
-        self._upgrade_database()
+        self.upgrade_database()
         words = self.paths.logs / "master.out"
         roll(words)
         output = words.open("ab")
         process = subprocess.Popen(
-            [str(_tool("twistd")), "--nodaemon", "--pidfile=", f"--python={_tac()}"],
+            self._command(),
             cwd=self.paths.master,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -95,6 +100,12 @@ class MasterProcess:
                 )
             time.sleep(0.1)
 
+    def become(self) -> NoReturn:
+        """This process is the master from here on, and tells its log on stdout."""
+        self.upgrade_database()
+        os.chdir(self.paths.master)
+        os.execve(_tool("twistd"), self._command(), {**self._environment(), "KMODCI_LOG": "-"})  # noqa: S606 no shell
+
     def signal(self, number: signal.Signals) -> None:
         """SIGUSR1 lets running builds end and keeps the queue; SIGTERM cancels running builds."""
         pid = self.pid()
@@ -110,6 +121,9 @@ class MasterProcess:
             time.sleep(0.1)
         return True
 
+    def _command(self) -> list[str]:
+        return [str(_tool("twistd")), "--nodaemon", "--pidfile=", f"--python={_tac()}"]
+
     def _environment(self) -> dict[str, str]:
         passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
         return {
@@ -120,12 +134,15 @@ class MasterProcess:
             "KMODCI_BASEDIR": str(self.paths.master),
         }
 
-    def _upgrade_database(self) -> None:
-        """Makes or migrates Buildbot's tables, once per version of Buildbot and database."""
+    def upgrade_database(self) -> None:
+        """Makes or migrates Buildbot's tables, once per version of Buildbot and database. Raises KmodciError."""
         from buildbot import version
 
+        # noted where the tables are, or what is restored from a backup would be taken for what was there before
         stamp = self.paths.master / f"database-{version}"
-        if stamp.exists() and self._has_tables():
+        settings = load(self.config_dir)
+        store = Store(settings.database_url) if settings.database and settings.database.is_server else None
+        if (stamp.exists() if store is None else store.meta(_UPGRADED) == version) and self._has_tables():
             return
         # It executes this file, so it gets one that names the configuration and starts nothing; the words in the
         # comment are what it knows a master's folder by.
@@ -141,7 +158,10 @@ class MasterProcess:
         # its exit status is 0 for some of its failures
         if done.returncode != 0 or "upgrade complete" not in done.stdout:
             raise KmodciError(f"Buildbot's database cannot be made:\n{(done.stdout + done.stderr)[-2000:]}")
-        stamp.touch()
+        if store is None:
+            stamp.touch()
+        else:
+            store.put_meta(_UPGRADED, version)
 
     def _has_tables(self) -> bool:
         """Whether the database is the one that was made or migrated: it may have been lost since."""
