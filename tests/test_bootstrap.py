@@ -47,7 +47,7 @@ def test_packages_that_are_but_unpacked(tmp_path: Path, monkeypatch: pytest.Monk
     made = worker("arm64", [("debian", "bookworm")])
     assert made
     said = extract(made, mirrors=[SOURCE], target=tmp_path / "packages.tar").read_text()
-    assert said.startswith("--variant=extract --architectures=arm64 --include=python3 ")
+    assert said.startswith("--mode=chrootless --variant=extract --architectures=arm64 --include=python3 ")
     assert "hook" not in said
 
 

@@ -79,6 +79,8 @@ def extraction(recipe: Recipe, mirrors: Sequence[SuiteSource], archive: Path) ->
     """mmdebstrap's argument list for packages that are unpacked, and not set up: nothing of them is run."""
     return [
         "mmdebstrap",
+        # as any user, without a chroot
+        "--mode=chrootless",
         "--variant=extract",
         f"--architectures={recipe.arch}",
         f"--include={','.join(recipe.packages)}",

@@ -106,11 +106,12 @@ class Cleanup:
             for outcome in store.outcomes().values()
             if outcome.status is Status.BUILT and (outcome.build_id.module, outcome.module_version) in gone
         )
+        # first: what left the index once before may still have the date of that, and would go at once
+        if found.retired != _retired(bucket):
+            bucket.put(RETIRED, (Retired(versions=found.retired).model_dump_json(indent=1) + "\n").encode())
         for removal in found.retiring:
             if removal.version and not publisher.withdraw(removal.version, _keys(removal), removal.instead):
                 say(f"{removal.what} stays: a build of it was published meanwhile")
-        if found.retired != _retired(bucket):
-            bucket.put(RETIRED, (Retired(versions=found.retired).model_dump_json(indent=1) + "\n").encode())
 
     def _remove(self, removal: Removal, say: Callable[[str], None]) -> None:
         if removal.version:
