@@ -12,7 +12,7 @@ import pytest
 from kmodci.bootstrap import SuiteSource
 from kmodci.errors import EngineError
 from kmodci.imagemaker import Remote, serve
-from kmodci.images import Recipe, for_preparing, recipe
+from kmodci.images import Recipe, for_preparing, natively, recipe
 
 RECIPE = recipe("gcc-12", distro="debian", series="bookworm")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -70,7 +70,11 @@ def path(tmp_path: Path, maker: Maker, said: list[str]) -> Iterator[Path]:
         yield place
 
 
-@pytest.mark.parametrize("made", [RECIPE, for_preparing(RECIPE)], ids=["build", "prepare"])
+@pytest.mark.parametrize(
+    "made",
+    [RECIPE, for_preparing(RECIPE), natively(RECIPE, "arm64"), for_preparing(natively(RECIPE, "arm64"))],
+    ids=["build", "prepare", "native", "native-prepare"],
+)
 def test_an_image_comes_over_the_socket(tmp_path: Path, path: Path, maker: Maker, made: Recipe) -> None:
     lines: list[str] = []
     target = tmp_path / "images" / "x.tar.zst"
@@ -104,6 +108,7 @@ def test_another_recipe_is_not_made(tmp_path: Path, path: Path, maker: Maker) ->
         {"toolchain": "gcc-12 --hook=x"},
         {"series": "--customize-hook=reboot"},
         {"kind": "other"},
+        {"arch": "m68k"},
         {"more": 1},
         {"suites": []},
         {"suites": [{"url": "copy:///etc", "suite": "x", "components": ["main"], "keyring": str(KEYRING)}]},
@@ -122,8 +127,8 @@ def test_what_is_no_question_is_refused(path: Path, maker: Maker, said: list[str
         "check_valid_until": True,
     }
     suite |= {name: value for name, value in change.items() if name in suite}
-    asked: dict[str, object] = {"toolchain": "gcc-12", "kind": "build", "distro": "debian", "series": "bookworm"}
-    asked |= {"digest": RECIPE.digest, "suites": [suite]}
+    asked: dict[str, object] = {"toolchain": "gcc-12", "kind": "build", "distro": "debian", "arch": "amd64"}
+    asked |= {"series": "bookworm", "digest": RECIPE.digest, "suites": [suite]}
     asked |= {name: value for name, value in change.items() if name not in suite}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))

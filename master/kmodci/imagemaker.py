@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .bootstrap import SuiteSource, bootstrap
 from .errors import EngineError, KmodciError
 from .fields import Name, Url, fitting
-from .images import Recipe, for_preparing, recipe
+from .images import Recipe, for_preparing, natively, recipe
 
 _LINE_LIMIT = 64 << 10
 _PIECE = 1 << 20
@@ -63,6 +63,7 @@ class _Asked(_Closed):
 
     toolchain: Annotated[str, fitting(_TOOLCHAIN, "a toolchain")]
     kind: Literal["build", "prepare"]
+    arch: Literal["amd64", "arm64"]
     distro: Name
     series: Name
     digest: str
@@ -71,7 +72,7 @@ class _Asked(_Closed):
 
     def recipe(self) -> Recipe:
         """Raises KmodciError."""
-        made = recipe(self.toolchain, distro=self.distro, series=self.series)
+        made = natively(recipe(self.toolchain, distro=self.distro, series=self.series), self.arch)
         made = for_preparing(made) if self.kind == "prepare" else made
         if made.digest != self.digest:
             raise KmodciError(f"{made.name} has another recipe here", hint="both have to be of one version of kmodci")
@@ -120,9 +121,8 @@ def _question(made: Recipe, mirrors: Sequence[SuiteSource]) -> bytes:
         for each in mirrors
     )
     kind: Literal["build", "prepare"] = "prepare" if made.name.endswith("-prepare") else "build"
-    asked = _Asked(
-        toolchain=made.toolchain, kind=kind, distro=made.distro, series=made.series, digest=made.digest, suites=suites
-    )
+    named = {"toolchain": made.toolchain, "kind": kind, "arch": made.arch, "distro": made.distro, "series": made.series}
+    asked = _Asked.model_validate({**named, "digest": made.digest, "suites": suites})
     return asked.model_dump_json().encode() + b"\n"
 
 
