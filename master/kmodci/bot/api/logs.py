@@ -1,8 +1,7 @@
 """What a build says: the logs of its steps one after the other, live; or what was published, where these are gone."""
 
-import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from buildbot.master import BuildMaster
@@ -16,13 +15,11 @@ from ...logtext import Index, Lines
 from ...ondemand import Answer
 from ...openapi import TEXT
 from ...publishing import read_manifest
+from ..steplogs import StepLog, logs_of, path_of
 from .access import DEAR, Caller
 from .base import Body, Context, Endpoint, query_of, refused
 from .unpacked import Unpacked
 
-# what is for people; the manifest, and what went in, are told otherwise
-_LOGS = ("stdio", "fault", "why", "problems")
-_ADDRESS = re.compile(r"#/?builders/(\d{1,18})/builds/(\d{1,18})$")
 _KEPT = 256
 
 
@@ -89,47 +86,37 @@ class _Live:
     def __init__(self, master: BuildMaster, address: str, indices: Indices) -> None:
         self._master = master
         self._indices = indices
-        self._place = _ADDRESS.search(address)
+        self._path = path_of(address)
 
     async def read(self, offset: int) -> Piece | None:
         """None if there is nothing of it."""
-        if self._place is None:
+        if not self._path:
             return None
-        builder, number = self._place.groups()
-        build = await self._master.data.get(("builders", builder, "builds", number))
+        build = await self._master.data.get(self._path)
         if build is None:
             return None
-        logs = await self._logs(build["buildid"])
+        logs = await logs_of(self._master, self._path)
         if not logs and build["complete"]:
             return None
         data, before = bytearray(), 0
         for log in logs:
-            index, lock = self._indices.of(log["logid"])
+            index, lock = self._indices.of(log.identity)
             await lock.acquire()
             try:
-                lines = self._lines(log["logid"])
-                await index.grow(log["num_lines"], lines)
+                lines = self._lines(log)
+                await index.grow(log.lines, lines)
                 if before + index.size > offset and len(data) < LOG_CHUNK:
                     data += await index.read(max(0, offset - before), LOG_CHUNK - len(data), lines)
                 before += index.size
             finally:
                 lock.release()
-        return bytes(data), before, bool(build["complete"]), f"{builder}/{number}"
+        return bytes(data), before, bool(build["complete"]), "/".join(self._path[1::2])
 
-    async def _logs(self, build: int) -> list[Mapping[str, int]]:
-        """In the order in which they were written."""
-        found = []
-        for step in await self._master.data.get(("builds", str(build), "steps")):
-            logs = await self._master.data.get(("steps", str(step["stepid"]), "logs"))
-            found += [log for log in logs if log["slug"] in _LOGS]
-        return sorted(found, key=lambda log: log["logid"])
-
-    def _lines(self, log: int) -> Lines:
+    def _lines(self, log: StepLog) -> Lines:
         async def read(first: int, count: int) -> str:
-            found = await self._master.data.get(("logs", str(log), "contents"), offset=first, limit=count)
-            # each line has its stream as the first character (h, o, e)
-            lines = found["content"].split("\n")
-            return "".join(f"{line[1:]}\n" for line in lines[:-1] if line)
+            found = await self._master.data.get(("logs", str(log.identity), "contents"), offset=first, limit=count)
+            lines = found["content"].split("\n")[:-1]
+            return "".join(f"{line[1:] if log.has_streams else line}\n" for line in lines)
 
         return read
 

@@ -1,6 +1,5 @@
 """The log of a build: from the bucket, where it was published with its module, or else from Buildbot, which forgets."""
 
-import re
 from dataclasses import dataclass
 
 import zstandard
@@ -12,14 +11,12 @@ from ...bucket import Bucket
 from ...buildview import BuildView
 from ...errors import StoreError
 from ...keys import log_key
+from ..steplogs import StepLog, logs_of, path_of
 
 # what a page has of a log: its last lines, and of these at most so many characters
 _LINES, _CHARACTERS = 3000, 400_000
 # a log in the bucket is read this far: bytes
 _LONGEST = 32 << 20
-_ADDRESS = re.compile(r"#/builders/([0-9]{1,9})/builds/([0-9]{1,9})$")
-# of the steps' logs these tell how a build went, in the order of its steps
-_TOLD = ("fault", "stdio", "problems", "why")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +56,7 @@ async def build_log(master: BuildMaster, bucket: Bucket, seen: BuildView, url: s
 
 async def started_at(master: BuildMaster, url: str) -> float:
     """When a build started, in seconds since the epoch; 0 if that is not known."""
-    path = _path(url)
+    path = path_of(url)
     found = await master.data.get(path) if path else None
     return found["started_at"].timestamp() if found and found["started_at"] else 0.0
 
@@ -77,25 +74,18 @@ def _published(bucket: Bucket, key: str) -> str:
 
 
 async def _steps(master: BuildMaster, url: str) -> tuple[Part, ...]:
-    path = _path(url)
+    path = path_of(url)
     if not path or await master.data.get(path) is None:
         return ()
-    found = []
-    for step in await master.data.get((*path, "steps")):
-        for log in await master.data.get(("steps", str(step["stepid"]), "logs")):
-            if log["name"] in _TOLD and log["num_lines"]:
-                found.append(await _of_step(master, step["name"], log))
-    return tuple(found)
+    return tuple([await _of_step(master, log) for log in await logs_of(master, path) if log.lines])
 
 
-async def _of_step(master: BuildMaster, step: str, log: dict[str, object]) -> Part:
-    lines = int(str(log["num_lines"]))
-    first = max(0, lines - _LINES)
-    text = await master.db.logs.getLogLines(log["logid"], first, lines)
-    if log["type"] == "s":
-        # the first character says of which stream a line is (h, o, e)
+async def _of_step(master: BuildMaster, log: StepLog) -> Part:
+    first = max(0, log.lines - _LINES)
+    text = await master.db.logs.getLogLines(log.identity, first, log.lines)
+    if log.has_streams:
         text = "\n".join(line[1:] for line in text.splitlines())
-    name = step if log["name"] == "stdio" else f"{step}: {log['name']}"
+    name = log.step if log.name == "stdio" else f"{log.step}: {log.name}"
     part = _part(name, text)
     return Part(name=part.name, text=part.text, left_out=part.left_out + first)
 
@@ -103,9 +93,3 @@ async def _of_step(master: BuildMaster, step: str, log: dict[str, object]) -> Pa
 def _part(name: str, text: str) -> Part:
     shown, left_out = last_lines(plain_text(text), lines=_LINES, characters=_CHARACTERS)
     return Part(name=name, text=shown, left_out=left_out)
-
-
-def _path(url: str) -> tuple[str, ...]:
-    """Of a build, in Buildbot's data; empty if the address is none."""
-    found = _ADDRESS.search(url)
-    return ("builders", found[1], "builds", found[2]) if found else ()
