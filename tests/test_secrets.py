@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[1] / "master" / "make-secrets"
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     """The same, for a folder of the test's."""
-    for name in ("farm", "s3", "database"):
+    for name in ("master", "s3", "database"):
         (tmp_path / name).mkdir()
     place = tmp_path / "make-secrets"
     text = SCRIPT.read_text()
@@ -31,15 +31,15 @@ def run(script: Path) -> dict[str, tuple[str, int]]:
 def test_they_are_made_once(script: Path) -> None:
     made = run(script)
     assert {name: mode for name, (_, mode) in made.items()} == {
-        "farm/pgpass": 0o600,
-        "farm/s3-credentials": 0o600,
+        "master/pgpass": 0o600,
+        "master/s3-credentials": 0o600,
         "s3/credentials": 0o600,
         "database/password": 0o644,
     }
     password = made["database/password"][0].strip()
     assert len(password) == 48
-    assert made["farm/pgpass"][0] == f"database:5432:kmodci:kmodci:{password}\n"
-    assert made["farm/s3-credentials"][0] == made["s3/credentials"][0]
+    assert made["master/pgpass"][0] == f"database:5432:kmodci:kmodci:{password}\n"
+    assert made["master/s3-credentials"][0] == made["s3/credentials"][0]
     assert run(script) == made
 
 
@@ -51,7 +51,7 @@ def test_what_was_broken_off_is_made_anew(script: Path, lost: str) -> None:
     assert after[lost] != before[lost]
     folder = lost.split("/")[0]
     assert {name for name in after if after[name] != before[name] and not name.startswith(folder)} == {
-        "farm/pgpass" if folder == "database" else "farm/s3-credentials"
+        "master/pgpass" if folder == "database" else "master/s3-credentials"
     }
 
 

@@ -787,9 +787,9 @@ def test_the_configuration_of_the_stack_is_right(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, folder, symlinks=True)
     place = folder / "compose" / "kmodci.yml"
     text = place.read_text()
-    for name in re.findall(r"/run/kmodci-secrets/farm/([a-z0-9-]+)", text):
+    for name in re.findall(r"/run/kmodci-secrets/master/([a-z0-9-]+)", text):
         (tmp_path / name).touch(mode=0o600)
-    place.write_text(text.replace("/run/kmodci-secrets/farm", str(tmp_path)))
+    place.write_text(text.replace("/run/kmodci-secrets/master", str(tmp_path)))
     settings = load(place.parent)
     assert not settings.build_hosts["local"].host("local").same_machine
     assert settings.modules == load(SHIPPED).modules

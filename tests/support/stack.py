@@ -177,7 +177,7 @@ class Stack:
 
     def secrets(self) -> list[str]:
         """What the parts of the stack know each other by."""
-        said = self.compose("exec", "-T", "master", "sh", "-c", "cat /run/kmodci-secrets/farm/*").decode()
+        said = self.compose("exec", "-T", "master", "sh", "-c", "cat /run/kmodci-secrets/master/*").decode()
         found = [line.replace(":", " ").split()[-1] for line in said.splitlines() if not line.startswith("[")]
         assert len(found) == 3 and all(len(each) == 48 for each in found)
         return found
