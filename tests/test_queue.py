@@ -1,12 +1,13 @@
 """Which waiting request gets which worker, as Buildbot's distributor asks for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 from kmodci.bot.hosts import NextWorker
 from kmodci.bot.queue import BoundedChooser
-from kmodci.hosts import Host
+from kmodci.hosts import Host, Room, choose
+from kmodci.model import BuildId
 from twisted.internet import defer
 
 
@@ -23,7 +24,7 @@ class Chooser(BoundedChooser):
 
     def __init__(self, requests: Sequence[Any], workers: Sequence[Any], farm: Any, *, refused: str = "") -> None:
         config = SimpleNamespace(nextWorker=NextWorker(farm), nextBuild=None)
-        builder = SimpleNamespace(config=config, getAvailableWorkers=lambda: list(workers))
+        builder = SimpleNamespace(name="gcc-14", config=config, getAvailableWorkers=lambda: list(workers))
         super().__init__(cast(Any, builder), cast(Any, SimpleNamespace()))
         self.requests, self._refused = list(requests), refused
 
@@ -48,9 +49,12 @@ def farm(**labels: str) -> Any:
 
     hosts = {"a": host("a"), "b": host("b", "arm64"), "c": host("c", "", "fast")}
     asked = {name: tuple(text.split()) for name, text in labels.items()}
-    return SimpleNamespace(
-        engines=SimpleNamespace(hosts=hosts), workers=lambda _: 2, labels=lambda module: asked.get(module, ())
-    )
+
+    def host_for(build_id: BuildId, toolchain: str, rooms: Mapping[str, Room]) -> str | None:
+        assert toolchain == "gcc-14"
+        return choose(hosts, rooms, arch=build_id.target.arch, labels=asked.get(build_id.module, ()))
+
+    return SimpleNamespace(planner=SimpleNamespace(host_for=host_for), workers=lambda _: 2)
 
 
 def chosen(chooser: Chooser) -> tuple[str, str] | None:
