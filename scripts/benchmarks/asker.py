@@ -100,7 +100,7 @@ async def _ask(port: int, rate: float, questions: list[bytes]) -> None:
 def _request(question: str) -> bytes:
     body = question.strip().encode()
     return (
-        b"POST /api/kmodci/v1/builds HTTP/1.1\r\nHost: farm\r\nContent-Type: application/json\r\n"
+        b"POST /api/kmodci/v1/builds HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     )
 

@@ -164,6 +164,8 @@ def _asker(
         text = asker.stdout.read()
         asker.wait()
     told.update(json.loads(text))
+    if told["statuses"] != {"200": told["answered"]}:
+        raise KmodciError(f"questions about what is built were answered {told['statuses']}, and not 200")
     yield told
 
 
