@@ -153,6 +153,12 @@ def test_one_that_has_ended_is_not(command: BoundedCommand) -> None:
     assert not clock.getDelayedCalls()
 
 
+def test_the_way_of_another_protocol_is_closed(command: BoundedCommand) -> None:
+    with pytest.raises(pb.Error):
+        command.remote_update_msgpack([["anything", "x"]])
+    assert not command.updates
+
+
 def test_of_a_file_only_that_it_came_is_heard() -> None:
     command = Upload("uploadFile", {}, decodeRC={None: SUCCESS, 0: SUCCESS})
     command.useLog(log := Log())

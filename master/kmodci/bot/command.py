@@ -16,6 +16,7 @@ from buildbot.worker.protocols.base import Connection
 from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python import log
+from twisted.spread import pb
 
 T = TypeVar("T")
 
@@ -43,8 +44,8 @@ class _Told(RemoteCommand):
         return last
 
     def remote_update_msgpack(self, updates: object) -> None:
-        """Of Buildbot's other protocol, which is not used."""
-        raise NotImplementedError
+        """Of Buildbot's other protocol: no worker of ours calls it, and what it is told would pass by `expected`."""
+        raise pb.Error("updates come by remote_update")
 
     def run(self, step: BuildStep, conn: Connection, builder_name: str) -> defer.Deferred[RemoteCommand]:
         timer = self.clock.callLater(self.longest, self._cut)

@@ -17,6 +17,8 @@ from pathlib import Path
 STATE, PORT = Path(sys.argv[1]), int(sys.argv[2])
 LIBC = ctypes.CDLL(None, use_errno=True)
 CANARY = "kmodci-canary"
+# where something might be left for another build
+SHARED = ("/build", "/tmp", "/usr/src", "/usr/lib/modules", "/dev/shm", "/dev/mqueue", "/run", "/var/tmp", "/in")
 NOBODY = 65534
 
 
@@ -49,17 +51,7 @@ def call(number: int, *arguments: object) -> str:
 def left_behind() -> None:
     """What an earlier build has planted, here or in memory that all containers might share."""
     found = []
-    for place in (
-        "/build",
-        "/tmp",
-        "/usr/src",
-        "/usr/lib/modules",
-        "/dev/shm",
-        "/dev/mqueue",
-        "/run",
-        "/var/tmp",
-        "/in",
-    ):
+    for place in SHARED:
         found += [str(path) for path in Path(place).rglob(f"{CANARY}*")]
     found += [line for line in Path("/proc/sysvipc/shm").read_text().splitlines() if " 4660 " in f" {line} "]
     found += [path.read_text() for path in Path("/proc").glob("[0-9]*/comm") if CANARY[:15] in path.read_text()]
@@ -251,17 +243,7 @@ def _gone(pid: int) -> str:
 
 def staying() -> None:
     """Leaves something wherever it can, and a process that nobody waits for."""
-    for place in (
-        "/build",
-        "/tmp",
-        "/usr/src",
-        "/usr/lib/modules",
-        "/dev/shm",
-        "/dev/mqueue",
-        "/run",
-        "/var/tmp",
-        "/in",
-    ):
+    for place in SHARED:
         try:
             Path(place, CANARY).write_text("x")
         except OSError:
