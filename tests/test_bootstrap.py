@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
-from kmodci.bootstrap import SuiteSource, bootstrap, command, extract
+from kmodci.bootstrap import SuiteSource, bootstrap, command, extract, lacks
 from kmodci.errors import EngineError
 from kmodci.images import natively, recipe, worker
+from kmodci.model import BUILD_ARCH
 
 RECIPE = recipe("gcc-12", distro="debian", series="bookworm")
 SOURCE = SuiteSource(url="http://mirror.example/debian", suite="bookworm", keyring=Path("/keys.gpg"))
@@ -100,3 +101,13 @@ def test_without_mmdebstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="apt-get install mmdebstrap"):
         bootstrap(RECIPE, mirrors=[SOURCE], target=tmp_path / "x.tar.zst", log=lambda _: None)
+
+
+def test_what_a_machine_lacks_for_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "mmdebstrap" in lacks(BUILD_ARCH)
+    (tmp_path / "mmdebstrap").symlink_to("/bin/true")
+    assert lacks(BUILD_ARCH) == ""
+    assert "qemu-user-static" in lacks("arm64")
+    (tmp_path / "arch-test").symlink_to("/bin/true")
+    assert lacks("arm64") == ""

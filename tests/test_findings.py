@@ -125,12 +125,13 @@ def test_what_a_sandbox_did_not_say_is_no_promise_kept() -> None:
 
 
 def test_where_an_image_is() -> None:
-    def image(on: list[str], in_bucket: bool | None, *, can_make: bool = True) -> Level:
-        return of_image("x:1", on=on, in_bucket=in_bucket, can_make=can_make).level
+    def image(on: list[str], in_bucket: bool | None, *, lacks: str = "") -> Level:
+        return of_image("x:1", on=on, in_bucket=in_bucket, lacks=lacks).level
 
     assert image(["a"], True) is image([], True) is image(["a"], None) is image([], False) is Level.GOOD
     assert image(["a"], False) is Level.NOTE
-    assert image([], False, can_make=False) is Level.WRONG
+    assert image([], False, lacks="apt-get install x") is Level.WRONG
+    assert of_image("x:1", on=[], in_bucket=None, lacks="apt-get install x").advice == "apt-get install x"
 
 
 def test_packages_are_those_that_were_tested() -> None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections import deque
@@ -126,12 +127,18 @@ def _made(recipe: Recipe, arguments: Callable[[Path], list[str]], target: Path, 
 
 
 def _hint(recipe: Recipe) -> str:
-    if arch_of(platform.machine()) != recipe.arch and not is_emulated(recipe.arch):
-        return (
-            f"{recipe.arch} packages are set up by their own programs, and this machine has no emulator for these: "
-            "apt-get install qemu-user-static binfmt-support arch-test"
-        )
+    if lacking := lacks(recipe.arch):
+        return f"{recipe.arch} packages are set up by their own programs, and this machine cannot run these: {lacking}"
     return "its last lines say why; usual causes are a mirror that cannot be reached and a suite that lags"
+
+
+def lacks(arch: str) -> str:
+    """How to install what this machine lacks for making images of that architecture; empty for nothing."""
+    if shutil.which("mmdebstrap") is None:
+        return "apt-get install mmdebstrap zstd debian-archive-keyring"
+    if arch_of(platform.machine()) != arch and not is_emulated(arch):
+        return "apt-get install qemu-user-static binfmt-support arch-test"
+    return ""
 
 
 def is_emulated(arch: str) -> bool:

@@ -148,8 +148,9 @@ def _is_zero(mask: str | None) -> bool:
     return bool(mask) and not (mask or "").strip("0")
 
 
-def of_image(tag: str, *, on: Iterable[str], in_bucket: bool | None, can_make: bool) -> Finding:
-    """A toolchain's. on: the hosts that have it; in_bucket: None where that is not known."""
+def of_image(tag: str, *, on: Iterable[str], in_bucket: bool | None, lacks: str) -> Finding:
+    """A toolchain's. on: the hosts that have it; in_bucket: None where that is not known; lacks: what to do before one
+    can be made, empty for nothing."""
     there = ", ".join(on)
     if in_bucket:
         return good(f"{tag} is in the bucket, and on {there or 'no host yet: a build loads it'}")
@@ -157,9 +158,9 @@ def of_image(tag: str, *, on: Iterable[str], in_bucket: bool | None, can_make: b
         return good(f"{tag} is on {there}")
     if there:
         return note(f"{tag} is on {there}, and not in the bucket: another host would have to make it again")
-    if can_make:
+    if not lacks:
         return good(f"{tag} is not made yet: the first build that needs it makes it, in some minutes")
-    return wrong(f"{tag} is nowhere, and cannot be made here", "install mmdebstrap: scripts/install-system, as root")
+    return wrong(f"{tag} is nowhere, and cannot be made here", lacks)
 
 
 def of_pins(wanted: Mapping[str, str], there: Mapping[str, str]) -> tuple[Finding, ...]:

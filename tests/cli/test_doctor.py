@@ -71,3 +71,16 @@ def test_beside_a_master_it_asks_that_and_no_port(config: Path, run: Run) -> Non
         out = run("doctor")[1]
     assert "and does not answer at http://127.0.0.1:47010/healthz" in out
     assert "is free" not in out
+
+
+def test_a_native_host_needs_images_of_its_own(config: Path, run: Run) -> None:
+    alone(config)
+    farm = config / "kmodci.yml"
+    targets = config / "targets.yml"
+    targets.write_text(targets.read_text().replace("[amd64]", "[amd64, arm64]"))
+    there = f"unix://{config.parent}"
+    hosts = f"hosts: {{pc: {{docker_host: '{there}/a'}}, ampere: {{docker_host: '{there}/b', arches: [arm64]}}}}\n"
+    farm.write_text(f"{hosts}web: {{port: 47010}}\n")
+    out = run("doctor")[1]
+    assert "kmodci/toolchain-gcc-14:" in out
+    assert "kmodci/toolchain-gcc-14-arm64:" in out

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from shutil import which
 from time import time
 from urllib.parse import urlsplit
 
 from kmodci.acceptance import Acceptances
+from kmodci.bootstrap import lacks
 from kmodci.bucket import Bucket
 from kmodci.discovery import Repository
 from kmodci.errors import EngineError, KmodciError
@@ -26,6 +26,7 @@ from kmodci.where import (
     bucket_of,
     buildbot_database,
     embedded,
+    images_of,
     limits_of,
     open_bucket,
     packages,
@@ -99,13 +100,14 @@ class Everything:
             yield ports.of_port("127.0.0.1", web.port + 1, what="embedded S3 server", ours=state / "s3.pid")
 
     def _hosts(self) -> Iterator[Check]:
-        tags = frozenset(made.tag for made in recipes_of(self.settings).values())
+        images = images_of(self.settings, recipes_of(self.settings)).values()
         for name, at in self.settings.build_hosts.items():
             host = at.host(name)
             engine = hosts.engine_of(host, self._farm)
             yield Check(part="engine", where=name, look=partial(hosts.of_engine, host, engine))
             if host.tls is not None:
                 yield Check(part="engine", where=name, look=partial(hosts.of_certificates, host))
+            tags = frozenset(made.tag for made in images if made.arch == host.arch)
             look = partial(hosts.of_sandboxes, engine, limits_of(self.settings), tags)
             yield Check(part="engine", where=name, look=look, seconds=60)
         yield Check(part="images", where="hosts and bucket", look=self._images, seconds=60)
@@ -117,11 +119,13 @@ class Everything:
                 on[name] = hosts.engine_of(at.host(name), self._farm).tags()
             except EngineError:
                 continue  # which the check of that host tells
-        keys, can_make = self._keys.result(), which("mmdebstrap") is not None
-        for made in recipes_of(self.settings).values():
+        keys = self._keys.result()
+        for made in images_of(self.settings, recipes_of(self.settings)).values():
             there = [name for name, tags in on.items() if made.tag in tags]
             known = None if keys is None else made.key in keys
-            yield of_image(made.tag, on=there, in_bucket=known, can_make=can_make)
+            # where another process makes them, it is that one's machine that has to have what it takes
+            lacking = "" if self.settings.images else lacks(made.arch)
+            yield of_image(made.tag, on=there, in_bucket=known, lacks=lacking)
 
     def _stores(self) -> Iterator[Check]:
         at = self.settings.bucket
