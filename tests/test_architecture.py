@@ -26,8 +26,8 @@ RANKS = {
     " targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
     " engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker indices ingredients"
-    " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
-    " trees tunnel users workerbundle",
+    " logfiles mirrors newsstore packing paths pools privatefile refusals rowsfile runstore sending sources store"
+    " tables tokens trees tunnel users workerbundle",
     "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"
     " newsdesk opening planning preparing products recovery sourceview supply survey watch where workerbundles",
     "top": "bot cli",
