@@ -46,7 +46,6 @@ from .virtual import VirtualBuilders
 from .watchdog import Watchdog
 from .web import answer_from_the_reactor, close_event_stream, open_own_api
 from .workerport import guard_worker_port
-from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
 IMAGES = "images"
@@ -79,7 +78,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     web, database = farm.settings.web, buildbot_database(farm.settings)
     toolchains = sorted(farm.recipes)
     workers = [
-        SandboxWorker(f"{host}-{n}", None, farm=farm, host=host)
+        (PodWorker if farm.engines.hosts[host].cluster else ContainerWorker)(f"{host}-{n}", None, farm=farm, host=host)
         for host in farm.engines
         for n in range(1, farm.workers(host) + 1)
     ]
