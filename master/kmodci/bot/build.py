@@ -119,7 +119,7 @@ class KernelBuild(Build):
         """The compiler that the headers turn out to name. Raises KmodciError where its image cannot be had yet."""
         again = await threads.deferToThread(self.farm.job_as_learned, job)
         if again.image != job.image:
-            await threads.deferToThread(self.farm.supply.load_image, again.image, host)
+            await threads.deferToThread(self.farm.supply.images.load, again.image, host)
             self.setProperty("image", again.image, "kmodci")
         self.job = again
 

@@ -114,7 +114,7 @@ class Headers(KernelStep):
         if again.is_current:
             return self._leave(f"{says}: built with {again.entry.toolchain} instead")
         # nobody but who forced it asks for another version
-        make_image = self.build.farm.supply.make_image
+        make_image = self.build.farm.supply.images.make
         await threads.deferToThread(make_image, again.entry.toolchain, lambda _: None, self.build.host)
         raise EngineError(f"{says}, and this container has {self.job.entry.toolchain}")
 

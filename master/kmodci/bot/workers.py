@@ -136,7 +136,7 @@ class SandboxWorker(DockerLatentWorker):
     async def start_instance(self, build: Build) -> list[str]:
         tag, host = build.getProperty("image"), self.host.name
         try:
-            await threads.deferToThread(self.farm.supply.load_image, tag, host)
+            await threads.deferToThread(self.farm.supply.images.load, tag, host)
             bundle = await threads.deferToThread(self.farm.bundles.made, self.host.arch)
             await threads.deferToThread(self.farm.paths.empty_inputs, self.name)
             await build.find_headers(host)
@@ -177,7 +177,7 @@ class SandboxWorker(DockerLatentWorker):
         await super().stop_instance(fast)
 
     def _image_exists(self, client: SandboxClient, name: str) -> bool:
-        # `load_image` has just seen to it; stock lists all images twice more
+        # `ImageSupply.load` has just seen to it; stock lists all images twice more
         return True
 
     def _thd_stop_instance(self, instance: dict[str, str], client_args: dict[str, object], fast: bool) -> None:
