@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile passwords",
+    "values": "errors release model digests kernelconfig once quantities secretfile tarzst unpack yamlfile passwords",
     "repos": "repos",
     "distros": "distros",
     "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
@@ -24,8 +24,9 @@ RANKS = {
     " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
-    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
-    " engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker indices ingredients"
+    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket caches downloads embedded"
+    " engine engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker imagesupply"
+    " indices ingredients"
     " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
     " trees tunnel users workerbundle",
     "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"

@@ -23,6 +23,7 @@ from ..where import buildbot_database
 from .board import BoardKeeper
 from .build import KernelBuild
 from .builders import build_steps, image_steps
+from .containers import ContainerWorker
 from .database import engine_arguments
 from .force import KernelForce
 from .frontpage import NoAvatar, guard_interface
@@ -34,6 +35,7 @@ from .login.rules import FORCE, Rules
 from .login.ways import auth_of
 from .menu import MENU, PLUGIN
 from .notifier import Notifier
+from .podworkers import PodWorker
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
