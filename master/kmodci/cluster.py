@@ -12,7 +12,8 @@ from .hosts import Answer, ClusterAt
 from .kubeapi import KubeApi
 from .model import BUILD_ARCH
 from .pods import GRACE, Pod, pod, read_pod, read_pods
-from .sandbox import LABEL, Limits
+from .sandbox import BUNDLE_MOUNT, LABEL, Limits
+from .workerbundle import worker_command
 
 _QUICK = 30
 _LOOK_EVERY = 0.25
@@ -97,8 +98,9 @@ class Cluster:
             farm=self.farm,
             image=f"{self.at.images}/{image}",
             arch=self.arch,
-            limits=limits,
+            command=worker_command(BUNDLE_MOUNT),
             environment=environment,
+            limits=limits,
             at=self.at,
         )
         if self.api.post(self.api.pods(), made) is None:

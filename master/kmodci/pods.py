@@ -5,15 +5,14 @@ its namespace and nodes (docs/kubernetes.md): that it has no network, which its 
 how many processes it may have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
 from .errors import EngineError
 from .hosts import ClusterAt
-from .sandbox import BUNDLE_MOUNT, HEADERS_MOUNT, INPUT_MOUNT, LABEL, USER, Limits
-from .workerbundle import worker_command
+from .sandbox import HEADERS_MOUNT, INPUT_MOUNT, LABEL, USER, Limits
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 CONTAINER = "worker"
@@ -38,7 +37,15 @@ _HOPELESS = frozenset(
 
 
 def pod(
-    name: str, *, farm: str, image: str, arch: str, limits: Limits, environment: Mapping[str, str], at: ClusterAt
+    name: str,
+    *,
+    farm: str,
+    image: str,
+    arch: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    limits: Limits,
+    at: ClusterAt,
 ) -> dict[str, object]:
     """What the API is asked to make. image: by digest, from `at.images`. See Kubernetes' API reference, Pod v1 core."""
     user, group = (int(number) for number in USER.split(":"))
@@ -58,7 +65,7 @@ def pod(
             "runAsGroup": group,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(image, limits, environment)],
+        "containers": [_container(image, command, environment, limits)],
         "volumes": [
             {"name": each, "emptyDir": {"medium": "Memory", "sizeLimit": str(limits.disk)}} for each in _WRITABLE
         ],
@@ -75,14 +82,14 @@ def pod(
     }
 
 
-def _container(image: str, limits: Limits, environment: Mapping[str, str]) -> dict[str, object]:
+def _container(image: str, command: Sequence[str], environment: Mapping[str, str], limits: Limits) -> dict[str, object]:
     memory = {"memory": str(limits.memory)}
     return {
         "name": CONTAINER,
         "image": image,
         # by digest, so what a node has is what is meant
         "imagePullPolicy": "IfNotPresent",
-        "command": worker_command(BUNDLE_MOUNT),
+        "command": [*command],
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "stdin": True,
         # the master's connection; when that ends, so does the worker

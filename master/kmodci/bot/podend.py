@@ -24,7 +24,7 @@ _PIECE, _LONGEST = 32 << 10, 1 << 20
 _PING = 30
 
 
-class Attached(WebSocketClientProtocol):  # type: ignore[misc] # autobahn has no types
+class Attached(WebSocketClientProtocol):
     """The far end of a `bridge` to a pod."""
 
     def __init__(self, pod: str) -> None:

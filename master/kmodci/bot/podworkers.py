@@ -1,9 +1,9 @@
 """The sandboxes of a Kubernetes cluster: Buildbot's own latent worker for it, as a farm has it.
 
 Its worker speaks to the master through the cluster's API (`podend`), and gets a build's inputs by that connection. What
-it asks the API for goes through `Cluster`: Buildbot 4.3.0 can trust a cluster's own authority only with txrequests, which
-nobody keeps any more (treq, which it falls back on, is not told of it), and asks for `graceperiod` where the API knows
-`gracePeriodSeconds`. See https://github.com/buildbot/buildbot/blob/v4.3.0/master/buildbot/worker/kubernetes.py.
+the API is asked for goes through `Cluster`: Buildbot 4.3.0 can trust a cluster's own authority only with txrequests,
+which nobody keeps any more (treq, which it falls back on, is not told of it), and says `graceperiod` where the API
+knows `gracePeriodSeconds`. See https://github.com/buildbot/buildbot/blob/v4.3.0/master/buildbot/worker/kubernetes.py.
 """
 
 from collections.abc import Mapping
