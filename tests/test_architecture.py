@@ -21,7 +21,7 @@ RANKS = {
     " coverage coveragetable coverageview demands discovery doubt elf enginebodies enginepolicy explanation"
     " facts failureview fallover fields findings headers hosts hosttools hostview images kernellist kernelsat"
     " kernelview keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
-    " notifyfile objects ondemand ongoing openapi osrelease overdue past pods publishing ratelimit"
+    " notifyfile objects ondemand ongoing openapi osrelease oci overdue past pods publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
     "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket caches cluster downloads"
@@ -30,7 +30,8 @@ RANKS = {
     " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
     " trees tunnel users workerbundle",
     "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"
-    " newsdesk opening planning preparing products recovery sourceview supply survey watch where workerbundles",
+    " newsdesk opening planning preparing products recovery registry sourceview supply survey watch where"
+    " workerbundles",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

@@ -24,6 +24,7 @@ from .paths import Paths
 from .planning import Planner
 from .products import Job, Publisher
 from .quantities import growing
+from .registry import Registry
 from .runstore import RunStore
 from .schema import Scope
 from .search import find_kernel, find_module
@@ -57,6 +58,7 @@ class Farm:
     images: Mapping[str, Recipe]
     """every image that hosts need, by short name"""
     bundles: WorkerBundles
+    registry: Registry
     runs: RunStore
     history: History
     planner: Planner

@@ -19,6 +19,7 @@ from .paths import Paths
 from .planning import Planner
 from .preparing import Preparing
 from .products import publisher_of
+from .registry import Registry
 from .runstore import RunStore
 from .settings import load
 from .store import Store
@@ -105,6 +106,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         recipes=recipes,
         images=images,
         bundles=bundles,
+        registry=Registry(paths=paths, store=store, bucket=bucket, bundles=bundles, caches=caches, images=images),
         runs=runs,
         history=History(store),
         planner=planner,
