@@ -124,7 +124,9 @@ class Parts:
         at = self.folder / "containerd"
         (at / "cni").mkdir(parents=True)
         (at / "cni" / "pods.conflist").write_text(json.dumps(self._pod_network()))
-        path = self._written("containerd.toml", f"""
+        path = self._written(
+            "containerd.toml",
+            f"""
 version = 2
 root = "{at}/root"
 state = "{at}/state"
@@ -142,7 +144,8 @@ bin_dir = "/usr/lib/cni"
 conf_dir = "{at}/cni"
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = "{self.folder}/registries"
-""")
+""",
+        )
         return ["containerd", f"--config={path}"]
 
     def _pod_network(self) -> dict[str, object]:
