@@ -1,6 +1,7 @@
 """A real Kubernetes cluster of a test's own, for as long as that runs: one node, on this machine."""
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -124,6 +125,13 @@ class Cluster:
         finally:
             self.start(part)
             self.wait()
+
+    @contextmanager
+    def answering_pods(self) -> Iterator[None]:
+        """For this block, something answers where pods are told that the API server is: no proxy for services does."""
+        self._box.has(self._parts.service)
+        with socket.create_server((self._parts.service, 443)):
+            yield
 
     def wait(self) -> None:
         """Returns when the API answers, and the node takes pods."""

@@ -58,6 +58,11 @@ class Parts:
     def server(self) -> str:
         return f"https://{self.box.address}:6443"
 
+    @property
+    def service(self) -> str:
+        """By which pods are told that they reach the API server: the first address of those of services."""
+        return f"10.216.{self.box.number}.1"
+
     @cached_property
     def authority(self) -> Authority:
         return Authority(self.folder / "authority", "cluster")
@@ -153,33 +158,8 @@ class Parts:
         at = self.folder / "containerd"
         (at / "cni").mkdir(parents=True)
         (at / "cni" / "pods.conflist").write_text(json.dumps(self._pod_network()))
-<<<<<<< HEAD
-        path = self._written(
-            "containerd.toml",
-            f"""
-version = 2
-root = "{at}/root"
-state = "{at}/state"
-[grpc]
-address = "{self.containerd_socket}"
-[plugins."io.containerd.internal.v1.opt"]
-path = "{at}/opt"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE}"
-stream_server_address = "127.0.0.1"
-# root in a container of somebody else's may not lower a score
-restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{at}/cni"
-[plugins."io.containerd.grpc.v1.cri".registry]
-config_path = "{self.folder}/registries"
-""",
-        )
-=======
         text = _CONTAINERD.format(at=at, socket=self.containerd_socket, pause=PAUSE, registries=self.registries)
         path = self._written("containerd.toml", text)
->>>>>>> cluster
         return ["containerd", f"--config={path}"]
 
     def _pod_network(self) -> dict[str, object]:
