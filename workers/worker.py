@@ -149,10 +149,12 @@ def speak_through_pipes() -> None:
 
 
 def open_plain(path: str, mode: str) -> "IO[bytes]":
-    """As `open`, of what a build made: anything may be there, and a FIFO would be waited for without end.
+    """As `open`. What a build made may be anything, and a FIFO would be waited for without end.
 
-    Raises OSError for what is no plain file.
+    Raises OSError for what is read and no plain file. What is written is a build's inputs, before it begins.
     """
+    if "w" in mode:
+        return Path(path).open(mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -160,7 +162,7 @@ def open_plain(path: str, mode: str) -> "IO[bytes]":
     return os.fdopen(descriptor, mode)
 
 
-def upload_plain_files() -> None:
+def transfer_plain_files() -> None:
     """buildbot_worker opens whatever has the name."""
     from buildbot_worker.commands import transfer
 
@@ -174,7 +176,7 @@ def run(door: str, name: str, password: str, basedir: Path) -> None:
     log.startLogging(sys.stderr if door == "-" else sys.stdout, setStdout=False)
     if door == "-":
         speak_through_pipes()
-    upload_plain_files()
+    transfer_plain_files()
     from buildbot_worker.pb import Worker
     from twisted.internet import reactor
 

@@ -1,6 +1,7 @@
 """A real Kubernetes cluster of a test's own, for as long as that runs: one node, on this machine."""
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,9 +31,12 @@ class Cluster:
 
         This stands for a NetworkPolicy that denies everything: the network plugins that are used here enforce none.
         """
+        compiled = programs()
         self.folder = Path(tempfile.mkdtemp(prefix="kmodci-kube-", dir="/tmp"))
         self._box = NodeBox(self.folder / "box")
-        self._parts = Parts(self.folder, self._box, programs(), isolated)
+        self._parts = Parts(self.folder, self._box, compiled, isolated)
+        self.address = self._box.address
+        """of the node and the API server; only this machine has it"""
         self.server = self._parts.server
         self.ca = self._parts.authority.ca
         self.admin_token = self._parts.tokens[ADMIN]
@@ -48,13 +52,14 @@ class Cluster:
 
     def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """What the API answers to the administrator. Raises requests.RequestException."""
-        answer = requests.request(
-            method, self.server + path, json=body, headers={"Authorization": f"Bearer {self.admin_token}"},
-            verify=str(self.ca), timeout=30,
-        )  # fmt: skip
+        answer = self._asked(method, path, body)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code}: {answer.text}", response=answer)
         return answer.json()
+
+    def _asked(self, method: str, path: str, body: Mapping[str, object] | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.admin_token}"}
+        return requests.request(method, self.server + path, json=body, headers=headers, verify=str(self.ca), timeout=30)
 
     def kubectl(self, *arguments: str, given: str = "") -> str:
         """What it prints. given: its standard input."""
@@ -79,7 +84,7 @@ class Cluster:
 
     def registry(self, host: str, url: str) -> None:
         """Has the node take images named `host/...` from a URL, which may be `http://`, and from nowhere else."""
-        place = self.folder / "registries" / host
+        place = self._parts.registries / host
         place.mkdir(parents=True, exist_ok=True)
         text = f'server = "{url}"\n[host."{url}"]\ncapabilities = ["pull", "resolve"]\n'
         (place / "hosts.toml").write_text(text)
@@ -90,10 +95,13 @@ class Cluster:
 
     def ctr(self, *arguments: str) -> str:
         """Asks the node's containerd, of which pods' containers and images are; what it prints."""
-        command = ["ctr", f"--address={self._parts.containerd_socket}", "--namespace=k8s.io", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = self._containerd(*arguments)
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stderr} {self.told()}"
         return done.stdout
+
+    def _containerd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["ctr", f"--address={self._parts.containerd_socket}", "--namespace=k8s.io", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def told(self) -> str:
         """The end of each program's log."""
@@ -118,20 +126,29 @@ class Cluster:
             self.start(part)
             self.wait()
 
+    @contextmanager
+    def answering_pods(self) -> Iterator[None]:
+        """For this block, something answers where pods are told that the API server is: no proxy for services does."""
+        self._box.has(self._parts.service)
+        with socket.create_server((self._parts.service, 443)):
+            yield
+
     def wait(self) -> None:
         """Returns when the API answers, and the node takes pods."""
-        until(self._answers, told=self.told)
-        until(self._ready, told=self.told)
+        until(lambda: self._says_ok("/readyz"), told=self.told)
+        until(lambda: self._containerd("version").returncode == 0, told=self.told)
+        until(self._node_ready, told=self.told)
+        # which is what the API server remembers of it, also for a while after its end
+        until(lambda: self._says_ok(f"/api/v1/nodes/{NODE}/proxy/healthz"), told=self.told)
 
-    def _answers(self) -> bool:
+    def _says_ok(self, path: str) -> bool:
         assert not self._box.ended(), f"ended: {self._box.ended()}: {self.told()}"
         try:
-            return requests.get(f"{self.server}/readyz", verify=str(self.ca), timeout=5).ok
+            return self._asked("GET", path).text == "ok"
         except requests.RequestException:
             return False
 
-    def _ready(self) -> bool:
-        assert not self._box.ended(), f"ended: {self._box.ended()}: {self.told()}"
+    def _node_ready(self) -> bool:
         for node in self.ask("GET", "/api/v1/nodes")["items"]:
             conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", ())}
             return conditions.get("Ready") == "True" and not node["spec"].get("taints")
@@ -143,7 +160,7 @@ class Cluster:
             self._box.open()
             for part in PARTS:
                 self.start(part)
-            until(self._parts.containerd_socket.exists, told=self.told)
+            until(lambda: self._containerd("version").returncode == 0, told=self.told)
             write_pause_image(self._parts.programs / "pause", self.folder / "pause.tar")
             self.has_image(self.folder / "pause.tar")
             self.wait()

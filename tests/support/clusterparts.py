@@ -24,6 +24,26 @@ _USERS = {
 # in the order of their start; the scheduler and the controllers wait for the API server by themselves
 PARTS = ("containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
+_CONTAINERD = """
+version = 2
+root = "{at}/root"
+state = "{at}/state"
+[grpc]
+address = "{socket}"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{at}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+stream_server_address = "127.0.0.1"
+# who is root in a container of somebody else's may not lower a score
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "{at}/cni"
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "{registries}"
+"""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -37,6 +57,11 @@ class Parts:
     @cached_property
     def server(self) -> str:
         return f"https://{self.box.address}:6443"
+
+    @property
+    def service(self) -> str:
+        """By which pods are told that they reach the API server: the first address of those of services."""
+        return f"10.216.{self.box.number}.1"
 
     @cached_property
     def authority(self) -> Authority:
@@ -72,7 +97,8 @@ class Parts:
         # without any login, so where pods that reach the machine do not
         client, peer = (f"http://127.214.{self.box.number}.1:{port}" for port in (2379, 2380))
         return [
-            "etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+            "etcd", f"--data-dir={self.folder}/etcd",
+            f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
         ]  # fmt: skip
 
@@ -90,7 +116,8 @@ class Parts:
             f"--token-auth-file={self._written('tokens.csv', rows)}",
             "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
             "--service-account-issuer=https://cluster.test",
-            f"--service-account-key-file={self._accounts[0]}", f"--service-account-signing-key-file={self._accounts[1]}",
+            f"--service-account-key-file={self._accounts[0]}",
+            f"--service-account-signing-key-file={self._accounts[1]}",
             "--kubelet-preferred-address-types=InternalIP", f"--kubelet-certificate-authority={self.authority.ca}",
             f"--kubelet-client-certificate={kubelet_cert}", f"--kubelet-client-key={kubelet_key}",
         ]  # fmt: skip
@@ -105,6 +132,8 @@ class Parts:
         return [
             f"{self.programs}/kube-controller-manager", "--port=0", "--secure-port=0", "--leader-elect=false",
             f"--kubeconfig={self.kubeconfig('system:kube-controller-manager')}", "--use-service-account-credentials",
+            # it starts its controllers one by one, with as many questions as it may ask
+            "--kube-api-qps=1000", "--kube-api-burst=1000",
             f"--service-account-private-key-file={self._accounts[1]}", f"--root-ca-file={self.authority.ca}",
         ]  # fmt: skip
 
@@ -115,34 +144,22 @@ class Parts:
             f"--kubeconfig={self.kubeconfig('system:kube-scheduler')}",
         ]  # fmt: skip
 
-    @cached_property
+    @property
     def containerd_socket(self) -> Path:
         return self.folder / "containerd.sock"
+
+    @property
+    def registries(self) -> Path:
+        """A folder `HOST/hosts.toml` each: https://github.com/containerd/containerd/blob/v1.6.20/docs/hosts.md"""
+        return self.folder / "registries"
 
     @cached_property
     def _containerd(self) -> list[str]:
         at = self.folder / "containerd"
         (at / "cni").mkdir(parents=True)
         (at / "cni" / "pods.conflist").write_text(json.dumps(self._pod_network()))
-        path = self._written("containerd.toml", f"""
-version = 2
-root = "{at}/root"
-state = "{at}/state"
-[grpc]
-address = "{self.containerd_socket}"
-[plugins."io.containerd.internal.v1.opt"]
-path = "{at}/opt"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE}"
-stream_server_address = "127.0.0.1"
-# root in a container of somebody else's may not lower a score
-restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{at}/cni"
-[plugins."io.containerd.grpc.v1.cri".registry]
-config_path = "{self.folder}/registries"
-""")
+        text = _CONTAINERD.format(at=at, socket=self.containerd_socket, pause=PAUSE, registries=self.registries)
+        path = self._written("containerd.toml", text)
         return ["containerd", f"--config={path}"]
 
     def _pod_network(self) -> dict[str, object]:
@@ -174,6 +191,8 @@ config_path = "{self.folder}/registries"
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{self.box.cgroup}",
             "failSwapOn": False,
+            # which is how long it takes to be ready
+            "nodeStatusUpdateFrequency": "1s",
             "makeIPTablesUtilChains": False,
             "resolvConf": "",
             "volumePluginDir": f"{self.folder}/kubelet/volumeplugins",

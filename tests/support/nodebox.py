@@ -62,13 +62,19 @@ class NodeBox:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{value}\n")
         over = [*_HIDDEN, *(f"proc/sys/{name}" for name in _SYSCTLS)]
-        self._first = subprocess.Popen(
-            # it ends with the test's process, however that ends
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
-             "sh", "-c", _FIRST, "node", str(at), *over],
-            stdin=subprocess.DEVNULL, start_new_session=True, cwd="/",
-        )  # fmt: skip
-        until((at / "entered").exists, told=lambda: "no namespaces: is this root?")
+        log = at / "log"
+        with log.open("wb") as output:
+            self._first = subprocess.Popen(
+                # it ends with the test's process, however that ends
+                ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount",
+                 "--mount-proc", "sh", "-c", _FIRST, "node", str(at), *over],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/",
+            )  # fmt: skip
+        until((at / "entered").exists, told=log.read_text)
+
+    def has(self, address: str) -> None:
+        """One more address of the machine's, until `close`."""
+        _ip("addr", "add", f"{address}/32", "dev", _link(self.number))
 
     def start(self, name: str, command: Sequence[str], log: Path) -> None:
         """Starts a program inside; returns at once."""
@@ -84,6 +90,7 @@ class NodeBox:
         """At once; returns when it is gone. What it has started goes on."""
         process = self._running.pop(name)
         # nsenter waits for the program itself, to which no signal is passed on
+        until(lambda: _children(process.pid) or process.poll() is not None)
         for child in _children(process.pid):
             os.kill(child, signal.SIGKILL)
         process.wait(60)
