@@ -116,12 +116,18 @@ def open_gate(cluster: Cluster) -> None:
         cluster.kubectl("exec", f"--namespace={NAMESPACE}", name, "--", "touch", "/in/go")
 
 
+@pytest.fixture(scope="module")
+def outcome(farm: LiveFarm, old: str) -> Outcome:
+    return farm.await_built(f"there/{old}", seconds=300)
+
+
+@pytest.fixture(scope="module")
+def found(farm: LiveFarm, old: str) -> dict[str, Any]:
+    return found_by(farm, farm.await_built(f"attacker/{old}", seconds=300))
+
+
 class TestABuild:
     """In a pod."""
-
-    @pytest.fixture(scope="class")
-    def outcome(self, farm: LiveFarm, old: str) -> Outcome:
-        return farm.await_built(f"there/{old}", seconds=300)
 
     def test_it_ran_there(self, farm: LiveFarm, outcome: Outcome) -> None:
         [build] = farm.builds(str(outcome.build_id))
@@ -150,10 +156,6 @@ class TestABuild:
 
 class TestAHostileModule:
     """The attacks of `test_attacks`, in a pod."""
-
-    @pytest.fixture(scope="class")
-    def found(self, farm: LiveFarm, old: str) -> dict[str, Any]:
-        return found_by(farm, farm.await_built(f"attacker/{old}", seconds=300))
 
     def test_nothing_it_tried_succeeded(self, found: dict[str, Any]) -> None:
         assert len(found) > 150

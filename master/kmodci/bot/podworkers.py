@@ -32,12 +32,12 @@ _BLOCK = 256 << 10
 """bytes of a file that are sent at once"""
 
 
-def _settings(farm: Farm, host: Host) -> dict[str, object]:
-    cluster = farm.engines.clusters[host.name]
+def _settings(name: str, farm: Farm, host: Host) -> dict[str, object]:
+    at = farm.engines.clusters[host.name].at
     return {
-        "namespace": cluster.at.namespace,
-        # for Buildbot's own requests, of which there are none
-        "kube_config": KubeHardcodedConfig(master_url=cluster.at.server, namespace=cluster.at.namespace),
+        "namespace": at.namespace,
+        # for Buildbot's own requests, of which there are none; as a service it has to have a name of its own
+        "kube_config": KubeHardcodedConfig(name=f"kubernetes-{name}", master_url=at.server, namespace=at.namespace),
         "masterFQDN": "unix",
         "build_wait_timeout": 0,
         "check_instance_interval": 5,
@@ -53,11 +53,11 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
     instance: str | None = None
 
     def checkConfig(self, name: str, password: None, farm: Farm, host: str) -> None:
-        super().checkConfig(name, **_settings(farm, farm.engines.hosts[host]))
+        super().checkConfig(name, **_settings(name, farm, farm.engines.hosts[host]))
 
     def reconfigService(self, name: str, password: None, farm: Farm, host: str) -> defer.Deferred[None]:
         self.farm, self.host = farm, farm.engines.hosts[host]
-        return super().reconfigService(name, password=self.one_time_password, **_settings(farm, self.host))
+        return super().reconfigService(name, password=self.one_time_password, **_settings(name, farm, self.host))
 
     @property
     def cluster(self) -> Cluster:
