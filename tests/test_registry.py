@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +28,10 @@ from kmodci.registry import Registry
 from kmodci.store import Store
 from kmodci.tarzst import packed
 from support.apisite import reactor_thread
+from support.authority import Authority
 from support.s3 import bucket, s3
 from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import blockingCallFromThread
 from twisted.web.resource import Resource
@@ -244,21 +247,27 @@ def test_the_cache_is_kept_within_its_limit(registry: Registry, bucket: Bucket, 
         assert registry.blob(GCC12.name, digest)
 
 
-@pytest.fixture
-def server(registry: Registry, bucket: Bucket, tmp_path: Path) -> Iterator[int]:
-    """On a port of its own; below /one for one reader at once."""
-    archive(tmp_path, bucket=bucket)
+@contextmanager
+def listening(registry: Registry, how: str) -> Iterator[int]:
+    """On a port of its own; below /one for one reader at once. how: an endpoint of Twisted's, without the port."""
     reactor_thread()
     root = Resource()
     root.putChild(b"v2", Images(registry))
     root.putChild(b"one", Images(registry, at_once=1))
+    kind, _, more = how.partition(":")
+    endpoint = serverFromString(reactor, f"{kind}:0:interface=127.0.0.1:{more}".rstrip(":"))
+    port: IListeningPort = blockingCallFromThread(reactor, endpoint.listen, Site(root))
+    try:
+        yield port.getHost().port
+    finally:
+        blockingCallFromThread(reactor, port.stopListening)
 
-    def listen() -> IListeningPort:
-        return reactor.listenTCP(0, Site(root), interface="127.0.0.1")
 
-    port = blockingCallFromThread(reactor, listen)
-    yield port.getHost().port
-    blockingCallFromThread(reactor, port.stopListening)
+@pytest.fixture
+def server(registry: Registry, bucket: Bucket, tmp_path: Path) -> Iterator[int]:
+    archive(tmp_path, bucket=bucket)
+    with listening(registry, "tcp") as port:
+        yield port
 
 
 def ask(
@@ -383,14 +392,21 @@ def test_no_more_than_so_many_at_once(server: int, registry: Registry, bucket: B
 
 
 @pytest.fixture
-def copied(server: int, registry: Registry, tmp_path: Path) -> Path:
+def copied(registry: Registry, bucket: Bucket, tmp_path: Path) -> Path:
     """The image as somebody else's program takes it from here, digests and all."""
-    image = f"docker://127.0.0.1:{server}/{registry.reference(GCC12.tag)}"
-    skopeo("copy", "--src-tls-verify=false", "--preserve-digests", image, f"oci:{tmp_path / 'copy'}:x")
-    told = json.loads(skopeo("inspect", "--tls-verify=false", "--no-tags", image))
+    archive(tmp_path, bucket=bucket)
+    authority = Authority(tmp_path / "authority", "somebody")
+    cert, key = authority.server("registry", "127.0.0.1")
+    trusted, copy = tmp_path / "trusted", tmp_path / "copy"
+    trusted.mkdir()
+    shutil.copyfile(authority.ca, trusted / "ca.crt")
+    with listening(registry, f"ssl:privateKey={key}:certKey={cert}") as port:
+        image = f"docker://127.0.0.1:{port}/{registry.reference(GCC12.tag)}"
+        skopeo("copy", f"--src-cert-dir={trusted}", "--preserve-digests", image, f"oci:{copy}:x")
+        told = json.loads(skopeo("inspect", f"--cert-dir={trusted}", "--no-tags", image))
     assert (told["Architecture"], told["Os"]) == ("amd64", "linux")
     assert told["Digest"] == image.partition("@")[2]
-    return tmp_path / "copy"
+    return copy
 
 
 def skopeo(*arguments: str) -> str:
