@@ -417,6 +417,8 @@ def skopeo(*arguments: str) -> str:
     return done.stdout
 
 
+# Twisted 26.10's own `ssl:` endpoint does
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 def test_a_registry_client_copies_it_and_the_layers_are_what_they_were(copied: Path) -> None:
     [index] = json.loads((copied / "index.json").read_text())["manifests"]
     blobs = copied / "blobs" / "sha256"
