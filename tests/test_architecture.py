@@ -21,12 +21,12 @@ RANKS = {
     " coverage coveragetable coverageview demands discovery doubt elf enginebodies enginepolicy explanation"
     " facts failureview fallover fields findings headers hosts hosttools hostview images kernellist kernelsat"
     " kernelview keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
-    " notifyfile objects ondemand ongoing openapi osrelease overdue oci past publishing ratelimit"
+    " notifyfile objects ondemand ongoing openapi osrelease oci overdue past pods publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
-    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket caches downloads embedded"
-    " engine engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker imagesupply"
-    " indices ingredients"
+    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket caches cluster downloads"
+    " embedded engine engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker"
+    " imagesupply indices ingredients kubeapi"
     " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
     " trees tunnel users workerbundle",
     "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"

@@ -177,6 +177,18 @@ class Farm:
         )
         self.runs.put_holds([hold])
 
+    def has_image(self, tag: str, host: str) -> None:
+        """Has an image at hand for a host that was made before. Raises EngineError if it never was."""
+        if host in self.engines.clusters:
+            self.registry.reference(tag)
+        else:
+            self.supply.images.load(tag, host)
+
+    def make_image(self, toolchain: str, host: str) -> None:
+        """The same, made if need be. Raises KmodciError."""
+        arch = self.engines.hosts[host].arch
+        self.supply.images.make(toolchain, lambda _: None, "" if host in self.engines.clusters else host, arch=arch)
+
     def entry(self, module: str, kernel: str) -> Entry:
         """The entry for a module and a kernel (`release` or `target/release`). Raises NotFound with the nearest."""
         find_module(module, self.settings.modules)

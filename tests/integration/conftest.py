@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from benchmarks.aptrepo import AptRepo
+from support import kubernetes
+from support.cluster import Cluster
 from support.realkernels import RealKernel, newest
 
 # What starts a test run in the background may have it ignore Ctrl-C, and what is started here would inherit that.
@@ -48,3 +50,20 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AptRepo]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Short, because a farm's socket is in it."""
     return tmp_path_factory.mktemp("farm")
+
+
+@pytest.fixture(scope="session")
+def kubernetes_programs(pytestconfig: pytest.Config) -> Path:
+    """What `Cluster` starts; the first test that needs them waits for the compiler (`timeout(1800)`)."""
+    if not kubernetes.compiled():
+        # a run that seems to stand still would be ended by whoever waits for it
+        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\ncompiling Kubernetes {kubernetes.VERSION}, once on this machine: some minutes", flush=True)
+    return kubernetes.programs()
+
+
+@pytest.fixture(scope="module")
+def cluster(kubernetes_programs: Path) -> Iterator[Cluster]:
+    """A cluster whose pods reach nobody; one per module."""
+    with Cluster() as made:
+        yield made

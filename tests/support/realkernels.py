@@ -19,6 +19,8 @@ from kmodci.schema import Scope
 from kmodci.settings import load
 from kmodci.where import repositories
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kmodci-tests"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealKernel:
@@ -43,11 +45,27 @@ def newest(series: str, *flavours: str, arch: str = "amd64") -> dict[str, RealKe
 
 def package_file(series: str, name: str, arch: str, version: str) -> Path:
     """Another package of a series, as it was listed with a kernel."""
-    repository, fetcher = _repository(series, arch), Fetcher()
+    fetcher = Fetcher()
+    [found] = {each for each in _listed(series, name, arch, fetcher) if each.version == version}
+    return _kept(found, fetcher)
+
+
+def newest_package(series: str, name: str, arch: str) -> Path:
+    """Another package of a series."""
+    fetcher, compare = Fetcher(), cmp_to_key(DISTROS["debian"].compare)
+    return _kept(max(_listed(series, name, arch, fetcher), key=lambda each: compare(each.version)), fetcher)
+
+
+def mirror(series: str) -> str:
+    """The URL of the one that has a series."""
+    return _repository(series, "amd64").mirrors[0]
+
+
+def _listed(series: str, name: str, arch: str, fetcher: Fetcher) -> list[Package]:
+    repository = _repository(series, arch)
     wanted = Wanted(names=frozenset({name}), arches=("arm64" if arch == "all" else arch,))
     listed = repository.index.look(fetcher, repository.mirrors[0], wanted, "", datetime.now(UTC)).listed or ()
-    [found] = {each.package() for each in listed if (each.arch, each.version) == (arch, version)}
-    return _kept(found, fetcher)
+    return [each.package() for each in listed if each.arch == arch]
 
 
 def _repository(series: str, arch: str) -> Repository:
@@ -71,7 +89,7 @@ def _had(kernels: Sequence[Kernel], flavour: str, fetcher: Fetcher) -> Iterator[
 
 
 def _kept(package: Package, fetcher: Fetcher) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kmodci-tests" / package.sha256
+    cache = CACHE / package.sha256
     path = cache / package.url.rpartition("/")[2]
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ class Site(BuildbotService):
         # the root of the web server, which is not made yet when a master starts
         root = self.master.www.apps.get("base").resource
         made = {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}
-        if any(getattr(host, "is_cluster", False) for host in farm.engines.hosts.values()):
+        if farm.engines.clusters:
             made[_IMAGES] = Images(farm.registry, proxies=farm.settings.web.proxies)
         elif _IMAGES.encode() in root.children:
             root.delEntity(_IMAGES.encode())
