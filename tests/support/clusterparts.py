@@ -21,7 +21,7 @@ _USERS = {
     "system:kube-controller-manager": "",
     f"system:node:{NODE}": "system:nodes",
 }
-# in the order of their start; the scheduler and the controllers wait for the API server by themselves
+# in the order of their start; those after the API server need it
 PARTS = ("containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
 _CONTAINERD = """
