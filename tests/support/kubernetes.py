@@ -50,16 +50,18 @@ def compiled() -> bool:
 
 def programs() -> Path:
     """The folder of `PROGRAMS`, and of `pause`, which waits; the first time in some minutes."""
+    if compiled():
+        return _KEPT
     CACHE.mkdir(parents=True, exist_ok=True)
+    work = CACHE / "kubernetes.building"
     with (CACHE / "kubernetes.lock").open("w") as lock:
         # another run of the tests may be at it
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # left by a run that was killed
+        shutil.rmtree(work, ignore_errors=True)
         if not compiled():
-            work = CACHE / "kubernetes.building"
-            # of a run that was killed
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
             try:
+                work.mkdir()
                 _compile(work)
                 (work / "bin").rename(_KEPT)
             finally:
