@@ -14,22 +14,24 @@ import pytest
 ROOT = Path(kmodci.__file__).parent
 # From the bottom to the top. A module may import those of its own rank and of those below.
 RANKS = {
-    "values": "errors release model digests kernelconfig quantities secretfile tarzst unpack yamlfile passwords",
+    "values": "errors release model digests kernelconfig once quantities secretfile tarzst unpack yamlfile passwords",
     "repos": "repos",
     "distros": "distros",
     "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
     " coverage coveragetable coverageview demands discovery doubt elf enginebodies enginepolicy explanation"
     " facts failureview fallover fields findings headers hosts hosttools hostview images kernellist kernelsat"
     " kernelview keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
-    " notifyfile objects ondemand ongoing openapi osrelease overdue past publishing ratelimit"
+    " notifyfile objects ondemand ongoing openapi osrelease oci overdue past pods publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"
     " targetsfile told uname verify",
-    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket downloads embedded engine"
-    " engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker indices ingredients"
+    "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket caches cluster downloads"
+    " embedded engine engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker"
+    " imagesupply indices ingredients kubeapi"
     " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
     " trees tunnel users workerbundle",
     "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"
-    " newsdesk opening planning preparing products recovery sourceview supply survey watch where workerbundles",
+    " newsdesk opening planning preparing products recovery registry sourceview supply survey watch where"
+    " workerbundles",
     "top": "bot cli",
 }
 RANK = {name: number for number, names in enumerate(RANKS.values()) for name in names.split()}

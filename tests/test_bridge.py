@@ -1,7 +1,8 @@
 """The stream between an engine and the master's socket, cut into pieces wherever that can happen."""
 
 import pytest
-from kmodci.bot.bridge import _Attached, _Master
+from kmodci.bot.bridge import MasterEnd
+from kmodci.bot.engineend import Attached
 from kmodci.errors import EngineError
 from twisted.internet import defer
 from twisted.internet.error import ConnectionDone
@@ -27,14 +28,14 @@ def frame(stream: int, content: bytes) -> bytes:
 
 
 @pytest.fixture
-def attached() -> _Attached:
-    made = _Attached("c0ffee" * 10)
+def attached() -> Attached:
+    made = Attached("c0ffee" * 10)
     made.makeConnection(Transport())
     return made
 
 
-def master(attached: _Attached) -> _Master:
-    made = _Master(attached)
+def master(attached: Attached) -> MasterEnd:
+    made = MasterEnd(attached)
     made.makeConnection(StringTransport())
     return made
 
@@ -45,7 +46,7 @@ def outcome(waiting: defer.Deferred[None]) -> list[object]:
     return found
 
 
-def test_it_asks_for_both_directions(attached: _Attached) -> None:
+def test_it_asks_for_both_directions(attached: Attached) -> None:
     asked = attached.transport.value()
     assert asked.startswith(b"POST /containers/c0ffee")
     assert b"stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\n" in asked
@@ -53,7 +54,7 @@ def test_it_asks_for_both_directions(attached: _Attached) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 9, 1000])
-def test_what_comes_in_pieces_is_passed_on_whole(attached: _Attached, size: int) -> None:
+def test_what_comes_in_pieces_is_passed_on_whole(attached: Attached, size: int) -> None:
     opened = outcome(attached.opened)
     sent = UPGRADED + frame(OUT, b"hello ") + frame(ERR, b"log\n") + frame(OUT, b"") + frame(OUT, b"world" * 50)
     for at in range(0, len(UPGRADED), size):
@@ -66,19 +67,19 @@ def test_what_comes_in_pieces_is_passed_on_whole(attached: _Attached, size: int)
     assert attached.words == b"log\n"
 
 
-def test_what_came_before_the_master_was_there_is_not_lost(attached: _Attached) -> None:
+def test_what_came_before_the_master_was_there_is_not_lost(attached: Attached) -> None:
     attached.dataReceived(UPGRADED + frame(OUT, b"early"))
     assert master(attached).transport.value() == b"early"
 
 
-def test_the_other_way_is_not_framed(attached: _Attached) -> None:
+def test_the_other_way_is_not_framed(attached: Attached) -> None:
     attached.dataReceived(UPGRADED)
     attached.transport.clear()
     master(attached).dataReceived(b"to the worker")
     assert attached.transport.value() == b"to the worker"
 
 
-def test_neither_end_is_read_faster_than_the_other_takes(attached: _Attached) -> None:
+def test_neither_end_is_read_faster_than_the_other_takes(attached: Attached) -> None:
     attached.dataReceived(UPGRADED)
     end = master(attached)
     assert end.transport.producer is attached.transport
@@ -88,7 +89,7 @@ def test_neither_end_is_read_faster_than_the_other_takes(attached: _Attached) ->
 @pytest.mark.parametrize(
     "answer", [b'HTTP/1.1 404 Not Found\r\n\r\n{"message":"No such container"}', b"HTTP/1.1 409 Conflict\r\n\r\n"]
 )
-def test_a_refusal_is_told(attached: _Attached, answer: bytes) -> None:
+def test_a_refusal_is_told(attached: Attached, answer: bytes) -> None:
     opened = outcome(attached.opened)
     attached.dataReceived(answer)
     [failure] = opened
@@ -97,28 +98,28 @@ def test_a_refusal_is_told(attached: _Attached, answer: bytes) -> None:
     assert answer.split(b"\r\n")[0].decode() in str(failure.value)
 
 
-def test_an_answer_without_an_end_is_not_waited_for(attached: _Attached) -> None:
+def test_an_answer_without_an_end_is_not_waited_for(attached: Attached) -> None:
     opened = outcome(attached.opened)
     attached.dataReceived(b"x" * 20_000)
     [failure] = opened
     assert isinstance(failure, Failure)
 
 
-def test_it_ends_with_either_end_and_once(attached: _Attached) -> None:
+def test_it_ends_with_either_end_and_once(attached: Attached) -> None:
     attached.dataReceived(UPGRADED)
     end = master(attached)
     attached.connectionLost(Failure(ConnectionDone()))
     assert end.transport.disconnecting
     attached.abort()
     assert attached.transport.ended == 0
-    other = _Attached("beef" * 16)
+    other = Attached("beef" * 16)
     other.makeConnection(Transport())
     other.dataReceived(UPGRADED)
     master(other).connectionLost(Failure(ConnectionDone()))
     assert other.transport.disconnecting
 
 
-def test_what_a_worker_says_of_itself_is_kept_in_part(attached: _Attached) -> None:
+def test_what_a_worker_says_of_itself_is_kept_in_part(attached: Attached) -> None:
     attached.dataReceived(UPGRADED)
     master(attached)
     for _ in range(100):
@@ -128,7 +129,7 @@ def test_what_a_worker_says_of_itself_is_kept_in_part(attached: _Attached) -> No
     assert attached.words.endswith(b"the last")
 
 
-def test_a_frame_that_no_engine_sends_is_not_waited_for(attached: _Attached) -> None:
+def test_a_frame_that_no_engine_sends_is_not_waited_for(attached: Attached) -> None:
     attached.dataReceived(UPGRADED)
     at_master = master(attached)
     attached.dataReceived(bytes([OUT, 0, 0, 0]) + (1 << 31).to_bytes(4, "big") + b"x" * 1000)

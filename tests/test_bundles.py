@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from kmodci.bucket import Bucket
+from kmodci.caches import Caches
 from kmodci.errors import Gone
 from kmodci.ingredients import Ingredients
 from kmodci.keys import headers_key
@@ -55,9 +56,7 @@ def supply(tmp_path: Path, bucket: Bucket, mirrors: Mirrors) -> Supply:
         store=store,
         bucket=bucket,
         downloads=cast(Any, mirrors),
-        engines=cast(Any, SimpleNamespace()),
-        recipes={},
-        suites=lambda made: [],
+        images=cast(Any, SimpleNamespace(recipes={})),
         ingredients=Ingredients(
             downloads=cast(Any, mirrors),
             store=store,
@@ -65,7 +64,7 @@ def supply(tmp_path: Path, bucket: Bucket, mirrors: Mirrors) -> Supply:
             trust={name: Trust() for name in by_repository()},
         ),
         preparing=cast(Any, SimpleNamespace()),
-        cache_limit=1 << 30,
+        caches=Caches(Paths(tmp_path), 1 << 30),
     )
 
 

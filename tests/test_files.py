@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from urllib.parse import quote, urlsplit
 
 import pytest
-from kmodci.bot.files import _Reader
+from kmodci.bot.streaming import Reader
 from kmodci.bucket import Bucket
 from kmodci.embedded import EmbeddedS3
 from kmodci.keys import PUBLIC, check_public
@@ -182,11 +182,11 @@ def test_who_takes_it_too_slowly_is_not_waited_for(
 ) -> None:
     """Without a pause of a minute, in which nothing is taken at all."""
     clock, request = Clock(), Taking()
-    monkeypatch.setattr("kmodci.bot.files.reactor", clock)
+    monkeypatch.setattr("kmodci.bot.streaming.reactor", clock)
     at_once = SimpleNamespace(deferToThread=lambda work, *arguments: defer.succeed(work(*arguments)))
-    monkeypatch.setattr("kmodci.bot.files.threads", at_once)
+    monkeypatch.setattr("kmodci.bot.streaming.threads", at_once)
     sending = defer.ensureDeferred(
-        _Reader(request).send(SimpleNamespace(read=bytes, size=1 << 30), defer.DeferredSemaphore(1), 150.0)
+        Reader(request).send(SimpleNamespace(read=bytes, size=1 << 30), defer.DeferredSemaphore(1), 150.0)
     )
     told: list[BaseException] = []
     sending.addErrback(lambda failure: told.append(failure.value))

@@ -377,7 +377,7 @@ targets:
             1,
             "engine: is short for a single host",
         ),
-        ("hosts:\n  a: {workers: 2}", 2, "hosts.a.docker_host is missing"),
+        ("hosts:\n  a: {workers: 2}", 2, "a host is a Docker engine or a cluster: say docker_host:, or kubernetes:"),
         ("hosts:\n  A_1: {docker_host: 'unix:///a'}", 2, "not a host's name (small letters, digits, -): 'A_1'"),
         (
             "hosts:\n  a: {docker_host: 'unix:///a'}\n  b: {docker_host: 'unix:///a'}",

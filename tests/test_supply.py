@@ -11,12 +11,14 @@ import pytest
 from benchmarks.aptrepo import Key, archive_key
 from benchmarks.rpmrepo import RpmRepo, make_kernel_rpm, sign_rpm
 from kmodci.bucket import Bucket
+from kmodci.caches import Caches
 from kmodci.discovery import Repository, look
 from kmodci.downloads import Downloads
 from kmodci.engines import engines_of
 from kmodci.errors import BuildImpossible, Gone, HeadersUnusable, IndexDamaged, KmodciError
 from kmodci.fallover import FallOver
 from kmodci.fetch import Fetcher
+from kmodci.imagesupply import ImageSupply
 from kmodci.ingredients import Ingredients
 from kmodci.model import Kernel, Package, PackageKind, Target
 from kmodci.paths import Paths
@@ -57,9 +59,14 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
         store=store,
         bucket=bucket,
         downloads=downloads,
-        engines=engines_of({"local": EngineAt(docker_host="unix:///nowhere").host("local")}, farm="test"),
-        recipes={},
-        suites=lambda recipe: [],
+        images=ImageSupply(
+            paths=paths,
+            store=store,
+            bucket=bucket,
+            engines=engines_of({"local": EngineAt(docker_host="unix:///nowhere").host("local")}, farm="test"),
+            recipes={},
+            suites=lambda recipe: [],
+        ),
         ingredients=Ingredients(
             downloads=downloads,
             store=store,
@@ -67,7 +74,7 @@ def supply(tmp_path: Path, bucket: Bucket, repo: RpmRepo) -> Supply:
             trust={NAME: Trust(signed=Signed.PACKAGES, keyrings=(repo.keyring,))},
         ),
         preparing=Preparing(paths=paths, bundle=lambda _: tmp_path, limits=LIMITS),
-        cache_limit=1 << 30,
+        caches=Caches(paths, 1 << 30),
     )
 
 
@@ -284,10 +291,10 @@ def test_a_source_is_fetched_once_and_no_longer_kept_than_there_is_room(supply: 
     os.utime(path, (0, 0))
     for number in range(8):
         (path.parent / f"{number}.tar").write_bytes(b"")
-    supply.prune("tarballs")
+    supply.caches.prune("tarballs")
     assert path.exists()
-    supply.cache_limit = 999
-    supply.prune("tarballs")
+    supply.caches.limit = 999
+    supply.caches.prune("tarballs")
     assert not path.exists()
 
 

@@ -5,18 +5,23 @@ Needs in the environment:
                   the connection, and what it has to say goes to standard error
   WORKERNAME      as the master knows this worker
   WORKERPASS      good for this container only
+  KMODCI_POD      optional: set where this is a pod, whose network is for its cluster to cut off
 and /build, writable. Takes all of them out of the environment. Ends by itself when the master has not
-answered for about two minutes; exit code 1 when it cannot start.
+answered for about two minutes; exit code 1 when it cannot start, 4 where a pod reaches the network.
 
 Start it as the container's first process (Docker's `init` off): what Docker puts before it would keep
 the password in its own environment, where a build can read it in /proc/1/environ.
 """
 
 import ctypes
+import errno
 import inspect
 import os
+import select
+import socket
 import stat
 import sys
+import time
 import types
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -28,6 +33,9 @@ PR_SET_DUMPABLE = 4  # include/uapi/linux/prctl.h
 KEEPALIVE = 60
 LONGEST_WAIT = 5
 MOST_RETRIES = 10
+REACHES_NETWORK = 4
+# seconds; whoever is cut off waits for all of them, because what is dropped is not answered
+LOOK = 1.0
 
 
 def hide_from_builds() -> None:
@@ -37,6 +45,53 @@ def hide_from_builds() -> None:
     """
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
+def doors() -> list[tuple[str, int]]:
+    """What answers a pod that is not cut off: its cluster's API, its name servers, a cloud's metadata."""
+    found = [("169.254.169.254", 80)]
+    if address := os.environ.get("KUBERNETES_SERVICE_HOST"):
+        found.append((address, int(os.environ.get("KUBERNETES_SERVICE_PORT", "443"))))
+    try:
+        lines = Path("/etc/resolv.conf").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return found + [(line.split()[1], 53) for line in lines if line.startswith("nameserver ")]
+
+
+def reached(places: list[tuple[str, int]], seconds: float) -> str:
+    """The first of these addresses and ports that takes a TCP connection within that time; empty if none does.
+
+    A refusal counts as none: a cluster's network may be what refuses.
+    """
+    poll, waiting = select.poll(), {}
+    for host, port in places:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        tried = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        if tried.connect_ex((host, port)) in (0, errno.EINPROGRESS):
+            poll.register(tried, select.POLLOUT)
+            waiting[tried.fileno()] = tried, f"{host}:{port}"
+        else:
+            tried.close()
+    deadline, found = time.monotonic() + seconds, ""
+    while waiting and not found and (left := deadline - time.monotonic()) > 0:
+        for number, _ in poll.poll(left * 1000):
+            poll.unregister(number)
+            tried, name = waiting.pop(number)
+            with tried:
+                found = found or (name if tried.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 else "")
+    for tried, _ in waiting.values():
+        tried.close()
+    return found
+
+
+def leave_unless_cut_off() -> None:
+    """In a pod: nobody else can tell whether its cluster does what its policies say. No module's code is here yet."""
+    if os.environ.pop("KMODCI_POD", "") and (found := reached(doors(), LOOK)):
+        print(f"this pod reaches {found}, and a build must reach nothing", file=sys.stderr, flush=True)
+        sys.exit(REACHES_NETWORK)
+    for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
+        del os.environ[name]
 
 
 def use_bundle(root: Path) -> None:
@@ -94,10 +149,12 @@ def speak_through_pipes() -> None:
 
 
 def open_plain(path: str, mode: str) -> "IO[bytes]":
-    """As `open`, of what a build made: anything may be there, and a FIFO would be waited for without end.
+    """As `open`. What a build made may be anything, and a FIFO would be waited for without end.
 
-    Raises OSError for what is no plain file.
+    Raises OSError for what is read and no plain file. What is written is a build's inputs, before it begins.
     """
+    if "w" in mode:
+        return Path(path).open(mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -105,21 +162,21 @@ def open_plain(path: str, mode: str) -> "IO[bytes]":
     return os.fdopen(descriptor, mode)
 
 
-def upload_plain_files() -> None:
+def transfer_plain_files() -> None:
     """buildbot_worker opens whatever has the name."""
     from buildbot_worker.commands import transfer
 
     transfer.open = open_plain
 
 
-def run(socket: str, name: str, password: str, basedir: Path) -> None:
+def run(door: str, name: str, password: str, basedir: Path) -> None:
     """Serves the master until it says to stop, or cannot be reached."""
     from twisted.python import log
 
-    log.startLogging(sys.stderr if socket == "-" else sys.stdout, setStdout=False)
-    if socket == "-":
+    log.startLogging(sys.stderr if door == "-" else sys.stdout, setStdout=False)
+    if door == "-":
         speak_through_pipes()
-    upload_plain_files()
+    transfer_plain_files()
     from buildbot_worker.pb import Worker
     from twisted.internet import reactor
 
@@ -130,7 +187,7 @@ def run(socket: str, name: str, password: str, basedir: Path) -> None:
         password,
         str(basedir),
         KEEPALIVE,
-        connection_string=f"unix:{socket}",
+        connection_string=f"unix:{door}",
         maxdelay=LONGEST_WAIT,
         maxRetries=MOST_RETRIES,
     )
@@ -141,12 +198,13 @@ def run(socket: str, name: str, password: str, basedir: Path) -> None:
 
 def main() -> None:
     hide_from_builds()
-    socket, name, password = (os.environ.pop(key) for key in ("KMODCI_SOCKET", "WORKERNAME", "WORKERPASS"))
+    leave_unless_cut_off()
+    door, name, password = (os.environ.pop(key) for key in ("KMODCI_SOCKET", "WORKERNAME", "WORKERPASS"))
     use_bundle(Path(__file__).parent)
     leave_out_unused()
     basedir = Path("/build")
     os.chdir(basedir)
-    run(socket, name, password, basedir)
+    run(door, name, password, basedir)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def build_by_hand(
     headers, folders = supply.headers(job.entry.kernel, job.runs_on)
     job = as_learned(job)
     say(f"image {job.image}")
-    supply.make_image(job.entry.toolchain, say, host)
+    supply.images.make(job.entry.toolchain, say, host)
     say(f"source {job.module.origin}")
     source = supply.source(job.module)
     worker = f"by-hand-{os.getpid()}"

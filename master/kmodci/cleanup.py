@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from .bucket import Bucket
+from .caches import CACHES
 from .contents import Contents, Needed, Retired
 from .errors import EngineError, StoreError
 from .farm import Farm
@@ -26,7 +27,6 @@ from .publishing import index_entry, named_by_index, read_latest, read_manifest
 from .quantities import duration_text, size_text
 from .release import BadName
 from .retention import Removal, Sweep, sweep
-from .supply import CACHES
 from .watch import BUNDLE_NOTES, digest_of_note
 
 _READERS = 8
@@ -161,7 +161,7 @@ class Cleanup:
     def _cached(self) -> Iterator[Removal]:
         limit = size_text(self.farm.settings.retention.cache)
         for kind in CACHES:
-            files = self.farm.supply.surplus(kind)
+            files = self.farm.supply.caches.surplus(kind)
             if files:
                 place = self.farm.paths.cache(kind).relative_to(self.farm.paths.state)
                 yield Removal(

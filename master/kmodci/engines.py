@@ -1,4 +1,4 @@
-"""The engines of all build hosts, and how each stands. Used from many threads; what asks an engine may take a while."""
+"""All build hosts, and how each stands. Used from many threads; what asks an engine or a cluster may take a while."""
 
 import threading
 import time
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .cluster import Cluster
 from .engine import Engine
 from .errors import EngineError
 from .hosts import Answer, Host, HostState, able
@@ -22,6 +23,9 @@ class Engines:
 
     hosts: Mapping[str, Host]
     engines: Mapping[str, Engine]
+    """the Docker engines among them, where all that is not a build runs as well"""
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    """the others"""
     states: dict[str, HostState] = field(default_factory=dict)
     """of those that were asked; another is taken for well"""
     on_change: Callable[[str, HostState], None] = lambda _name, _state: None
@@ -29,7 +33,12 @@ class Engines:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __getitem__(self, name: str) -> Engine:
+        """The Docker engine of that name."""
         return self.engines[name]
+
+    @property
+    def _all(self) -> Mapping[str, Engine | Cluster]:
+        return {**self.engines, **self.clusters}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.hosts)
@@ -48,7 +57,7 @@ class Engines:
     def look(self, name: str) -> HostState:
         """Asks an engine how it is, and notes it. Returns how it stands now."""
         try:
-            answer = self.engines[name].look(timeout=_LOOK)
+            answer = self._all[name].look(timeout=_LOOK)
         except EngineError as error:
             return self.note_fault(name, error.brief)
         return self._note(name, lambda state: state.answer(answer, time.time()))
@@ -61,7 +70,7 @@ class Engines:
     def note_fault(self, name: str, fault: str) -> HostState:
         """What is known otherwise: it does not do as asked."""
         # what it had may be gone when it comes back
-        self.engines[name].forget_bundles()
+        self._all[name].forget_bundles()
         return self._note(name, lambda state: state.fail(fault, time.time()))
 
     def _note(self, name: str, after: Callable[[HostState], HostState]) -> HostState:
@@ -73,14 +82,14 @@ class Engines:
         return state
 
     def first(self, *, arch: str = "", labels: Collection[str] = (), among: Collection[str] | None = None) -> str:
-        """A host for what no worker does: the best that can build it, of those that answer. Raises EngineError.
+        """An engine for what no worker does: the best that can build it, of those that answer. Raises EngineError.
 
         arch: any if not said; among: names of hosts, all if not said.
         """
         faults: list[str] = []
         labelled = {name: host for name, host in self.hosts.items() if host.labels.issuperset(labels)}
         for name in able(labelled, arch=arch) if arch else labelled:
-            if among is None or name in among:
+            if name in self.engines and (among is None or name in among):
                 state = self.look(name)
                 if not state.is_away:
                     return name
@@ -89,8 +98,8 @@ class Engines:
         raise EngineError(why, hint="is the engine running, and may this user use it?")
 
     def running_on(self, arch: str) -> tuple[str, ...]:
-        """The hosts whose own architecture it is."""
-        return tuple(name for name, host in self.hosts.items() if host.arch == arch)
+        """The engines whose own architecture it is."""
+        return tuple(name for name in self.engines if self.hosts[name].arch == arch)
 
     def runs_on(self, kernel: Kernel) -> str:
         """The architecture that a build for this kernel runs on, as a rule: that of the best host that is not away."""
@@ -99,27 +108,27 @@ class Engines:
         return next((arch for arch in arches if kernel.can_be_built_on(arch)), BUILD_ARCH)
 
     def tags(self) -> frozenset[str]:
-        """Every image that a host has which answers. Raises EngineError if none does."""
-        well = [name for name in self.hosts if not self.is_away(name)] or list(self.hosts)
+        """Every image that an engine has which answers. Raises EngineError if none does."""
+        well = [name for name in self.engines if not self.is_away(name)] or list(self.engines)
         with ThreadPoolExecutor(len(well)) as pool:
             states = list(pool.map(self.look, well))
         if all(state.is_away for state in states):
-            raise EngineError("; ".join(state.fault for state in states), hint="no build host answers")
+            raise EngineError("; ".join(state.fault for state in states), hint="no Docker engine answers")
         return frozenset().union(*(state.last.images for state in states if not state.is_away))
 
     def sizes(self) -> dict[str, int]:
-        """Every image that a host has, with bytes. Raises EngineError if one of them does not answer."""
+        """Every image that an engine has, with bytes. Raises EngineError if one of them does not answer."""
         with ThreadPoolExecutor(len(self.engines)) as pool:
             found = list(pool.map(Engine.sizes, self.engines.values()))
         return {tag: size for sizes in found for tag, size in sizes.items()}
 
     def containers(self) -> int:
-        """How many containers this farm has, on every host that answers. Raises EngineError if none does."""
+        """How many containers this farm has, pods too, on every host that answers. Raises EngineError if none does."""
         self.tags()
-        return sum(engine.containers() for name, engine in self.engines.items() if not self.is_away(name))
+        return sum(each.containers() for name, each in self._all.items() if not self.is_away(name))
 
     def remove_image(self, tag: str) -> bool:
-        """Takes an image away from every host; False if a container uses it somewhere. Raises EngineError."""
+        """Takes an image away from every engine; False if a container uses it somewhere. Raises EngineError."""
         gone = [engine.remove_image(tag) for engine in self.engines.values()]
         return all(gone)
 
@@ -133,7 +142,8 @@ class Engines:
     def labelled(self, farm: str) -> "Engines":
         """The same, for containers of another farm."""
         engines = {name: replace(engine, farm=farm) for name, engine in self.engines.items()}
-        return replace(self, engines=engines)
+        clusters = {name: replace(cluster, farm=farm) for name, cluster in self.clusters.items()}
+        return replace(self, engines=engines, clusters=clusters)
 
     def sweep(
         self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Callable[[str], Path] | None = None
@@ -142,22 +152,26 @@ class Engines:
 
         bundle: the worker bundle of an architecture.
         """
-        well = [engine for name, engine in self.engines.items() if not self.is_away(name)]
+        well = [each for name, each in self._all.items() if not self.is_away(name)]
         if not well:
             return 0
         with ThreadPoolExecutor(len(well)) as pool:
-            sweeps = [
-                pool.submit(engine.sweep, keep=keep, bundle=bundle(engine.arch) if bundle else None) for engine in well
-            ]
+            sweeps = [pool.submit(each.sweep, keep=keep, bundle=bundle(each.arch) if bundle else None) for each in well]
         return sum(sweep.result() for sweep in sweeps)
 
 
 def engines_of(hosts: Mapping[str, Host], farm: str) -> Engines:
     """farm: names whose containers are made and swept."""
-    made = {
+    engines = {
         name: Engine(
             docker_host=host.docker_host, farm=farm, tls=host.tls, same_machine=host.same_machine, arch=host.arch
         )
         for name, host in hosts.items()
+        if host.cluster is None
     }
-    return Engines(hosts=hosts, engines=made)
+    clusters = {
+        name: Cluster(at=host.cluster, farm=farm, arch=host.arch)
+        for name, host in hosts.items()
+        if host.cluster is not None
+    }
+    return Engines(hosts=hosts, engines=engines, clusters=clusters)

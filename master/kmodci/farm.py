@@ -24,6 +24,7 @@ from .paths import Paths
 from .planning import Planner
 from .products import Job, Publisher
 from .quantities import growing
+from .registry import Registry
 from .runstore import RunStore
 from .schema import Scope
 from .search import find_kernel, find_module
@@ -57,6 +58,7 @@ class Farm:
     images: Mapping[str, Recipe]
     """every image that hosts need, by short name"""
     bundles: WorkerBundles
+    registry: Registry
     runs: RunStore
     history: History
     planner: Planner
@@ -174,6 +176,18 @@ class Farm:
             build_id=job.entry.build_id, key=job.key, reason=_printable(reason), noted=noted, tries=tries, until=until
         )
         self.runs.put_holds([hold])
+
+    def has_image(self, tag: str, host: str) -> None:
+        """Has an image at hand for a host that was made before. Raises EngineError if it never was."""
+        if host in self.engines.clusters:
+            self.registry.reference(tag)
+        else:
+            self.supply.images.load(tag, host)
+
+    def make_image(self, toolchain: str, host: str) -> None:
+        """The same, made if need be. Raises KmodciError."""
+        arch = self.engines.hosts[host].arch
+        self.supply.images.make(toolchain, lambda _: None, "" if host in self.engines.clusters else host, arch=arch)
 
     def entry(self, module: str, kernel: str) -> Entry:
         """The entry for a module and a kernel (`release` or `target/release`). Raises NotFound with the nearest."""

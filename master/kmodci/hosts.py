@@ -24,12 +24,35 @@ class Way(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterAt:
+    """Where a Kubernetes cluster's API is, who the farm is there, and what its pods get besides their limits."""
+
+    server: str
+    """`https://...`"""
+    namespace: str
+    ca: Path | None = None
+    """PEM file of the authority that the API's certificate is from; None: one that this machine trusts"""
+    token: Path | None = None
+    """the file with a service account's token, read for each question: it may be renewed"""
+    cert: Path | None = None
+    key: Path | None = None
+    images: str
+    """the host, and port, by which the cluster's nodes fetch images from the farm's registry, or from a copy of it"""
+    pull_secret: str = ""
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[tuple[str, str, str], ...] = ()
+    """key, value (empty: any), effect (empty: all)"""
+    runtime_class: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A Docker engine that builds run on."""
+    """What builds run on: a Docker engine, or a namespace of a Kubernetes cluster."""
 
     name: str
-    docker_host: str
-    """`unix://`, `tcp://` or `ssh://`"""
+    docker_host: str = ""
+    """`unix://`, `tcp://` or `ssh://`; empty where it is a cluster"""
+    cluster: ClusterAt | None = None
     same_machine: bool
     """whether it sees the master's files and sockets, under the same paths; else they are sent to it"""
     arches: frozenset[str]
@@ -45,8 +68,15 @@ class Host:
         return min(self.arches)
 
     @property
+    def kind(self) -> str:
+        """What is at its address, for people."""
+        return "Kubernetes" if self.cluster else "Docker"
+
+    @property
     def address(self) -> str:
-        """Of the engine, without the name of a user."""
+        """Of the engine or the cluster's API, without the name of a user."""
+        if self.cluster is not None:
+            return f"{self.cluster.server} ({self.cluster.namespace})"
         return re.sub("(?<=://)[^/@]*@", "", self.docker_host)
 
     def way(self, arch: str, labels: Collection[str] = ()) -> Way | None:
@@ -99,10 +129,10 @@ def choose(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What an engine says when it is asked how it is."""
+    """What an engine, or a cluster, says when it is asked how it is."""
 
     images: frozenset[str] = frozenset()
-    """every `repository:tag` that it has"""
+    """every `repository:tag` that it has; of a cluster none, whose nodes fetch what they need"""
     cores: int = 0
     version: str = ""
 

@@ -22,8 +22,11 @@ class HostView:
     @property
     def fault(self) -> str:
         """In what words the host is told of already is left out."""
-        told = self.state.fault.removeprefix(f"Docker engine {self.host.docker_host}: ")
-        return told.removeprefix("ask how it is: ").replace(self.host.docker_host, self.host.address)
+        told, host = self.state.fault, self.host
+        if host.cluster is not None:
+            return told.removeprefix(f"cluster {host.cluster.server}: ")
+        told = told.removeprefix(f"Docker engine {host.docker_host}: ").removeprefix("ask how it is: ")
+        return told.replace(host.docker_host, host.address)
 
     @property
     def standing(self) -> str:
@@ -58,6 +61,7 @@ def plain(seen: HostView, now: float) -> dict[str, object]:
     host, state = seen.host, seen.state
     return {
         "host": host.name,
+        "kind": host.kind,
         "address": host.address,
         "standing": seen.standing,
         "arches": sorted(host.arches),

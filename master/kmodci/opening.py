@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from .acceptance import Acceptances
 from .bootstrap import bootstrap
+from .caches import Caches
 from .downloads import Downloads
 from .engines import engines_of
 from .fallover import FallOver
@@ -12,11 +13,13 @@ from .farm import Farm
 from .fetch import Fetcher
 from .history import History
 from .imagemaker import Remote
+from .imagesupply import ImageSupply
 from .ingredients import Ingredients
 from .paths import Paths
 from .planning import Planner
 from .preparing import Preparing
 from .products import publisher_of
+from .registry import Registry
 from .runstore import RunStore
 from .settings import load
 from .store import Store
@@ -57,20 +60,26 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         fallover=fallover,
     )
     downloads = Downloads(fetcher, fallover)
+    caches = Caches(paths, settings.retention.cache)
     supply = Supply(
         paths=paths,
         store=store,
         bucket=bucket,
         downloads=downloads,
-        engines=engines,
-        recipes=recipes,
-        suites=lambda made: suites_of(settings, made),
+        images=ImageSupply(
+            paths=paths,
+            store=store,
+            bucket=bucket,
+            engines=engines,
+            recipes=recipes,
+            suites=lambda made: suites_of(settings, made),
+            bootstrap=Remote(Path(urlsplit(settings.images).path)) if settings.images else bootstrap,
+        ),
         ingredients=Ingredients(
             downloads=downloads, store=store, tarballs=paths.cache("tarballs"), trust=trusted(settings)
         ),
         preparing=Preparing(paths=paths, bundle=bundles.made, limits=limits_of(settings)),
-        cache_limit=settings.retention.cache,
-        bootstrap=Remote(Path(urlsplit(settings.images).path)) if settings.images else bootstrap,
+        caches=caches,
     )
     runs = RunStore(store)
     planner = Planner(
@@ -97,6 +106,7 @@ def open_farm(config_dir: Path, *, scope: str = "", modules: tuple[str, ...] = (
         recipes=recipes,
         images=images,
         bundles=bundles,
+        registry=Registry(paths=paths, store=store, bucket=bucket, bundles=bundles, caches=caches, images=images),
         runs=runs,
         history=History(store),
         planner=planner,

@@ -77,7 +77,7 @@ class Paths:
         return self._made("workers", mode=0o755)
 
     def cache(self, kind: str) -> Path:
-        """kind: headers, pieces, sources, tarballs, trees or listed (what indices remember)."""
+        """kind: headers, layers, pieces, sources, tarballs, trees or listed (what indices remember)."""
         return self._made("cache", kind, mode=0o755)
 
     @property

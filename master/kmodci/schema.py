@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,7 +23,7 @@ from .fields import (
     check_url,
     fitting,
 )
-from .hosts import Host, Tls
+from .hosts import ClusterAt, Host, Tls
 from .loginfile import Login
 from .model import BUILD_ARCH
 from .notifyfile import Receiver
@@ -36,6 +37,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 _HOST = re.compile(r"[a-z][a-z0-9-]{0,30}")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"(?:[a-z0-9][a-z0-9.-]{0,252}/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*")
 LOCAL = "local"
 """the one host of a farm that names none"""
 
@@ -45,6 +51,10 @@ def _docker_url(text: str) -> str:
     if urlsplit(text).password is not None:
         raise ValueError("a URL may not hold a password: ssh has keys for that")
     return text
+
+
+def _https_url(text: str) -> str:
+    return check_url(text, ("https",))
 
 
 def _socket_url(text: str) -> str:
@@ -134,6 +144,64 @@ class TlsAt(Section):
     key: SecretPath
 
 
+class Toleration(Section):
+    """A taint of nodes that pods may run in spite of."""
+
+    key: Annotated[str, fitting(_LABEL, "a taint's key")]
+    value: Annotated[str, fitting(_LABEL_VALUE, "a taint's value")] = ""
+    """empty: any"""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+class KubernetesAt(Section):
+    """A namespace of a Kubernetes cluster that builds run in, as pods (docs/kubernetes.md)."""
+
+    server: Annotated[str, AfterValidator(_https_url)]
+    """of the cluster's API"""
+    namespace: Annotated[str, fitting(_DNS_LABEL, "a namespace")] = "kmodci"
+    ca: ConfigPath | None = None
+    """of the authority that the API's certificate is from; without it, one that this machine trusts"""
+    token: SecretPath | None = None
+    """the file with the token of a service account"""
+    cert: ConfigPath | None = None
+    key: SecretPath | None = None
+    images: Annotated[str, fitting(_REGISTRY, "a registry (host, host:port, either with a path)")]
+    """where the cluster's nodes fetch images: the farm's web interface as they reach it, or a copy of its images"""
+    pull_secret: Annotated[str, fitting(_DNS_LABEL, "a secret's name")] = ""
+    """of the namespace, where `images` wants to know who asks"""
+    node_selector: Mapping[
+        Annotated[str, fitting(_LABEL, "a label")], Annotated[str, fitting(_LABEL_VALUE, "a label's value")]
+    ] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    runtime_class: Annotated[str, fitting(_DNS_LABEL, "a runtime class")] = ""
+    """gvisor or kata, as the cluster has it"""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "KubernetesAt":
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert: and key: go together")
+        if (self.token is None) == (self.cert is None):
+            raise ValueError("who is the farm there? say token:, or cert: and key:, and not both")
+        return self
+
+    @property
+    def place(self) -> ClusterAt:
+        """The same for the core."""
+        return ClusterAt(
+            server=self.server,
+            namespace=self.namespace,
+            ca=self.ca,
+            token=self.token,
+            cert=self.cert,
+            key=self.key,
+            images=self.images,
+            pull_secret=self.pull_secret,
+            node_selector=tuple(sorted(self.node_selector.items())),
+            tolerations=tuple((each.key, each.value, each.effect or "") for each in self.tolerations),
+            runtime_class=self.runtime_class,
+        )
+
+
 class EngineAt(Section):
     """A Docker engine that builds run on."""
 
@@ -183,9 +251,27 @@ class EngineAt(Section):
 
 
 class HostAt(EngineAt):
-    """One of several."""
+    """One of several: an engine, or a cluster."""
 
-    docker_host: Annotated[str, AfterValidator(_docker_url)]
+    kubernetes: KubernetesAt | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "HostAt":
+        if (self.kubernetes is None) != ("docker_host" in self.model_fields_set):
+            raise ValueError("a host is a Docker engine or a cluster: say docker_host:, or kubernetes:, and not both")
+        if self.kubernetes is not None:
+            if self.workers == "auto":
+                raise ValueError("workers: how many pods may there be at once? The cluster does not say")
+            if self.tls is not None or self.same_machine is not None:
+                raise ValueError("tls: and same_machine: are for Docker engines")
+        return self
+
+    def host(self, name: str) -> Host:
+        """The same for the core."""
+        made = super().host(name)
+        if self.kubernetes is None:
+            return made
+        return replace(made, docker_host="", same_machine=False, cluster=self.kubernetes.place)
 
 
 class LimitsPerBuild(Section):

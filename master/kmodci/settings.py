@@ -131,8 +131,9 @@ def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile |
         yield ("engine",), "engine: is short for a single host, and there are hosts: say it there"
     places: dict[str, str] = {}
     for name, host in farm.hosts.items():
-        if (other := places.setdefault(host.docker_host, name)) != name:
-            yield ("hosts", name), f"{name} is the same engine as {other}"
+        place = f"{host.kubernetes.server}/{host.kubernetes.namespace}" if host.kubernetes else host.docker_host
+        if (other := places.setdefault(place, name)) != name:
+            yield ("hosts", name), f"{name} is the same {'namespace' if host.kubernetes else 'engine'} as {other}"
     if targets:
         yield from _in_hosts(farm, targets)
 
@@ -140,6 +141,13 @@ def _in_farm(farm: FarmFile, targets: TargetsFile | None, modules: ModulesFile |
 def _in_hosts(farm: FarmFile, targets: TargetsFile) -> Found:
     """What no host can build."""
     hosts = [host.host(name) for name, host in farm.build_hosts.items()]
+    engines = {host.arch for host in hosts if not host.cluster}
+    for host in hosts:
+        if host.arch not in engines:
+            what = (
+                f"there has to be a Docker engine of {host.arch} too: what builds need is prepared there, not in pods"
+            )
+            yield ("hosts", host.name), what
     for arch in sorted({arch for entry in targets.targets if entry.enabled for arch in entry.arches}):
         if all(host.way(arch) is None for host in hosts):
             yield ("hosts",), f"no host builds for {arch}, which targets.yml follows"

@@ -1,4 +1,4 @@
-"""What a build needs, made present: its header bundle, its module's source, its toolchain image.
+"""What a build needs, made present: its header bundle, its module's source. Its image is `imagesupply`'s.
 
 Each is looked for where it is cheapest: the local cache, the bucket, then where it comes from.
 Safe to be called from many threads: the same thing is made once.
@@ -7,43 +7,36 @@ Safe to be called from many threads: the same thing is made once.
 import hashlib
 import os
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import trees
-from .bootstrap import SuiteSource, bootstrap
 from .bucket import Bucket
+from .caches import Caches
 from .distros import layout_of
 from .downloads import Downloads
-from .engine import Engine
-from .engines import Engines
-from .errors import EngineError, HeadersUnusable, KmodciError
+from .errors import HeadersUnusable, KmodciError
 from .headers import kernel_facts
 from .hosttools import HostTools
-from .imagemaker import Bootstrap
-from .images import Recipe, for_preparing, lost_note, natively, nearest
+from .images import Recipe, for_preparing, natively, nearest
+from .imagesupply import ImageSupply
 from .ingredients import Ingredients
 from .kernelconfig import compiler_of
 from .keys import headers_key
 from .matrix import no_toolchain
 from .model import BUILD_ARCH, Evidence, Kernel, ModuleVersion, PackageKind
 from .objects import Object
+from .once import Once
 from .packing import pack_headers
 from .paths import Paths
 from .preparing import Preparing
-from .retention import CachedFile, overflow
 from .sources import pack
 from .store import Store
 from .tarzst import extended
 from .watch import bundle_note, programs_note
-
-CACHES = ("headers", "pieces", "sources", "tarballs")
-# files of a cache that builds may be about to use; a source is used once, and lies among the inputs meanwhile
-_SPARE = {"tarballs": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +55,12 @@ class Supply:
     store: Store
     bucket: Bucket
     downloads: Downloads
-    engines: Engines
-    recipes: dict[str, Recipe]
-    """by toolchain"""
-    suites: Callable[[Recipe], list[SuiteSource]]
-    """where a recipe's packages come from"""
+    images: ImageSupply
+    """what headers are made in, where nobody packs them"""
     ingredients: Ingredients
     preparing: Preparing
-    cache_limit: int
-    """bytes, of each cache"""
-    bootstrap: Bootstrap = bootstrap
-    _locks: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
-
-    @contextmanager
-    def _once(self, name: str) -> Iterator[None]:
-        with self._locks[name]:
-            yield
+    caches: Caches
+    _once: Once = field(default_factory=Once)
 
     def bundle(self, kernel: Kernel, runs_on: str = BUILD_ARCH) -> Bundle:
         """The header bundle of a kernel, for builds that run on a machine of this architecture."""
@@ -117,8 +100,8 @@ class Supply:
                 scratch = self.paths.scratch
                 trees.unpack(bundle.path, lacking, cache, kernel=kernel, scratch=scratch, runs_on=runs_on)
         if lacking:
-            with self._once("prune"):
-                trees.prune(cache, self.cache_limit)
+            with self.caches.pruning:
+                trees.prune(cache, self.caches.limit)
         return bundle, {name: cache / key / name for name, key in wanted.items()}
 
     def _make_bundle(self, kernel: Kernel, runs_on: str) -> Bundle:
@@ -126,7 +109,7 @@ class Supply:
             folder = Path(name)
             files, seen = self.ingredients.had(kernel, folder)
             if kernel.is_source:
-                self.prune("tarballs")
+                self.caches.prune("tarballs")
                 files[0] = self._tree(kernel, runs_on, files, folder / "tree")
                 del files[1]  # the configuration, which is in the tree
             packages = [package for package in kernel.headers if package.kind is not PackageKind.CONFIG]
@@ -145,8 +128,8 @@ class Supply:
         made.replace(path)
         self.bucket.put_file(headers_key(sha256), path)
         self.store.put_metas({**notes, bundle_note(digest): sha256})
-        self.prune("headers")
-        self.prune("pieces")
+        self.caches.prune("headers")
+        self.caches.prune("pieces")
         return Bundle(path, sha256)
 
     def _tree(self, kernel: Kernel, runs_on: str, files: Sequence[Path], target: Path) -> Path:
@@ -154,7 +137,7 @@ class Supply:
         recipe = self._recipe(kernel, runs_on)
         if recipe is None:
             raise HeadersUnusable(f"no headers for {kernel}: {no_toolchain(kernel)}")
-        engine = self._engine_with(recipe)
+        engine = self.images.engine_with(recipe)
         self.preparing.tree(kernel, recipe, engine, source=files[0], config=files[1], target=target)
         return target
 
@@ -178,7 +161,7 @@ class Supply:
         self, kernel: Kernel, recipe: Recipe, bundle: Bundle, digest: str, must: Sequence[str], may: Sequence[str]
     ) -> Bundle:
         with TemporaryDirectory(prefix="programs-", dir=self.paths.scratch) as name:
-            engine, scratch = self._engine_with(recipe), Path(name)
+            engine, scratch = self.images.engine_with(recipe), Path(name)
             made = self.preparing.programs(
                 kernel, recipe, engine, bundle=bundle.path, must=must, may=may, scratch=scratch
             )
@@ -187,7 +170,7 @@ class Supply:
 
     def _recipe(self, kernel: Kernel, runs_on: str) -> Recipe | None:
         """Of the image in which is prepared what modules for this kernel are built with."""
-        made = self.recipes.get(nearest(kernel.toolchain, self.recipes))
+        made = self.images.recipes.get(nearest(kernel.toolchain, self.images.recipes))
         return made and for_preparing(natively(made, runs_on))
 
     def source(self, module: ModuleVersion) -> Path:
@@ -198,7 +181,7 @@ class Supply:
             if not path.exists():
                 pack(module, self.downloads, path)
                 path.chmod(0o644)
-                self.prune("sources")
+                self.caches.prune("sources")
             os.utime(path)
         return path
 
@@ -217,70 +200,6 @@ class Supply:
             (self.paths.cache("headers") / found.key.removeprefix("headers/")).unlink(missing_ok=True)
         return True
 
-    def load_image(self, tag: str, host: str) -> None:
-        """Has an image on a host that was made before. Raises EngineError if it never was."""
-        engine = self.engines[host]
-        if tag in engine.tags():
-            return
-        recipes = (natively(made, engine.arch) for made in self.recipes.values())
-        recipe = next((made for made in recipes if made.tag == tag), None)
-        if recipe is None:
-            raise EngineError(f"{tag} is no image of this configuration")
-        with self._once(f"image {tag} {host}"):
-            if tag not in engine.tags() and not self._load_from_bucket(recipe, engine):
-                # another host may have it, so the plan would not miss it
-                self.store.put_meta(lost_note(tag), "x")
-                raise EngineError(f"image {tag} is not made yet", hint="the builder `images` makes it; see its page")
-
-    def make_image(self, toolchain: str, say: Callable[[str], None], host: str = "", *, arch: str = BUILD_ARCH) -> str:
-        """Has a toolchain's image on a host, any of that architecture if not said, and in the bucket. Returns its tag.
-
-        say: called with each line.
-        """
-        host = host or self._host_of(arch)
-        return self._make_image(natively(self.recipes[toolchain], self.engines[host].arch), host, say)
-
-    def _engine_with(self, recipe: Recipe) -> Engine:
-        """An engine that answers, and has the recipe's image then."""
-        host = self._host_of(recipe.arch)
-        self._make_image(recipe, host)
-        return self.engines[host]
-
-    def _host_of(self, arch: str) -> str:
-        return self.engines.first(arch=arch, among=self.engines.running_on(arch))
-
-    def _make_image(self, recipe: Recipe, host: str, say: Callable[[str], None] = lambda _: None) -> str:
-        engine = self.engines[host]
-        with self._once(f"image {recipe.tag} {host}"):
-            is_lost = bool(self.store.meta(lost_note(recipe.tag)))
-            if recipe.tag in engine.tags() and not is_lost:
-                say(f"{recipe.tag} is on the engine")
-            elif self._load_from_bucket(recipe, engine):
-                say(f"{recipe.tag} loaded from the bucket")
-            else:
-                self._bootstrap(recipe, engine, say)
-            if is_lost:
-                self.store.forget_metas([lost_note(recipe.tag)])
-        return recipe.tag
-
-    def _bootstrap(self, recipe: Recipe, engine: Engine, say: Callable[[str], None]) -> None:
-        with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
-            archive = self.bootstrap(
-                recipe, mirrors=self.suites(recipe), target=Path(folder) / "image.tar.zst", log=say
-            )
-            say(f"uploading {archive.stat().st_size >> 20} MiB as {recipe.key}")
-            self.bucket.put_file(recipe.key, archive)
-            engine.load(archive, recipe.tag)
-            say(f"{recipe.tag} is on the engine")
-
-    def _load_from_bucket(self, recipe: Recipe, engine: Engine) -> bool:
-        with TemporaryDirectory(prefix="image-", dir=self.paths.scratch) as folder:
-            archive = Path(folder) / "image.tar.zst"
-            if not self.bucket.get_file(recipe.key, archive):
-                return False
-            engine.load(archive, recipe.tag)
-            return True
-
     def _from_bucket(self, key: str, path: Path, sha256: str) -> bool:
         part = path.with_suffix(f".{threading.get_ident()}.part")
         try:
@@ -295,20 +214,6 @@ class Supply:
             return True
         finally:
             part.unlink(missing_ok=True)
-
-    def surplus(self, kind: str) -> Sequence[CachedFile]:
-        """What of a cache is more than its limit. kind: one of CACHES."""
-        # what is being written ends otherwise
-        whole = (path for path in self.paths.cache(kind).iterdir() if path.suffix in (".zst", ".tar"))
-        files = [(path.name, path.stat()) for path in whole]
-        known = (CachedFile(name=name, size=stat.st_size, used=stat.st_mtime) for name, stat in files)
-        return overflow(known, self.cache_limit, spare=_SPARE.get(kind, 64))
-
-    def prune(self, kind: str) -> None:
-        """Brings a cache back to its limit."""
-        with self._once("prune"):
-            for file in self.surplus(kind):
-                (self.paths.cache(kind) / file.name).unlink(missing_ok=True)
 
 
 def _named(kernel: Kernel, runs_on: str) -> str:

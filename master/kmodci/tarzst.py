@@ -89,6 +89,26 @@ def extended(archive: Path, target: Path, members: Iterable[Member]) -> ArchiveF
     return write(target, [content[: -len(mark)], frame(members)])
 
 
+def packed(folder: Path, target: Path, *, below: str) -> None:
+    """A folder at target, as `below` (`/kmodci`), all of it or nothing. Whose it is, and since when, is not kept."""
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    with (
+        replacing(target) as file,
+        compressor.stream_writer(file, closefd=False) as plain,
+        tarfile.open(fileobj=plain, mode="w|", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for path in (folder, *sorted(folder.rglob("*"))):
+            name = str(below.lstrip("/") / path.relative_to(folder))
+            tar.add(path, name, recursive=False, filter=_anybodys)
+
+
+def _anybodys(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mtime = _MTIME
+    return info
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """A file that takes target's place when the block ends well, and leaves nothing when it does not."""

@@ -32,7 +32,7 @@ def measure(place: Place, *, count: int, exclude: Sequence[str], interval: int) 
         version = farm.store.module_version(place.module)
         assert version is not None  # its repository was just read
         for toolchain in {kernel.toolchain for kernel in kernels}:
-            farm.supply.make_image(toolchain, lambda _: None)
+            farm.supply.images.make(toolchain, lambda _: None)
         pool = place.state / "debs"
         debs = {str(kernel): _debs(farm.supply.downloads.package, kernel, pool) for kernel in kernels}
     here = Place(place.config, place.state / "arrivals", place.module)

@@ -150,7 +150,7 @@ def _module(farm: Farm, place: Place) -> ModuleVersion:
 
 
 def _image(farm: Farm, kernel: Kernel) -> str:
-    farm.supply.make_image(kernel.toolchain, lambda _: None)
+    farm.supply.images.make(kernel.toolchain, lambda _: None)
     return farm.recipes[kernel.toolchain].tag
 
 

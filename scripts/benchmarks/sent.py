@@ -39,7 +39,7 @@ def measure(place: Place, *, repeat: int, exclude: tuple[str, ...], cgroup: str)
         job = farm.job_of(entry(build_id, kernel, farm.recipes), module, is_current=False)
         bundle, headers = farm.supply.headers(kernel)
         host = next(iter(farm.engines))
-        farm.supply.make_image(job.entry.toolchain, note, host)
+        farm.supply.images.make(job.entry.toolchain, note, host)
         mounted = replace(farm.engines[host], farm=_FARM, same_machine=True)
         ways = {"mounted": mounted, "sent": replace(mounted, same_machine=False)}
         with tempfile.TemporaryDirectory(dir=farm.paths.scratch) as name:

@@ -18,6 +18,7 @@ import pytest
 from benchmarks.aptrepo import AptRepo
 from kmodci.model import Outcome, Status
 from kmodci.workerbundle import bundle_name, python_command
+from support.attacks import TOLD, found_by
 from support.farm import TARGET, LiveFarm, gated, live_farm, source
 from support.realkernels import RealKernel
 
@@ -70,13 +71,6 @@ def take_worker(farm: LiveFarm) -> None:
     (bundle / "worker.py").replace(bundle / "honest.py")
     shutil.copy(SUPPORT / "taken_worker.py", bundle / "worker.py")
     (bundle / "worker.py").chmod(0o644)
-
-
-def found_by(farm: LiveFarm, outcome: Outcome) -> dict[str, Any]:
-    """What came of each of the attacks of a build."""
-    lines = (line[6:] for line in farm.build_log(outcome).splitlines() if line.startswith("found "))
-    told = (json.loads(each.replace("\n", "")) for each in "\n".join(lines).split("\n.")[:-1])
-    return {each["what"]: each["came"] for each in told}
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +169,6 @@ class TestTheWorkersPort:
         farm.open_gates()
 
 
-TOLD = frozenset({"environment", "environments", "mounts", "status", "processes", "host", "sockets", "left behind"})
 # What a build may do: look at its own folders, and at what is everybody's.
 ALLOWED = frozenset({"abstract sockets"})
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
-import zstandard
 from benchmarks.aptrepo import AptRepo
 from kmodci.engine import Engine
 from kmodci.errors import EngineError
@@ -17,7 +15,7 @@ from kmodci.hosts import Tls
 from kmodci.images import Recipe, recipe
 from support.authority import Authority
 from support.chaos import RETRY, SUCCESS, await_rest, check_all, let_go, results
-from support.farm import ENGINE, TARGET, LiveFarm, gated, live_farm
+from support.farm import TARGET, LiveFarm, gated, live_farm, write_root_of
 from support.ownengine import OwnEngine, Remote
 from support.realkernels import RealKernel
 
@@ -70,19 +68,6 @@ def farm(
         farm.bucket.put_file(made.key, archive)
         farm.up()
         yield farm
-
-
-def write_root_of(tag: str, archive: Path) -> None:
-    """The root file system of an image of the machine's engine, as the bucket keeps it."""
-    client = docker.APIClient(base_url=ENGINE)
-    container = client.create_container(tag, ["/nothing"])["Id"]
-    try:
-        with archive.open("wb") as file, zstandard.ZstdCompressor(level=1).stream_writer(file) as compressed:
-            for chunk in client.export(container):
-                compressed.write(chunk)
-    finally:
-        client.remove_container(container)
-        client.close()
 
 
 def shown(farm: LiveFarm) -> dict[str, dict[str, Any]]:

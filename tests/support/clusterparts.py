@@ -21,7 +21,7 @@ _USERS = {
     "system:kube-controller-manager": "",
     f"system:node:{NODE}": "system:nodes",
 }
-# in the order of their start; the scheduler and the controllers wait for the API server by themselves
+# in the order of their start; those after the API server need it
 PARTS = ("containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 
 _CONTAINERD = """
@@ -57,6 +57,11 @@ class Parts:
     @cached_property
     def server(self) -> str:
         return f"https://{self.box.address}:6443"
+
+    @property
+    def service(self) -> str:
+        """By which pods are told that they reach the API server: the first address of those of services."""
+        return f"10.216.{self.box.number}.1"
 
     @cached_property
     def authority(self) -> Authority:

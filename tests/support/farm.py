@@ -512,3 +512,16 @@ def free_ports() -> int:
             except OSError:
                 continue
             return port
+
+
+def write_root_of(tag: str, archive: Path) -> None:
+    """The root file system of an image of the machine's engine, as the bucket keeps it."""
+    client = docker.APIClient(base_url=ENGINE)
+    container = client.create_container(tag, ["/nothing"])["Id"]
+    try:
+        with archive.open("wb") as file, zstandard.ZstdCompressor(level=1).stream_writer(file) as compressed:
+            for chunk in client.export(container):
+                compressed.write(chunk)
+    finally:
+        client.remove_container(container)
+        client.close()

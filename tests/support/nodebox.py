@@ -72,6 +72,10 @@ class NodeBox:
             )  # fmt: skip
         until((at / "entered").exists, told=log.read_text)
 
+    def has(self, address: str) -> None:
+        """One more address of the machine's, until `close`."""
+        _ip("addr", "add", f"{address}/32", "dev", _link(self.number))
+
     def start(self, name: str, command: Sequence[str], log: Path) -> None:
         """Starts a program inside; returns at once."""
         assert self._first is not None

@@ -111,7 +111,7 @@ def take_over() -> None:
     pb.BotFactory.gotPerspective = arrived
 
 
-_then = honest.upload_plain_files
+_then = honest.transfer_plain_files
 
 
 def _both() -> None:
@@ -119,6 +119,6 @@ def _both() -> None:
     take_over()
 
 
-honest.upload_plain_files = _both
+honest.transfer_plain_files = _both
 if __name__ == "__main__":
     honest.main()

@@ -119,7 +119,7 @@ class KernelBuild(Build):
         """The compiler that the headers turn out to name. Raises KmodciError where its image cannot be had yet."""
         again = await threads.deferToThread(self.farm.job_as_learned, job)
         if again.image != job.image:
-            await threads.deferToThread(self.farm.supply.load_image, again.image, host)
+            await threads.deferToThread(self.farm.has_image, again.image, host)
             self.setProperty("image", again.image, "kmodci")
         self.job = again
 
@@ -136,9 +136,9 @@ class KernelBuild(Build):
         worker = self.workerforbuilder.worker
         return worker.host.name if isinstance(worker, SandboxWorker) else ""
 
-    async def put_inputs(self, files: Mapping[str, Path]) -> None:
-        """Has files where its container sees them. Raises KmodciError."""
-        await self.workerforbuilder.worker.put_inputs(files)
+    async def put_inputs(self, files: Mapping[str, Path], step: BuildStep) -> None:
+        """Has files where its container sees them. step: that asks for it. Raises KmodciError."""
+        await self.workerforbuilder.worker.put_inputs(files, step)
 
     async def tries(self) -> int:
         """How many builds its request has had, this one among them."""

@@ -43,7 +43,7 @@ class MakeImage(BuildStep):
         image = short_name(toolchain, arch)
         try:
             await threads.deferToThread(self.farm.bundles.made, arch)
-            tag = await threads.deferToThread(self.farm.supply.make_image, toolchain, line, arch=arch)
+            tag = await threads.deferToThread(self.farm.supply.images.make, toolchain, line, arch=arch)
         except KmodciError as error:
             await log.addStderr(f"{error}\n")
             await threads.deferToThread(self.farm.planner.note_image_fault, image, error.brief)

@@ -65,7 +65,13 @@ def _stopped(result: T, timer: IDelayedCall) -> T:
 
 
 class Upload(_Told):
-    """Of a file."""
+    """Of a file, from its worker."""
+
+    expected = frozenset({"rc"})
+
+
+class Download(_Told):
+    """Of a file, to its worker."""
 
     expected = frozenset({"rc"})
 

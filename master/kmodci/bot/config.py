@@ -23,6 +23,7 @@ from ..where import buildbot_database
 from .board import BoardKeeper
 from .build import KernelBuild
 from .builders import build_steps, image_steps
+from .containers import ContainerWorker
 from .database import engine_arguments
 from .force import KernelForce
 from .frontpage import NoAvatar, guard_interface
@@ -34,6 +35,7 @@ from .login.rules import FORCE, Rules
 from .login.ways import auth_of
 from .menu import MENU, PLUGIN
 from .notifier import Notifier
+from .podworkers import PodWorker
 from .pollers import ModulePoller, RepositoryPoller
 from .prefetch import Prefetch
 from .queue import BoundedChooser, prioritize_builders
@@ -46,7 +48,6 @@ from .virtual import VirtualBuilders
 from .watchdog import Watchdog
 from .web import answer_from_the_reactor, close_event_stream, open_own_api
 from .workerport import guard_worker_port
-from .workers import SandboxWorker
 
 LOCAL_WORKER = "master"
 IMAGES = "images"
@@ -79,7 +80,7 @@ def buildbot_config(config_dir: Path, scope: str, modules: tuple[str, ...] = ())
     web, database = farm.settings.web, buildbot_database(farm.settings)
     toolchains = sorted(farm.recipes)
     workers = [
-        SandboxWorker(f"{host}-{n}", None, farm=farm, host=host)
+        (PodWorker if farm.engines.hosts[host].cluster else ContainerWorker)(f"{host}-{n}", None, farm=farm, host=host)
         for host in farm.engines
         for n in range(1, farm.workers(host) + 1)
     ]

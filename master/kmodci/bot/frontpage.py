@@ -48,7 +48,7 @@ class OwnPagesOnly(ws.WsProtocol):
     @async_to_deferred
     async def onConnect(self, request: ConnectionRequest) -> None:
         if request.origin and not is_own(self.master, request.origin):
-            raise ConnectionDeny(403, "Forbidden")  # type: ignore[no-untyped-call]  # autobahn has no types here
+            raise ConnectionDeny(403, "Forbidden")
         await super().onConnect(request)
 
 

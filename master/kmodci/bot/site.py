@@ -1,4 +1,5 @@
-"""Mounts the farm's own pages below /kmodci of Buildbot's web server, /healthz and /metrics; the API mounts itself."""
+"""Mounts the farm's own pages below /kmodci of Buildbot's web server, /healthz, /metrics, and /v2 where a cluster asks
+there for images; the API mounts itself."""
 
 from buildbot.master import BuildMaster
 from buildbot.util.service import BuildbotService
@@ -17,8 +18,11 @@ from .pages.hosts import Hosts
 from .pages.kernels import FindKernel, Kernels
 from .pages.runs import Runs
 from .pages.sources import Sources
+from .registry import Images
 
 _PATH, _FILES = PUBLIC_FILES.split("/")
+# where the specification wants it
+_IMAGES = "v2"
 
 
 class Site(BuildbotService):
@@ -32,7 +36,7 @@ class Site(BuildbotService):
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         master = self.master
         pages = Home(master)
-        made = {
+        below = {
             "coverage": Coverage(master, farm),
             "failures": Failures(master),
             "builds": Builds(master, farm),
@@ -42,13 +46,18 @@ class Site(BuildbotService):
             "sources": Sources(master, farm),
             "hosts": Hosts(master, farm),
         }
-        for name, page in made.items():
+        for name, page in below.items():
             pages.putChild(name.encode(), page)
         self.api = Api(self.master, farm)
         pages.putChild(_FILES.encode(), Files(farm.bucket, proxies=farm.settings.web.proxies, may_read=self._may_read))
         # the root of the web server, which is not made yet when a master starts
         root = self.master.www.apps.get("base").resource
-        for name, resource in {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}.items():
+        made = {_PATH: pages, "healthz": self.api.health, "metrics": self.api.metrics}
+        if farm.engines.clusters:
+            made[_IMAGES] = Images(farm.registry, proxies=farm.settings.web.proxies)
+        elif _IMAGES.encode() in root.children:
+            root.delEntity(_IMAGES.encode())
+        for name, resource in made.items():
             root.putChild(name.encode(), resource)
         return defer.succeed(None)
 

@@ -114,8 +114,7 @@ class Headers(KernelStep):
         if again.is_current:
             return self._leave(f"{says}: built with {again.entry.toolchain} instead")
         # nobody but who forced it asks for another version
-        make_image = self.build.farm.supply.make_image
-        await threads.deferToThread(make_image, again.entry.toolchain, lambda _: None, self.build.host)
+        await threads.deferToThread(self.build.farm.make_image, again.entry.toolchain, self.build.host)
         raise EngineError(f"{says}, and this container has {self.job.entry.toolchain}")
 
     def _leave(self, says: str) -> int:
@@ -137,7 +136,7 @@ class Source(KernelStep):
             path = await threads.deferToThread(farm.supply.source, job.module)
         except Gone as error:
             return await self.end(Status.UNAVAILABLE, f"module source gone: {error.url}")
-        await self.build.put_inputs({"headers.tar.zst": self.build.bundle.path, "source.tar.zst": path})
+        await self.build.put_inputs({"headers.tar.zst": self.build.bundle.path, "source.tar.zst": path}, self)
         self.say(f"{job.module.module} {job.module.version}")
         # one log for all inputs: a log costs the master as much as half a step
         packages = "\n".join(f"{p.sha256}  {p.url}" for p in job.kernel.headers)

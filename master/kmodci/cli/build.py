@@ -135,7 +135,7 @@ def _build_here(build_id: str, output: Path | None, config: Path, *, fresh: bool
 def _build(farm: Farm, wanted: Entry, module: ModuleVersion) -> tuple[Job, Result]:
     # a name of its own for its containers: a farm that starts or stops meanwhile leaves them alone, we end only them
     engines = farm.engines.labelled(f"{farm.paths.farm_id()}-by-hand-{os.getpid()}")
-    farm.supply.engines = engines
+    farm.supply.images.engines = engines
     kernel = wanted.kernel
     labels, fitting = farm.settings.labels_of(module.module), farm.planner.fitting(kernel)
     host = engines.first(arch=kernel.target.arch, labels=labels, among=fitting)

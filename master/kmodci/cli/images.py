@@ -73,7 +73,7 @@ def _make(config: Path, scope: str, images: Sequence[Recipe]) -> None:
     with open_bucket(farm.settings) as bucket:
         for made in images:
             farm.bundles.made(made.arch)
-            farm.supply.make_image(made.toolchain, note, arch=made.arch)
+            farm.supply.images.make(made.toolchain, note, arch=made.arch)
             if bucket.size(made.key) is None:
                 note(f"{made.short} is on a host already, and not in the bucket: it stays where it is")
 

@@ -1,0 +1,140 @@
+"""A namespace of a Kubernetes cluster: does it answer, make a pod, wait for it, remove it, sweep what is ours."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from .errors import EngineError
+from .hosts import Answer, ClusterAt
+from .kubeapi import KubeApi
+from .model import BUILD_ARCH
+from .pods import GRACE, Pod, pod, read_pod, read_pods
+from .sandbox import BUNDLE_MOUNT, LABEL, Limits
+from .workerbundle import worker_command
+
+_QUICK = 30
+_LOOK_EVERY = 0.25
+# seconds that a node may take to say that a pod has ended; one that is gone never does
+_REMOVAL = 20.0
+# seconds for which a cluster gets no build after a pod of it was found to reach the network
+_OPEN = 300.0
+
+
+class _Version(BaseModel):
+    """https://kubernetes.io/docs/reference/ of /version."""
+
+    gitVersion: str = ""  # noqa: N815 Kubernetes' name
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Every method raises EngineError when the cluster does not do as asked."""
+
+    at: ClusterAt
+    farm: str
+    """names the farm whose pods may be swept"""
+    arch: str = BUILD_ARCH
+    """of the nodes that its pods go to"""
+    _open: tuple[float, str] = field(default=(0.0, ""), compare=False)
+    """when a pod was found to reach the network (monotonic seconds), and which"""
+
+    @property
+    def api(self) -> KubeApi:
+        return KubeApi(self.at)
+
+    def look(self, *, timeout: float = _QUICK) -> Answer:
+        """Asks it how it is, and whether the farm may see its pods there."""
+        content = self.api.get("/version", timeout=timeout) or b"{}"
+        try:
+            version = _Version.model_validate_json(content).gitVersion
+        except ValidationError as error:
+            raise EngineError(f"{self.api.name} is none of Kubernetes, by what /version says") from error
+        self._pods(limit=1, timeout=timeout)
+        since, name = self._open
+        if name and time.monotonic() < since + _OPEN:
+            raise EngineError(
+                f"{self.api.name}: pod {name} reaches the network, so nothing is built there",
+                hint="apply the NetworkPolicy of docs/kubernetes.yaml, on a cluster whose network enforces it",
+            )
+        return Answer(version=version.removeprefix("v"))
+
+    def note_open(self, name: str) -> None:
+        """A pod of that name was found to reach the network."""
+        self._open = time.monotonic(), name
+
+    def forget_bundles(self) -> None:
+        """There are none: the worker is part of the image."""
+
+    def containers(self) -> int:
+        """How many pods this farm has, running or not."""
+        return len(self._pods())
+
+    def sweep(self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Path | None = None) -> int:
+        """Removes this farm's pods. Returns how many went. keep: asked for the name of each."""
+        gone = 0
+        for each in self._pods():
+            if not keep(each.name):
+                gone += self.api.delete(self.api.pods(each.name), grace=GRACE)
+        return gone
+
+    def killed_for_memory(self, name: str) -> bool:
+        """Whether the pod of that name was killed because it used too much memory."""
+        found = self.pod(name)
+        return found is not None and found.was_killed_for_memory
+
+    def pod(self, name: str) -> Pod | None:
+        """The pod of that name, as it stands; None if there is none."""
+        content = self.api.get(self.api.pods(name))
+        return None if content is None else read_pod(content)
+
+    def create(self, name: str, *, image: str, limits: Limits, environment: Mapping[str, str]) -> None:
+        """Makes a pod of that name, in place of one that there may be. image: a reference, without the registry."""
+        self.remove(name)
+        made = pod(
+            name,
+            farm=self.farm,
+            image=f"{self.at.images}/{image}",
+            arch=self.arch,
+            command=worker_command(BUNDLE_MOUNT),
+            environment=environment,
+            limits=limits,
+            at=self.at,
+        )
+        if self.api.post(self.api.pods(), made) is None:
+            raise EngineError(
+                f"{self.api.name}: there is no namespace {self.at.namespace}", hint="docs/kubernetes.yaml makes it"
+            )
+
+    def wait(self, name: str, *, seconds: float) -> None:
+        """Returns when the pod runs. Raises EngineError, with what the cluster says, if it does not in that time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.pod(name)
+            if found is None:
+                raise EngineError(f"{self.api.name}: pod {name} was removed before it ran")
+            if found.is_running:
+                return
+            if found.is_hopeless or time.monotonic() > deadline:
+                raise EngineError(f"{self.api.name}: pod {name} does not run: {found.words}")
+            time.sleep(_LOOK_EVERY)
+
+    def remove(self, name: str) -> None:
+        """Returns when its node says that the pod of that name has ended, or has been silent for long enough."""
+        path = self.api.pods(name)
+        if not self.api.delete(path, grace=GRACE):
+            return
+        deadline = time.monotonic() + _REMOVAL
+        while self.api.get(path) is not None:
+            if time.monotonic() > deadline:
+                # what runs on there has neither a connection nor a password
+                self.api.delete(path, grace=0)
+                return
+            time.sleep(_LOOK_EVERY)
+
+    def _pods(self, *, limit: int | None = None, timeout: float = _QUICK) -> tuple[Pod, ...]:
+        query = {"labelSelector": f"{LABEL}={self.farm}"} | ({"limit": str(limit)} if limit else {})
+        content = self.api.get(self.api.pods(), query, timeout=timeout)
+        return () if content is None else read_pods(content)
