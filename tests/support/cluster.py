@@ -161,7 +161,7 @@ class Cluster:
             for part in PARTS[:3]:
                 self.start(part)
             # on a machine that has much to do the controllers would give up before it answers
-            until(self._answers, told=self.told)
+            until(lambda: self._says_ok("/readyz"), told=self.told)
             for part in PARTS[3:]:
                 self.start(part)
             until(lambda: self._containerd("version").returncode == 0, told=self.told)
