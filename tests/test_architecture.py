@@ -27,8 +27,8 @@ RANKS = {
     "adapters": "acceptance apicalls apiclient apiserver asking awsfile bootstrap bucket caches cluster downloads"
     " embedded engine engineclient enginehttp engineproxy engines fetch folder foreignpython git history imagemaker"
     " imagesupply indices ingredients kubeapi"
-    " logfiles mirrors newsstore packing paths pools privatefile refusals runstore sending sources store tables tokens"
-    " trees tunnel users workerbundle",
+    " logfiles mirrors newsstore packing paths pools privatefile refusals rowsfile runstore sending sources store"
+    " tables tokens trees tunnel users workerbundle",
     "farm": "backup boardmaker byhand checkup cleanup commitdesk farm health ledger listing matrixtold memory metrics"
     " newsdesk opening planning preparing products recovery registry sourceview supply survey watch where"
     " workerbundles",

@@ -54,23 +54,17 @@ def test_a_pod_is_made_of_the_farms_image(cluster: Cluster, kube: FakeKube) -> N
     assert cluster.containers() == 1
 
 
-def test_one_that_is_left_of_that_name_goes_first(cluster: Cluster, kube: FakeKube) -> None:
-    create(cluster, "w-1")
-    kube.pods["w-1"]["left"] = True
-    create(cluster, "w-1")
-    assert "left" not in kube.pods["w-1"]
-
-
-def test_one_whose_node_says_nothing_is_forgotten(
-    cluster: Cluster, kube: FakeKube, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_REMOVAL", 0.0)
+def test_one_is_removed_once(cluster: Cluster, kube: FakeKube) -> None:
     create(cluster, "w-1")
     kube.lingering.add("w-1")
-    cluster.remove("w-1")
-    assert kube.pods == {}
-    graces = [given["gracePeriodSeconds"] for method, _, given in kube.asked if method == "DELETE"]
-    assert graces[-2:] == [1, 0]
+    assert cluster.remove("w-1")
+    assert kube.asked[-1] == (
+        "DELETE", f"{PODS}/w-1", {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 1}
+    )  # fmt: skip
+    assert not cluster.remove("w-2")
+    # its node takes its time
+    assert cluster.sweep() == 0
+    assert [method for method, *_ in kube.asked].count("DELETE") == 2
 
 
 def test_it_is_waited_for(cluster: Cluster, kube: FakeKube) -> None:

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
 
-from kmodci.bot.prefetch import Prefetch
+from kmodci.bot.filling import fill
 from kmodci.bot.requests import FORCED
-from kmodci.bot.schedulers import MatrixScheduler
 from kmodci.matrix import Planned, Why
 from kmodci.runs import RunEntry
 from support.boards import board
@@ -19,50 +18,56 @@ PLANNED = {
 FIRST, SECOND, THIRD = PLANNED
 
 
-class Scheduler(MatrixScheduler):
-    """One that nothing has started."""
-
-    master = SimpleNamespace(  # type: ignore[assignment] # the part that is asked
-        service_manager=SimpleNamespace(namedServices={Prefetch.name: SimpleNamespace(want=lambda kernel: None)})
-    )
-
-    def __init__(self) -> None:
-        self._ended = set()
-
-
 class Queue(list[str]):
     """What was asked for; `ends` ends while something is asked for."""
 
-    def __init__(self, scheduler: MatrixScheduler, *, ends: str = "", there: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, ends: str = "", there: tuple[str, ...] = ()) -> None:
         super().__init__(there)
-        self._scheduler, self._ends = scheduler, ends
+        self.ended: set[str] = set()
+        self._ends = ends
 
     async def ask(self, name: str, builder: str, wanted: Mapping[str, object], why: str, *, priority: int = 0) -> bool:
         self.append(name)
         if self._ends:
-            self._scheduler._ended.add(self._ends)
+            self.ended.add(self._ends)
         return True
 
 
-def filled(*, whys: Mapping[str, Why] | None = None, **queue: object) -> list[str]:
+def filled(
+    *, whys: Mapping[str, Why] | None = None, ends: str = "", there: tuple[str, ...] = (), room: int = 8
+) -> list[str]:
     """What is asked for, of three builds that are left of a run."""
     left = [
         RunEntry(build_id=p.entry.build_id, key=p.key, why=(whys or {}).get(name, p.why), chunk=0)
         for name, p in PLANNED.items()
     ]
-    scheduler = Scheduler()
-    scheduler.farm = SimpleNamespace(paths=SimpleNamespace(shortage=""), chunk_length=8)
-    scheduler.ledger = SimpleNamespace(left=lambda: iter(left))  # type: ignore[assignment] # the part that is asked
-    scheduler._plan = SimpleNamespace(missing_images=(), entries=[p.entry for p in PLANNED.values()])  # type: ignore[assignment]
-    scheduler._ready = dict(PLANNED)
-    scheduler.requests = made = Queue(scheduler, **queue)  # type: ignore[arg-type,assignment]
-    before = len(made)
-    asyncio.run(scheduler._fill())
-    return made[before:]
+    queue, prefetched = Queue(ends=ends, there=there), []
+    asyncio.run(
+        fill(
+            SimpleNamespace(paths=SimpleNamespace(shortage=""), chunk_length=room),  # type: ignore[arg-type] # what is asked of a farm
+            SimpleNamespace(missing_images=(), entries=[p.entry for p in PLANNED.values()]),  # type: ignore[arg-type] # of a plan
+            PLANNED,
+            SimpleNamespace(left=lambda: iter(left)),  # type: ignore[arg-type] # of a ledger
+            queue,  # type: ignore[arg-type] # in the place of Buildbot's
+            ended=queue.ended,
+            prefetch=prefetched.append,
+        )
+    )
+    asked = queue[len(there) :]
+    assert prefetched == [PLANNED[name].entry.kernel for name in asked if not name.startswith(FORCED)]
+    return asked
 
 
 def test_what_is_left_is_asked_for_in_its_order() -> None:
     assert filled() == [FIRST, SECOND, THIRD]
+
+
+def test_no_more_is_asked_for_than_there_is_room() -> None:
+    assert filled(room=2) == [FIRST, SECOND]
+
+
+def test_what_was_forced_and_lost_its_request_is_asked_for_again() -> None:
+    assert filled(whys={SECOND: Why.FORCED}) == [FIRST, FORCED + SECOND, THIRD]
 
 
 def test_what_ends_meanwhile_is_not_asked_for_once_more() -> None:

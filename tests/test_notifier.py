@@ -9,8 +9,9 @@ import pytest
 from buildbot.util.service import AsyncMultiService
 from buildbot.util.tuplematch import matchTuple
 from kmodci.bot import notifier
+from kmodci.bot.events import ANSWER_OF, NEWS_FOR
 from kmodci.bot.notifier import Notifier
-from kmodci.bot.posting import ANSWER_OF, NEWS_FOR, Answer
+from kmodci.bot.posting import Answer
 from kmodci.bot.schedulers import MATRIX
 from kmodci.news import TestNews
 from kmodci.newsdesk import NewsDesk
@@ -155,7 +156,7 @@ def test_news_are_looked_for_every_minute_though_one_comes_a_little_early(
     monkeypatch.setattr(NewsDesk, "is_urgent", lambda self: False)
     # the loop of the service goes by the real clock
     for _ in range(3):
-        master.services[0]._wake()
+        master.services[0]._soon.want()
         after(master, master.reactor.seconds() + 59.5)
     assert looked == [1001.0, 1060.5, 1120.0]
 

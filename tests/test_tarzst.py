@@ -1,9 +1,10 @@
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from kmodci.errors import IndexDamaged
-from kmodci.tarzst import Kind, Member, extended, frame, read, replacing, write
+from kmodci.tarzst import Kind, Member, extended, frame, packed, read, replacing, write
 
 LONG = "a" * 60 + "/" + "b" * 80
 MEMBERS = [
@@ -92,3 +93,30 @@ def test_what_is_no_archive_of_ours_is_not_extended(tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged, match="does not end as our archives do"):
         extended(tmp_path / "x", tmp_path / "y", [])
     assert not (tmp_path / "y").exists()
+
+
+def test_a_folder_is_the_same_bytes_whenever_it_was_made_and_whosever_it_is(tmp_path: Path) -> None:
+    """As the worker is: made anew on another disk, in another order, some of it linked."""
+    for number, names in enumerate([("b", "a/x", "a/y"), ("a/y", "a/x", "b")]):
+        root = tmp_path / f"made-{number}"
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.chmod(0o755)
+            path.write_text(name)
+            path.chmod(0o755 if name == "b" else 0o644)
+            os.utime(path, (number, number))
+        (root / "link").symlink_to("a/x")
+        (tmp_path / f"other-{number}").hardlink_to(root / "b")
+        packed(root, tmp_path / f"{number}.tar.zst", below="/kmodci")
+    assert (tmp_path / "0.tar.zst").read_bytes() == (tmp_path / "1.tar.zst").read_bytes()
+    done = subprocess.run(["tar", "--zstd", "-tvf", tmp_path / "0.tar.zst"], capture_output=True, text=True, check=True)
+    words = [line.split() for line in done.stdout.splitlines()]
+    assert [(each[0], each[1], each[5]) for each in words] == [
+        ("drwxr-xr-x", "0/0", "kmodci/"),
+        ("drwxr-xr-x", "0/0", "kmodci/a/"),
+        ("-rw-r--r--", "0/0", "kmodci/a/x"),
+        ("-rw-r--r--", "0/0", "kmodci/a/y"),
+        ("-rwxr-xr-x", "0/0", "kmodci/b"),
+        ("lrwxrwxrwx", "0/0", "kmodci/link"),
+    ]

@@ -203,6 +203,8 @@ class HostTold(Told):
     """A build host."""
 
     host: str
+    kind: str
+    """Docker or Kubernetes"""
     address: str
     standing: str
     arches: tuple[str, ...]

@@ -17,8 +17,6 @@ from .workerbundle import worker_command
 
 _QUICK = 30
 _LOOK_EVERY = 0.25
-# seconds that a node may take to say that a pod has ended; one that is gone never does
-_REMOVAL = 20.0
 # seconds for which a cluster gets no build after a pod of it was found to reach the network
 _OPEN = 300.0
 
@@ -73,12 +71,8 @@ class Cluster:
         return len(self._pods())
 
     def sweep(self, *, keep: Callable[[str], bool] = lambda _: False, bundle: Path | None = None) -> int:
-        """Removes this farm's pods. Returns how many went. keep: asked for the name of each."""
-        gone = 0
-        for each in self._pods():
-            if not keep(each.name):
-                gone += self.api.delete(self.api.pods(each.name), grace=GRACE)
-        return gone
+        """Has this farm's pods end. Returns how many did not before. keep: asked for the name of each."""
+        return sum(self.remove(each.name) for each in self._pods() if not each.is_going and not keep(each.name))
 
     def killed_for_memory(self, name: str) -> bool:
         """Whether the pod of that name was killed because it used too much memory."""
@@ -91,8 +85,7 @@ class Cluster:
         return None if content is None else read_pod(content)
 
     def create(self, name: str, *, image: str, limits: Limits, environment: Mapping[str, str]) -> None:
-        """Makes a pod of that name, in place of one that there may be. image: a reference, without the registry."""
-        self.remove(name)
+        """Makes a pod of a name that is used once. image: a reference, without the registry."""
         made = pod(
             name,
             farm=self.farm,
@@ -121,18 +114,9 @@ class Cluster:
                 raise EngineError(f"{self.api.name}: pod {name} does not run: {found.words}")
             time.sleep(_LOOK_EVERY)
 
-    def remove(self, name: str) -> None:
-        """Returns when its node says that the pod of that name has ended, or has been silent for long enough."""
-        path = self.api.pods(name)
-        if not self.api.delete(path, grace=GRACE):
-            return
-        deadline = time.monotonic() + _REMOVAL
-        while self.api.get(path) is not None:
-            if time.monotonic() > deadline:
-                # what runs on there has neither a connection nor a password
-                self.api.delete(path, grace=0)
-                return
-            time.sleep(_LOOK_EVERY)
+    def remove(self, name: str) -> bool:
+        """Has a pod end, whose node then says that it is gone: some seconds later. False if it was gone."""
+        return self.api.delete(self.api.pods(name), grace=GRACE)
 
     def _pods(self, *, limit: int | None = None, timeout: float = _QUICK) -> tuple[Pod, ...]:
         query = {"labelSelector": f"{LABEL}={self.farm}"} | ({"limit": str(limit)} if limit else {})

@@ -46,7 +46,7 @@ class KubeApi:
         return self._ask("POST", path, body=body)
 
     def delete(self, path: str, *, grace: int) -> bool:
-        """Has something removed; False if it was gone. grace: seconds that it has to end, 0 to have it forgotten."""
+        """Has something removed; False if it was gone. grace: seconds that it has to end."""
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": grace}
         return self._ask("DELETE", path, body=options) is not None
 

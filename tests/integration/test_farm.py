@@ -388,6 +388,9 @@ class TestListening:
         for path in ("sse", "sse/listen/builds/*/*", "sse/add/1/builds"):
             assert farm.status(path) == 404
 
+    def test_it_is_a_registry_only_for_a_cluster(self, farm: LiveFarm) -> None:
+        assert farm.status("v2/") == 404
+
     def test_nothing_listens_to_the_world(self, farm: LiveFarm) -> None:
         assert listeners(farm.port) == listeners(farm.port + 1) == {"0100007F"}
 

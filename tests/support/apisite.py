@@ -69,6 +69,14 @@ class Scheduler:
     waiting: threading.Event = field(default_factory=threading.Event)
     """somebody waits for that"""
 
+    @property
+    def forced(self) -> "Scheduler":
+        return self
+
+    @property
+    def requests(self) -> "Scheduler":
+        return self
+
     async def build_now(self, planned: Planned, *, by: str, rebuild: bool = False) -> None:
         if self.fails:
             raise self.fails

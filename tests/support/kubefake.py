@@ -23,7 +23,7 @@ class FakeKube:
         self.refusal: tuple[int, str] | None = None
         """an HTTP status and a message for whatever is asked"""
         self.lingering: set[str] = set()
-        """pods whose node does not say that they have ended"""
+        """pods whose node has not said yet that they have ended"""
         self.server = ""
 
     def answer(self, method: str, path: str, given: Any) -> tuple[int, Any]:
@@ -44,7 +44,7 @@ class FakeKube:
         if name not in self.pods:
             return 404, {"message": f'pods "{name}" not found', "reason": "NotFound"}
         if method == "DELETE":
-            if given["gracePeriodSeconds"] == 0 or name not in self.lingering:
+            if name not in self.lingering:
                 return 200, self.pods.pop(name)
             self.pods[name]["metadata"]["deletionTimestamp"] = "2026-11-28T20:00:00Z"
         return 200, self.pods[name]

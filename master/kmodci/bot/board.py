@@ -8,30 +8,31 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from buildbot.master import BuildMaster
-from buildbot.mq.base import QueueRef
-from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import defer, task, threads
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet import defer, threads
 from twisted.python import log
 
 from ..board import Board
 from ..boardmaker import BoardMaker
 from ..errors import KmodciError
 from ..farm import Farm
+from .events import PLANNED
 from .requests import FORCED
-from .schedulers import MATRIX, PLANNED, MatrixScheduler
+from .schedulers import found_scheduler
+from .services import TimedService, service_of
+from .soon import Soon
 
 # What has changed since is seen together, so that a hundred builds that end at once cost no more than one.
 _SOON = 0.5
-# Versions leave the index at night (`gc`), and others may come with a bucket that was restored.
-_EVERY = 600.0
 
 
-class BoardKeeper(BuildbotService):
+class BoardKeeper(TimedService):
     """`board` is what is known now; `changed` fires when the next one has taken its place."""
 
     name = "board"
+    # Versions leave the index at night (`gc`), and others may come with a bucket that was restored.
+    every = 600.0
+    doing = "reading the index again"
 
     def __init__(self, farm: Farm) -> None:
         super().__init__(farm=farm)
@@ -40,39 +41,24 @@ class BoardKeeper(BuildbotService):
         self._ended: set[str] = set()
         self._unseen: set[str] = set()
         self._is_old = True
-        self._again: IDelayedCall | None = None
-        self._turn = defer.DeferredLock()
         self._waiting: list[defer.Deferred[Board]] = []
-        self._consumers: list[QueueRef] = []
-        self._timer = task.LoopingCall(self._read_again)
+        self._soon = Soon(self, self._look, within=_SOON, doing="bringing the board up to date")
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         self._maker = BoardMaker(farm=farm, say=log.msg)
         self._is_old = True
         return defer.succeed(None)
 
-    @async_to_deferred
-    async def startService(self) -> None:
-        await super().startService()
-        consume = self.master.mq.startConsuming
-        self._consumers = [
-            (await consume(self._plan_made, PLANNED)),
-            (await consume(self._has_ended, ("buildsets", None, "complete"))),
-            (await consume(self._has_started, ("builds", None, "new"))),
-            (await consume(self._has_started, ("buildsets", None, "new"))),
-        ]
-        self._timer.start(_EVERY, now=True)
+    async def listen(self) -> None:
+        await self.on(PLANNED, self._plan_made)
+        await self.on(("buildsets", None, "complete"), self._has_ended)
+        await self.on(("builds", None, "new"), self._has_started)
+        await self.on(("buildsets", None, "new"), self._has_started)
 
     @async_to_deferred
     async def stopService(self) -> None:
         await super().stopService()
-        if self._timer.running:
-            self._timer.stop()
-        for consumer in self._consumers:
-            consumer.stopConsuming()
-        if self._again is not None and self._again.active():
-            self._again.cancel()
-        await self._turn.run(lambda: None)
+        await self._soon.stop()
 
     def changed(self) -> defer.Deferred[Board]:
         """Fires with the next board. Who does not want it any more cancels it."""
@@ -86,33 +72,25 @@ class BoardKeeper(BuildbotService):
 
     def _plan_made(self, key: object, message: object) -> None:
         self._is_old = True
-        self._soon()
+        self._soon.want()
 
     def _has_ended(self, key: object, message: Mapping[str, object]) -> None:
         name = str(message.get("external_idstring")).removeprefix(FORCED)
         if name.count("/") == 2:
             self._ended.add(name)
             self._unseen.add(name)
-        self._soon()
+        self._soon.want()
 
     def _has_started(self, key: object, message: object) -> None:
-        self._soon()
+        self._soon.want()
 
-    def _read_again(self) -> None:
+    async def work(self) -> None:
         self._maker.forget_versions()
         self._is_old = True
-        self._soon()
-
-    def _soon(self) -> None:
-        if self._again is None or not self._again.active():
-            self._again = self.master.reactor.callLater(_SOON, self._run)
-
-    def _run(self) -> None:
-        done = self._turn.run(lambda: defer.ensureDeferred(self._look()))
-        done.addErrback(log.err, "while bringing the board up to date")
+        self._soon.want()
 
     async def _look(self) -> None:
-        scheduler = self._scheduler
+        scheduler = found_scheduler(self.master)
         if scheduler is None or not scheduler.planned_at:
             # of what there is nothing is known yet
             return
@@ -135,12 +113,7 @@ class BoardKeeper(BuildbotService):
         for each in waiting:
             each.callback(self.board)
 
-    @property
-    def _scheduler(self) -> MatrixScheduler | None:
-        return self.master.scheduler_manager.namedServices.get(MATRIX)
-
 
 def keeper_of(master: BuildMaster) -> BoardKeeper:
     """The one of this master."""
-    found: BoardKeeper = master.service_manager.namedServices[BoardKeeper.name]
-    return found
+    return service_of(master, BoardKeeper)

@@ -36,7 +36,7 @@ from ..manifest import Artifact
 from ..model import Status
 from ..products import Job
 from ..supply import Bundle
-from .schedulers import MATRIX
+from .schedulers import found_scheduler
 from .workers import SandboxWorker
 
 TRIES = 4
@@ -174,8 +174,8 @@ class KernelBuild(Build):
     @async_to_deferred
     async def startBuild(self, workerforbuilder: AbstractWorkerForBuilder) -> None:
         self.began = time.time()
-        matrix = self.master.scheduler_manager.namedServices.get(MATRIX)
-        self._run = matrix.run_of(self.build_id) if matrix else ""
+        scheduler = found_scheduler(self.master)
+        self._run = scheduler.run_of(self.build_id) if scheduler else ""
         on = workerforbuilder.worker.name
         log.msg(f"{self.build_id}: begins on {on}", build_id=self.build_id, run=self._run, worker=on)
         worker, ref = workerforbuilder.worker, self.getProperty("module_ref") or ""

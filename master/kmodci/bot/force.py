@@ -23,8 +23,9 @@ from ..errors import KmodciError
 from ..farm import Farm
 from ..matrix import Entry, Planned, Why
 from . import virtual
+from .forced import Asked
 from .requests import FORCED_PRIORITY
-from .schedulers import MATRIX, Asked
+from .schedulers import scheduler_of
 
 MODULE, KERNEL, REF, REBUILD = "module", "kernel", "module_ref", "rebuild"
 
@@ -140,7 +141,7 @@ class KernelForce(ForceScheduler):
             return await ask(None)
         job = await threads.deferToThread(self.farm.job, str(entry.build_id))
         planned = Planned(entry=entry, key=job.key, why=Why.FORCED)
-        return await self.master.scheduler_manager.namedServices[MATRIX].force(planned, ask)
+        return await scheduler_of(self.master).forced.force(planned, ask)
 
 
 def _form(farm: Farm) -> dict[str, object]:

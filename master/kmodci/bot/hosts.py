@@ -11,7 +11,7 @@ from buildbot.process.workerforbuilder import AbstractWorkerForBuilder
 from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.latent import States
-from twisted.internet import defer, task, threads
+from twisted.internet import task, threads
 from twisted.python import log
 from twisted.python.threadpool import ThreadPool
 
@@ -19,6 +19,7 @@ from ..farm import Farm
 from ..hosts import HostState, Room
 from ..hostview import HostView, views
 from ..model import BuildId
+from .services import repeated
 from .workers import SandboxWorker
 
 _EVERY = 10.0
@@ -87,7 +88,7 @@ class HostWatch(BuildbotService):
         self._pool = ThreadPool(0, len(names), name="hosts")
         self._pool.start()
         for name in names:
-            timer = task.LoopingCall(self._look, self.farm, name)
+            timer = repeated(self._look, f"looking at host {name}", self.farm, name)
             timer.start(_EVERY, now=True)
             self._timers.append(timer)
 
@@ -100,11 +101,7 @@ class HostWatch(BuildbotService):
             pool, self._pool = self._pool, None
             await threads.deferToThread(pool.stop)
 
-    def _look(self, farm: Farm, name: str) -> defer.Deferred[None]:
-        return self._asked(farm, name).addErrback(log.err, f"while looking at host {name}")
-
-    @async_to_deferred
-    async def _asked(self, farm: Farm, name: str) -> None:
+    async def _look(self, farm: Farm, name: str) -> None:
         await threads.deferToThreadPool(self.master.reactor, self._pool, farm.engines.look, name)
 
     def _tell(self, name: str, state: HostState) -> None:

@@ -8,10 +8,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from buildbot.mq.base import QueueRef
-from buildbot.util.service import BuildbotService
 from buildbot.util.twisted import async_to_deferred
-from twisted.internet import defer, task, threads
+from twisted.internet import defer, threads
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python import log
 
@@ -21,10 +19,12 @@ from ..newsdesk import NewsDesk
 from ..newsstore import Letter
 from ..newswords import words_of
 from ..quantities import growing
-from .posting import ANSWER_OF, NEWS_FOR, Answer
-from .schedulers import MATRIX, PLANNED, SETTLED, MatrixScheduler
+from .events import ANSWER_OF, NEWS_FOR, PLANNED, SETTLED
+from .posting import Answer
+from .schedulers import found_scheduler
+from .services import TimedService
+from .soon import Soon
 
-_EVERY = 60.0
 # a wake-up may be a little early after the last look
 _EARLY = 5.0
 _SOON = 1.0
@@ -48,22 +48,20 @@ class _Line:
         return self.again is not None and self.again.active()
 
 
-class Notifier(BuildbotService):
+class Notifier(TimedService):
     """Does nothing where nobody is to be told."""
 
     name = "notifier"
+    every = 60.0
+    doing = "wanting news"
 
     def __init__(self, farm: Farm) -> None:
         super().__init__(farm=farm)
         self._lines: dict[str, _Line] = {}
         self._answers: dict[tuple[str, str], defer.Deferred[Answer]] = {}
-        self._turn = defer.DeferredLock()
-        self._consumers: list[QueueRef] = []
-        self._again: IDelayedCall | None = None
+        self._soon = Soon(self, self._look, within=_SOON, doing="looking for news")
         self._looked = 0.0
         self._has_begun = False
-        # a loop ends at its first error, which this one is not to
-        self._timer = task.LoopingCall(self._wake)
 
     def reconfigService(self, farm: Farm) -> defer.Deferred[None]:
         self._desk = NewsDesk(settings=farm.settings, store=farm.store)
@@ -73,41 +71,26 @@ class Notifier(BuildbotService):
         self._lines = {name: self._lines.get(name, _Line()) for name in self._desk.receivers}
         return defer.succeed(None)
 
-    @async_to_deferred
-    async def startService(self) -> None:
-        await super().startService()
-        consume = self.master.mq.startConsuming
-        self._consumers = [
-            (await consume(self._on_news, PLANNED)),
-            (await consume(self._on_news, SETTLED)),
-            (await consume(self._on_answer, (*ANSWER_OF, None))),
-        ]
-        self._timer.start(_EVERY, now=True)
+    async def listen(self) -> None:
+        await self.on(PLANNED, self._on_news)
+        await self.on(SETTLED, self._on_news)
+        await self.on((*ANSWER_OF, None), self._on_answer)
 
     @async_to_deferred
     async def stopService(self) -> None:
         await super().stopService()
-        if self._timer.running:
-            self._timer.stop()
-        for consumer in self._consumers:
-            consumer.stopConsuming()
-        for call in (self._again, *(line.again for line in self._lines.values())):
-            _cancel(call)
+        for line in self._lines.values():
+            _cancel(line.again)
         # who does not answer now is told again after the next start
         for answer in list(self._answers.values()):
             answer.cancel()
-        await self._turn.run(lambda: None)
+        await self._soon.stop()
 
     def _on_news(self, key: object, message: object) -> None:
-        self._wake()
+        self._soon.want()
 
-    def _wake(self) -> None:
-        if self._again is None or not self._again.active():
-            self._again = self.master.reactor.callLater(_SOON, self._run)
-
-    def _run(self) -> None:
-        done = self._turn.run(lambda: defer.ensureDeferred(self._look()))
-        done.addErrback(log.err, "while looking for news")
+    async def work(self) -> None:
+        self._soon.want()
 
     async def _look(self) -> None:
         desk, now = self._desk, time.time()
@@ -117,9 +100,10 @@ class Notifier(BuildbotService):
                 self._has_begun = True
             if not desk.receivers:
                 return
-            plan = self._scheduler.plan if self._scheduler else None
+            scheduler = found_scheduler(self.master)
+            plan = scheduler.plan if scheduler else None
             if plan and plan.builds:
-                is_due = now - self._looked >= _EVERY - _EARLY
+                is_due = now - self._looked >= self.every - _EARLY
                 if is_due or await threads.deferToThread(desk.is_urgent):
                     await threads.deferToThread(desk.look, plan.entries, plan.keys, plan.versions, now)
                     self._looked = now
@@ -128,10 +112,6 @@ class Notifier(BuildbotService):
             return
         for name in desk.receivers:
             self._go_on(name)
-
-    @property
-    def _scheduler(self) -> MatrixScheduler | None:
-        return self.master.scheduler_manager.namedServices.get(MATRIX)
 
     def _go_on(self, name: str) -> None:
         """With what is on its way to a receiver, if nothing of that is going on."""

@@ -6,6 +6,7 @@ which nobody keeps any more (treq, which it falls back on, is not told of it), a
 knows `gracePeriodSeconds`. See https://github.com/buildbot/buildbot/blob/v4.3.0/master/buildbot/worker/kubernetes.py.
 """
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def _settings(name: str, farm: Farm, host: Host) -> dict[str, object]:
 class PodWorker(SandboxWorker, KubeLatentWorker):
     """`image` is the build's property; everything else is the farm's."""
 
-    instance: str | None = None
+    _serial = ""
 
     def checkConfig(self, name: str, password: None, farm: Farm, host: str) -> None:
         super().checkConfig(name, **_settings(name, farm, farm.engines.hosts[host]))
@@ -68,13 +69,22 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
         """What decides whether a pod fits a build. What the API is asked for is made of it when that is asked."""
         return {"image": build.getProperty("image"), "build": build.getProperty("virtual_builder_name")}
 
+    def getContainerName(self) -> str:
+        # a name for each: a pod is gone some ten seconds after it has ended, and what comes next would wait for that
+        return f"{super().getContainerName()}{self._serial}"
+
     async def begin(self, build: Build) -> bool:
         """As `SandboxWorker.begin`."""
         await KubeLatentWorker.start_instance(self, build)
         name = self.getContainerName()
-        await threads.deferToThread(self.cluster.wait, name, seconds=_PATIENCE)
-        socket = self.farm.paths.socket(SOCKET_NAME)
-        self._bridge = await bridge(self.cluster.api, name, str(socket), self.master.reactor)
+        try:
+            await threads.deferToThread(self.cluster.wait, name, seconds=_PATIENCE)
+            socket = self.farm.paths.socket(SOCKET_NAME)
+            self._bridge = await bridge(self.cluster.api, name, str(socket), self.master.reactor)
+        except EngineError as error:
+            # one that ends at once may have ended before it was spoken to
+            is_well, why = await self.check_instance()
+            raise error if is_well else EngineError(f"pod {name} has ended: {why}") from error
         return True
 
     @async_to_deferred
@@ -82,6 +92,7 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
         await threads.deferToThread(self._ask_for_pod, spec["image"], spec["build"].partition("/")[0])
 
     def _ask_for_pod(self, tag: str, module: str) -> None:
+        self._serial = f"-{secrets.token_hex(4)}"
         image = self.farm.registry.reference(tag)
         environment = {**self.worker_environment("-"), "KMODCI_POD": "1"}
         limits = self.farm.limits(module)
@@ -95,7 +106,7 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
 
     @async_to_deferred
     async def _wait_for_pod_deletion(self, namespace: str, name: str, timeout: float) -> None:
-        """`Cluster.remove` has."""
+        """Nothing waits for that: see `getContainerName`."""
 
     @async_to_deferred
     async def stop_instance(self, fast: bool = False, reportFailure: bool = True) -> None:

@@ -19,7 +19,7 @@ from ..errors import KmodciError
 from ..farm import Farm
 from ..model import Kernel, ModuleVersion
 from ..quantities import growing
-from .schedulers import CHANGED
+from .events import CHANGED
 
 # More new kernels than these at once are a first look at a repository: one Change tells of all.
 _ONE_BY_ONE = 40

@@ -18,9 +18,6 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.mail.smtp import SMTPClientError, SMTPDeliveryError
 
-# Told to the reporter of a receiver, and by it; the receiver's name is the third word.
-NEWS_FOR = ("kmodci", "news")
-ANSWER_OF = ("kmodci", "answer")
 SECONDS = 30.0
 """for one request, or one answer of an SMTP server"""
 # the message itself was refused, and would be the next time

@@ -20,7 +20,8 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.mail.smtp import ESMTPSenderFactory
 
 from ..notifyfile import GitHubAt, MailAt
-from .posting import ANSWER_OF, FINAL, FINAL_OF_ONE, SECONDS, Answer, Post, failed
+from .events import ANSWER_OF
+from .posting import FINAL, FINAL_OF_ONE, SECONDS, Answer, Post, failed
 
 Report = Mapping[str, object]
 

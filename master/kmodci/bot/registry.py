@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import BinaryIO
 
 from twisted.internet import defer, threads
@@ -103,7 +104,7 @@ class Images(Resource):
         with self._places.taken(request) as is_free:
             if not is_free:
                 request.setHeader("Retry-After", "2")
-                return _refuse(reader, http.TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too much is being read")
+                return _refuse(reader, HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too much is being read")
             try:
                 found = await self._looking.run(threads.deferToThread, look, name, reference)
                 file = await self._reading.run(threads.deferToThread, _opened, found)

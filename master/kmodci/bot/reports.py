@@ -15,7 +15,7 @@ from ..news import NEWS, CommitNews, News
 from ..newswords import as_discord, as_json, as_mail, as_slack
 from ..notifyfile import Receiver
 from ..secretfile import read_secret
-from .posting import NEWS_FOR
+from .events import NEWS_FOR
 from .receivers import GitHub, Mail, Report, Webhook
 
 # GitHub's limit (https://docs.github.com/en/rest/commits/statuses)

@@ -33,6 +33,10 @@ class Requests:
     def __contains__(self, name: object) -> bool:
         return name in self._open
 
+    def is_asked_for(self, build_id: str) -> bool:
+        """Whether there is one for this build, by whoever wants it."""
+        return build_id in self._open or FORCED + build_id in self._open
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of all of them, the oldest first."""

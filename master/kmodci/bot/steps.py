@@ -22,8 +22,8 @@ from ..products import Job, built, judge
 from ..sandbox import BUNDLE_MOUNT, Limits
 from .build import KernelBuild
 from .command import BoundedCommand, Upload
+from .events import CHANGED
 from .patience import PatientStep
-from .schedulers import CHANGED
 from .site import run_address
 
 HOME, OUT = "/build", "/build/out"

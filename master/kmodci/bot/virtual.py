@@ -43,6 +43,11 @@ def properties(entry: Entry) -> dict[str, object]:
     }
 
 
+def request_of(entry: Entry) -> tuple[str, dict[str, object]]:
+    """The real builder to ask, and the properties that make it this entry's."""
+    return entry.toolchain, properties(entry)
+
+
 def description(entry: Entry) -> str:
     """One line for the builder's page."""
     kernel = entry.kernel

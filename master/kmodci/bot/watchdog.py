@@ -5,42 +5,25 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from buildbot.process.metrics import MetricCountEvent
-from buildbot.util.service import BuildbotService
-from buildbot.util.twisted import async_to_deferred
-from twisted.internet import task
 from twisted.python import log
 
 from ..overdue import Overdue, overdue
+from .services import TimedService
 
 METRIC = "kmodci.overdue"
-_EVERY = 15.0
 _RECENT = 100
 
 
-class Watchdog(BuildbotService):
+class Watchdog(TimedService):
     """`late` is what the last look found; the metric `kmodci.overdue` counts it."""
 
     name = "watchdog"
+    every = 15.0
+    at_start = False
+    doing = "looking at the queue"
+    late: tuple[Overdue, ...] = ()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.late: tuple[Overdue, ...] = ()
-        # a loop ends at its first error, which this one is not to
-        self._timer = task.LoopingCall(lambda: self._look().addErrback(log.err, "while looking at the queue"))
-
-    @async_to_deferred
-    async def startService(self) -> None:
-        await super().startService()
-        self._timer.start(_EVERY, now=False)
-
-    @async_to_deferred
-    async def stopService(self) -> None:
-        await super().stopService()
-        if self._timer.running:
-            self._timer.stop()
-
-    @async_to_deferred
-    async def _look(self) -> None:
+    async def work(self) -> None:
         waiting, usual, running = await self.master.db.pool.do(self._read)
         self.late = overdue(waiting, usual, running=running)
         MetricCountEvent.log(METRIC, len(self.late), absolute=True)

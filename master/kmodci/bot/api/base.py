@@ -30,7 +30,7 @@ from ...release import BadName
 from ..board import BoardKeeper, keeper_of
 from ..login.rules import may_read
 from ..origin import header
-from ..schedulers import MATRIX, MatrixScheduler
+from ..schedulers import MatrixScheduler, scheduler_of
 from .access import Access, Caller, Refused, who_asks
 
 BODY_LIMIT = 64 << 10
@@ -85,8 +85,7 @@ class Context:
 
     @property
     def scheduler(self) -> MatrixScheduler:
-        found: MatrixScheduler = self.master.scheduler_manager.namedServices[MATRIX]
-        return found
+        return scheduler_of(self.master)
 
     async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         """Raises Refused where too many wait for the same."""
@@ -96,11 +95,7 @@ class Context:
         """The same for what has threads of its own, and takes as long."""
         if len(self.threads.waiting) >= _WAITING:
             raise away("too much is asked for at once")
-
-        async def awaited() -> Result:
-            return await work()
-
-        found: Result = await self.threads.run(lambda: defer.ensureDeferred(awaited()))
+        found: Result = await self.threads.run(work)
         return found
 
 

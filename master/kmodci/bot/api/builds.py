@@ -111,7 +111,7 @@ class Builds(Endpoint):
         """What has ended, and is asked for again, is pending until it has ended again."""
         name = str(found.build_id)
         has_ended = found.planned and found.state in (Status.BUILT, Status.FAILED, Status.UNAVAILABLE)
-        if has_ended and (self.context.scheduler.is_asked_for(name) or self.context.keeper.is_behind(name)):
+        if has_ended and (self.context.scheduler.requests.is_asked_for(name) or self.context.keeper.is_behind(name)):
             return replace(found, state=Status.PENDING, reason="", place=board.queue.get(name, 0))
         return found
 
@@ -121,7 +121,7 @@ class Builds(Endpoint):
         hold = scheduler.plan.holds.get(name)
         is_held = hold is not None and hold.key == board.keys.get(name) and hold.until == math.inf
         # the last plan was before that
-        return is_held and not scheduler.is_asked_for(name)
+        return is_held and not scheduler.requests.is_asked_for(name)
 
     def _accepted(self, request: Request, found: Answer, board: Board) -> bytes:
         told = self.told(found, board)
@@ -145,9 +145,9 @@ class Builds(Endpoint):
         self, request: Request, found: Answer, planned: Planned, caller: Caller, *, rebuild: bool
     ) -> bytes:
         scheduler, name = self.context.scheduler, str(found.build_id)
-        await self._restored.run(lambda: defer.ensureDeferred(self._restore()))
+        await self._restored.run(self._restore)
         quota = self.context.access.quota
-        if not quota.take(caller.token, name, scheduler.is_asked_for):
+        if not quota.take(caller.token, name, scheduler.requests.is_asked_for):
             told = refused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"token {caller.token} has {quota.most} builds waiting or running",
@@ -159,7 +159,7 @@ class Builds(Endpoint):
         try:
             # a build that is queued already has another reason: here it says who put it before the others
             log.msg(f"{name} is {_ASKED}{caller.token}{', again' if rebuild else ''}", build_id=name)
-            await scheduler.build_now(planned, by=f"{_PREFIX}{caller.token}", rebuild=rebuild)
+            await scheduler.forced.build_now(planned, by=f"{_PREFIX}{caller.token}", rebuild=rebuild)
             is_asked_for = True
         finally:
             quota.settle(caller.token, name, is_open=is_asked_for)
@@ -172,7 +172,7 @@ class Builds(Endpoint):
     async def _restore(self) -> None:
         """What was asked for before this master was started, or read its configuration again, counts too."""
         if not self._is_restored:
-            for name, by in (await self.context.scheduler.asked_by()).items():
+            for name, by in (await self.context.scheduler.forced.asked_by()).items():
                 # who presses a button on a page has no token, whatever they are called
                 if by.startswith(_PREFIX):
                     self.context.access.quota.note(by.removeprefix(_PREFIX), name)

@@ -12,6 +12,7 @@ from ...health import Vitals, problems
 from ...metrics import CONTENT_TYPE, Figures, exposition
 from ..board import keeper_of
 from ..hosts import hosts_seen
+from ..services import service_of
 from ..watchdog import Watchdog
 from .access import Caller
 from .base import Body, Context, Endpoint, json_of, now, query_of
@@ -74,14 +75,13 @@ class Metrics(_Status):
 
     async def _made(self) -> bytes:
         master, vitals = self.context.master, await self.examiner.look()
-        watchdog: Watchdog = master.service_manager.namedServices[Watchdog.name]
         figures = Figures(
             board=keeper_of(master).board,
             vitals=vitals,
             problems=len(self.problems(vitals)),
             slots=self.context.farm.slots,
             images_missing=len(self.context.scheduler.plan.missing_images),
-            overdue=len(watchdog.late),
+            overdue=len(service_of(master, Watchdog).late),
             hosts=hosts_seen(master, self.context.farm),
             holds=self.context.scheduler.plan.holds,
             ended=self.context.farm.ended,

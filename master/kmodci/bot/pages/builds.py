@@ -26,8 +26,9 @@ from ...publishing import read_manifest
 from ...search import find_build
 from ...watch import bundle_of
 from ..board import keeper_of
-from ..schedulers import MATRIX, MatrixScheduler
+from ..schedulers import scheduler_of
 from ..searching import search
+from ..services import service_of
 from ..virtual import VirtualBuilders
 from .base import Page, argument
 from .logs import build_log, started_at
@@ -73,7 +74,7 @@ class OneBuild(Builds):
             return self.unchanged(request)
         seen, now = await self.look(argument(request, "version")), time.time()
         manifest, bundle, run = await threads.deferToThread(self._read, seen)
-        builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
+        builders = service_of(self.master, VirtualBuilders)
         return self.live(
             request,
             "build.html.j2",
@@ -145,7 +146,7 @@ class OneBuild(Builds):
 
     async def _options(self) -> dict[str, object]:
         """As the force button on the builder's own page sends them: a rule may be for some builders only."""
-        builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
+        builders = service_of(self.master, VirtualBuilders)
         number = (await builders.numbers([self.name])).get(self.name)
         return {"builderid": number} if number else {}
 
@@ -190,7 +191,7 @@ class BuildNow(OneBuild):
         found = seen.explanation
         assert found.standing is not None  # else it would be refused
         planned = Planned(entry=found.standing.entry, key=found.key, why=Why.FORCED)
-        scheduler: MatrixScheduler = self.master.scheduler_manager.namedServices[MATRIX]
-        await scheduler.build_now(planned, by=self.user(request), rebuild=seen.state == Status.BUILT)
+        forced = scheduler_of(self.master).forced
+        await forced.build_now(planned, by=self.user(request), rebuild=seen.state == Status.BUILT)
         target, release = seen.build_id.target, quote(seen.build_id.release, safe="")
         return self.see_other(request, f"kmodci/builds/{seen.build_id.module}/{target}/{release}")

@@ -13,7 +13,8 @@ from ...errors import NotFound
 from ...farm import Farm
 from ...runs import Ending, Run, Totals, check_id
 from ...runview import LEFT, RunView, state, view, wall
-from ..schedulers import MATRIX, MatrixScheduler
+from ..schedulers import scheduler_of
+from ..services import service_of
 from ..virtual import VirtualBuilders
 from ..watchdog import Watchdog
 from .base import Page, argument
@@ -68,10 +69,9 @@ class OneRun(Page):
         if self.seen(request) == stamp:
             return self.unchanged(request)
         seen = await self.look(chosen, int(page) if page.isdecimal() and len(page) < 6 else 1)
-        builders: VirtualBuilders = self.master.service_manager.namedServices[VirtualBuilders.name]
+        builders = service_of(self.master, VirtualBuilders)
         shown = await builders.addresses({row.build_id for row in (*seen.rows, *seen.running)})
-        watchdog: Watchdog = self.master.service_manager.namedServices[Watchdog.name]
-        late = watchdog.late if seen.run.is_open else ()
+        late = service_of(self.master, Watchdog).late if seen.run.is_open else ()
         return self.live(
             request,
             "run.html.j2",
@@ -85,21 +85,15 @@ class OneRun(Page):
 
     async def look(self, chosen: str = "", page: int = 1) -> RunView:
         """The run as it stands. Raises NotFound and BadName."""
-        running = await self.scheduler.building()
+        running = await scheduler_of(self.master).building()
         return await threads.deferToThread(self._read, chosen, page, running)
-
-    @property
-    def scheduler(self) -> MatrixScheduler:
-        """The one that fills the queue from the runs."""
-        found: MatrixScheduler = self.master.scheduler_manager.namedServices[MATRIX]
-        return found
 
     def _read(self, chosen: str, page: int, running: dict[str, str]) -> RunView:
         run = self._farm.runs.run(check_id(self._name))
         if run is None:
             raise NotFound(f"there is no run {self._name}")
         entries = self._farm.runs.entries(run.id)
-        waiting = self.scheduler.waiting
+        waiting = scheduler_of(self.master).plan.waiting
         return view(run, entries, time.time(), running=running, waiting=waiting, chosen=chosen, page=page)
 
 
@@ -122,5 +116,5 @@ class CancelRun(OneRun):
         seen = await self.look()
         if not seen.run.is_open:
             self.refuse(http.CONFLICT, f"run {seen.run.id} has ended meanwhile")
-        await self.scheduler.cancel_run(seen.run.id, by=self.user(request), stop=what == _STOP)
+        await scheduler_of(self.master).cancel_run(seen.run.id, by=self.user(request), stop=what == _STOP)
         return self.see_other(request, f"kmodci/runs/{seen.run.id}")
