@@ -25,6 +25,13 @@ _SIZE, _SHA256 = 34_428_927, "b83c0780efb182d928dc63d46488a847f161f04e40a94b96bf
 _GO = "1.19"
 # without what talks to clouds and to Docker: a third of it
 _TAGS = "providerless,dockerless"
+# what they say of themselves stands in two packages; see hack/lib/version.sh there
+_SAID = {"gitVersion": f"v{VERSION}", "gitMajor": VERSION.split(".")[0], "gitMinor": VERSION.split(".")[1]}
+_LINKED = "-s -w" + "".join(
+    f" -X k8s.io/kubernetes/vendor/k8s.io/{package}.{name}={value}"
+    for package in ("client-go/pkg/version", "component-base/version")
+    for name, value in _SAID.items()
+)
 _PAUSE = """package main
 
 import (
@@ -39,7 +46,7 @@ func main() {
 	<-ended
 }
 """
-_KEY = hashlib.sha256(repr((_SHA256, _GO, _TAGS, PROGRAMS, _PAUSE)).encode()).hexdigest()[:12]
+_KEY = hashlib.sha256(repr((_SHA256, _GO, _TAGS, _LINKED, PROGRAMS, _PAUSE)).encode()).hexdigest()[:12]
 _KEPT = CACHE / f"kubernetes-{VERSION}-{_KEY}"
 
 
@@ -50,16 +57,18 @@ def compiled() -> bool:
 
 def programs() -> Path:
     """The folder of `PROGRAMS`, and of `pause`, which waits; the first time in some minutes."""
+    if compiled():
+        return _KEPT
     CACHE.mkdir(parents=True, exist_ok=True)
+    work = CACHE / "kubernetes.building"
     with (CACHE / "kubernetes.lock").open("w") as lock:
         # another run of the tests may be at it
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # left by a run that was killed
+        shutil.rmtree(work, ignore_errors=True)
         if not compiled():
-            work = CACHE / "kubernetes.building"
-            # of a run that was killed
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
             try:
+                work.mkdir()
                 _compile(work)
                 (work / "bin").rename(_KEPT)
             finally:
@@ -77,12 +86,8 @@ def _compile(work: Path) -> None:
     pause.write_text(_PAUSE)
     go = _Go(work)
     _generate(source, go)
-    major, minor, _ = VERSION.split(".")
-    values = {"gitVersion": f"v{VERSION}", "gitMajor": major, "gitMinor": minor}
-    package = "k8s.io/kubernetes/vendor/k8s.io/component-base/version"
-    flags = " ".join(["-s -w", *(f"-X {package}.{name}={value}" for name, value in values.items())])
-    target = f"{work}/bin/"
-    go.run("build", "-tags", _TAGS, "-ldflags", flags, "-o", target, *(f"./cmd/{each}" for each in PROGRAMS), at=source)
+    target, commands = f"{work}/bin/", [f"./cmd/{each}" for each in PROGRAMS]
+    go.run("build", "-tags", _TAGS, "-ldflags", _LINKED, "-o", target, *commands, at=source)
     go.run("build", "-ldflags", "-s -w", "-o", target, str(pause), at=work)
 
 

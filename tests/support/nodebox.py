@@ -38,7 +38,7 @@ class NodeBox:
     """
 
     def __init__(self, folder: Path) -> None:
-        """folder: an empty one."""
+        """folder: one that is not there yet."""
         self._folder = folder
         self._first: subprocess.Popen[bytes] | None = None
         self._running: dict[str, subprocess.Popen[bytes]] = {}
