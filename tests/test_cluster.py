@@ -1,5 +1,6 @@
 """A namespace of a cluster: what the farm asks of it, and what its faults are told as."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from kmodci import cluster as module
 from kmodci.cluster import Cluster
 from kmodci.errors import EngineError
 from kmodci.hosts import ClusterAt
+from kmodci.pods import read_pod
 from kmodci.sandbox import Limits
 from support.kubefake import PODS, FakeKube, fake_kube
 
@@ -167,8 +169,10 @@ def test_a_server_of_something_else(cluster: Cluster, kube: FakeKube, monkeypatc
 def test_one_whose_pods_reach_the_network_is_left_alone_for_a_while(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.note_open("w-1")
-    with pytest.raises(EngineError, match="w-1 reaches the network") as caught:
+    ended = {"exitCode": 4, "message": "this pod reaches 10.96.0.1:443"}
+    status = {"containerStatuses": [{"state": {"terminated": ended}}]}
+    cluster.note_open(read_pod(json.dumps({"metadata": {"name": "w-1"}, "status": status}).encode()))
+    with pytest.raises(EngineError, match=r"w-1: status 4: this pod reaches 10\.96\.0\.1:443") as caught:
         cluster.look()
     assert "NetworkPolicy" in caught.value.hint
     monkeypatch.setattr(module, "_OPEN", 0.0)

@@ -164,6 +164,13 @@ def test_what_is_being_removed_does_not_run() -> None:
     assert not read_pod(json.dumps(told).encode()).is_running
 
 
+def test_what_is_told_can_be_printed() -> None:
+    found = of_state({"terminated": {"exitCode": 1, "message": "\x00\x1b[31mred\n" + "x" * 5000 + "\nlast"}})
+    assert found.words.isprintable()
+    assert found.words.endswith("x last")
+    assert len(found.words) == 400
+
+
 def test_a_list_of_pods() -> None:
     told = {"kind": "PodList", "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}
     assert [each.name for each in read_pods(json.dumps(told).encode())] == ["a", "b"]

@@ -37,7 +37,7 @@ class Cluster:
     arch: str = BUILD_ARCH
     """of the nodes that its pods go to"""
     _open: tuple[float, str] = field(default=(0.0, ""), compare=False)
-    """when a pod was found to reach the network (monotonic seconds), and which"""
+    """when a pod was found to reach the network (monotonic seconds), and what of it is told"""
 
     @property
     def api(self) -> KubeApi:
@@ -51,17 +51,17 @@ class Cluster:
         except ValidationError as error:
             raise EngineError(f"{self.api.name} is none of Kubernetes, by what /version says") from error
         self._pods(limit=1, timeout=timeout)
-        since, name = self._open
-        if name and time.monotonic() < since + _OPEN:
+        since, told = self._open
+        if told and time.monotonic() < since + _OPEN:
             raise EngineError(
-                f"{self.api.name}: pod {name} reaches the network, so nothing is built there",
+                f"{self.api.name}: nothing is built there, because its pods reach the network: {told}",
                 hint="apply the NetworkPolicy of docs/kubernetes.yaml, on a cluster whose network enforces it",
             )
         return Answer(version=version.removeprefix("v"))
 
-    def note_open(self, name: str) -> None:
-        """A pod of that name was found to reach the network."""
-        self._open = time.monotonic(), name
+    def note_open(self, found: Pod) -> None:
+        """A pod was found to reach the network."""
+        self._open = time.monotonic(), f"{found.name}: {found.words}"
 
     def forget_bundles(self) -> None:
         """There are none: the worker is part of the image."""

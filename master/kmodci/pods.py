@@ -18,6 +18,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 CONTAINER = "worker"
 REACHES_NETWORK = 4
 """the exit status by which `workers/worker.py` says that its pod is not cut off"""
+# characters of what a cluster says
+_WORDS = 400
 # seconds that a pod's worker has to end; it has nothing to save
 GRACE = 1
 # what an image, its headers and its source need before a build's time begins, and what publishing takes after it
@@ -94,6 +96,8 @@ def _container(image: str, command: Sequence[str], environment: Mapping[str, str
         "stdin": True,
         # the master's connection; when that ends, so does the worker
         "stdinOnce": True,
+        # of a worker that has failed, the pod's state tells its last words
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": {
             # of the node's disk a pod has its log alone, which is what its worker says to the master
             "limits": {**memory, "cpu": "2", "ephemeral-storage": "1Gi"},
@@ -209,7 +213,8 @@ class Pod(BaseModel):
         else:
             faults = [each for each in self.status.conditions if each.status == "False" and each.message]
             said = (faults[0].reason, faults[0].message, "") if faults else (self.status.phase, "", "")
-        return ": ".join(part for part in said if part)[:400] or "unknown"
+        text = ": ".join(" ".join(part.split()) for part in said if part)[-_WORDS:]
+        return "".join(each if each.isprintable() else "?" for each in text) or "unknown"
 
 
 class _List(BaseModel):

@@ -120,7 +120,7 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
         if found is None:
             return False, f"pod {self.getContainerName()} is gone"
         if found.reaches_network:
-            self.cluster.note_open(found.name)
+            self.cluster.note_open(found)
             await threads.deferToThread(self.farm.engines.look, self.host.name)
         said = f": {self._bridge.words}" if self._bridge is not None and self._bridge.words else ""
         return not found.has_ended, f"{found.words}{said}"
