@@ -5,10 +5,8 @@ network is laid out, and of another they are not, which the farm has to notice.
 """
 
 import json
-import os
 import re
 import shlex
-import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,8 +197,7 @@ def test_what_a_master_that_was_killed_has_left_there_goes(farm: LiveFarm, old: 
     farm.until(lambda: name in farm.running(), seconds=120)
     # what was lost with the cluster's API, the sweeper has had removed
     [left] = farm.until(lambda: found if len(found := pods(cluster)) == 1 else None)
-    os.kill(farm.master_pid(), signal.SIGKILL)
-    farm.master.wait(10)
+    farm.kill()
     farm.up()
     farm.until(lambda: name in farm.running(), seconds=180)
     farm.until(lambda: left not in pods(cluster))

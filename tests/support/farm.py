@@ -201,6 +201,13 @@ class LiveFarm:
         assert pid is not None, self.log
         return pid
 
+    def kill(self) -> None:
+        """The master, at once; returns when the `kmodci up` that had started it has ended as well."""
+        os.kill(self.master_pid(), signal.SIGKILL)
+        for command in self._commands:
+            if command.running:
+                command.end()
+
     def reconfigure(self) -> str:
         """SIGHUP. Returns what the master logged of it."""
         seen = len(self.log)

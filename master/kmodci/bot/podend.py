@@ -55,7 +55,8 @@ class Attached(WebSocketClientProtocol):
                 self._master.transport.write(content)
             else:
                 self._early += content
-        elif channel in (bytes([_STDERR]), bytes([_ERROR])):
+        elif channel == bytes([_STDERR]) or (channel == bytes([_ERROR]) and b'"Success"' not in content):
+            # of a container that failed the last channel says success as well: its status is the pod's to tell
             self.words = last_words(self.words, content)
 
     def close(self) -> None:
