@@ -16,6 +16,7 @@ from kmodci.bucket import Bucket
 from kmodci.discovery import Repository
 from kmodci.errors import EngineError, KmodciError
 from kmodci.findings import Finding, Level, good, of_image
+from kmodci.hosts import Host
 from kmodci.paths import checkout
 from kmodci.schema import Scope
 from kmodci.settings import Settings
@@ -34,7 +35,7 @@ from kmodci.where import (
     repositories,
 )
 
-from . import hosts, machine, ports, sources, stores, wire
+from . import clusters, hosts, machine, ports, sources, stores, wire
 from .rounds import Check, unlooked
 
 
@@ -103,6 +104,9 @@ class Everything:
         images = images_of(self.settings, recipes_of(self.settings)).values()
         for name, at in self.settings.build_hosts.items():
             host = at.host(name)
+            if host.cluster is not None:
+                yield from self._cluster(name, host)
+                continue
             engine = hosts.engine_of(host, self._farm)
             yield Check(part="engine", where=name, look=partial(hosts.of_engine, host, engine))
             if host.tls is not None:
@@ -112,11 +116,19 @@ class Everything:
             yield Check(part="engine", where=name, look=look, seconds=60)
         yield Check(part="images", where="hosts and bucket", look=self._images, seconds=60)
 
+    def _cluster(self, name: str, host: Host) -> Iterator[Check]:
+        cluster = clusters.cluster_of(host, self._farm)
+        yield Check(part="cluster", where=name, look=partial(clusters.of_cluster, cluster), seconds=60)
+        yield Check(part="cluster", where=name, look=partial(clusters.of_certificates, cluster))
+
     def _images(self) -> Iterator[Finding]:
         on: dict[str, frozenset[str]] = {}
         for name, at in self.settings.build_hosts.items():
+            host = at.host(name)
+            if host.cluster is not None:
+                continue  # whose nodes take what they need from the bucket, through the farm
             try:
-                on[name] = hosts.engine_of(at.host(name), self._farm).tags()
+                on[name] = hosts.engine_of(host, self._farm).tags()
             except EngineError:
                 continue  # which the check of that host tells
         keys = self._keys.result()

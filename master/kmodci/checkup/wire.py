@@ -39,6 +39,15 @@ def engine_certificate_end(url: str, tls: Tls) -> float:
     return _end(parts.hostname or "", parts.port or 2376, context)
 
 
+def server_certificate_end(host: str, port: int, ca: Path | None) -> float:
+    """Of what speaks TLS there. ca: PEM file of its authority, if not one of this machine's. Raises KmodciError."""
+    try:
+        context = ssl.create_default_context(cafile=str(ca) if ca else None)
+    except (OSError, ssl.SSLError) as error:
+        raise KmodciError(f"{ca}: no authority can be read from it", hint=str(error)[:200]) from None
+    return _end(host, port, context)
+
+
 def _end(host: str, port: int, context: ssl.SSLContext) -> float:
     try:
         with (
