@@ -19,7 +19,7 @@ from kmodci.model import Outcome, Status
 from kmodci.paths import checkout
 from kmodci.workerbundle import python_command
 from support.attacks import TOLD, found_by
-from support.chaos import RETRY, SUCCESS, await_rest, results
+from support.chaos import RETRY, SUCCESS, results
 from support.cluster import Cluster
 from support.farm import ENGINE, TARGET, LiveFarm, gated, live_farm, source, write_root_of
 from support.realkernels import RealKernel
@@ -203,4 +203,3 @@ def test_what_a_master_that_was_killed_has_left_there_goes(farm: LiveFarm, old: 
     farm.until(lambda: left not in pods(cluster))
     open_gate(cluster)
     farm.until(lambda: results(farm, name)[-1:] == [SUCCESS], seconds=120)
-    await_rest(farm)
