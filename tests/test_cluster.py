@@ -69,31 +69,16 @@ def test_one_is_removed_once(cluster: Cluster, kube: FakeKube) -> None:
     assert [method for method, *_ in kube.asked].count("DELETE") == 2
 
 
-def test_it_is_waited_for(cluster: Cluster, kube: FakeKube) -> None:
+def test_how_one_stands(cluster: Cluster, kube: FakeKube) -> None:
+    assert cluster.pod("w-1") is None
     create(cluster, "w-1")
+    found = cluster.pod("w-1")
+    assert found is not None
+    assert not found.is_running
     kube.pods["w-1"]["status"] = RUNNING
-    cluster.wait("w-1", seconds=5)
-
-
-def test_one_that_will_never_run_is_not(cluster: Cluster, kube: FakeKube) -> None:
-    create(cluster, "w-1")
-    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}
-    kube.pods["w-1"]["status"] = {"containerStatuses": [{"state": {"waiting": waiting}}]}
-    with pytest.raises(EngineError, match='w-1 does not run: CreateContainerConfigError: secret "x" not found'):
-        cluster.wait("w-1", seconds=60)
-
-
-def test_one_that_takes_too_long_is_told_with_its_reason(cluster: Cluster, kube: FakeKube) -> None:
-    create(cluster, "w-1")
-    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
-    kube.pods["w-1"]["status"] = {"containerStatuses": [{"state": {"waiting": waiting}}]}
-    with pytest.raises(EngineError, match="ImagePullBackOff"):
-        cluster.wait("w-1", seconds=0)
-
-
-def test_one_that_is_removed_meanwhile_is_told(cluster: Cluster) -> None:
-    with pytest.raises(EngineError, match="was removed before it ran"):
-        cluster.wait("w-1", seconds=60)
+    found = cluster.pod("w-1")
+    assert found is not None
+    assert found.is_running
 
 
 def test_only_this_farms_pods_are_swept(cluster: Cluster, kube: FakeKube) -> None:

@@ -16,7 +16,6 @@ from .sandbox import BUNDLE_MOUNT, LABEL, Limits
 from .workerbundle import worker_command
 
 _QUICK = 30
-_LOOK_EVERY = 0.25
 # seconds for which a cluster gets no build after a pod of it was found to reach the network
 _OPEN = 300.0
 
@@ -100,19 +99,6 @@ class Cluster:
             raise EngineError(
                 f"{self.api.name}: there is no namespace {self.at.namespace}", hint="docs/kubernetes.yaml makes it"
             )
-
-    def wait(self, name: str, *, seconds: float) -> None:
-        """Returns when the pod runs. Raises EngineError, with what the cluster says, if it does not in that time."""
-        deadline = time.monotonic() + seconds
-        while True:
-            found = self.pod(name)
-            if found is None:
-                raise EngineError(f"{self.api.name}: pod {name} was removed before it ran")
-            if found.is_running:
-                return
-            if found.is_hopeless or time.monotonic() > deadline:
-                raise EngineError(f"{self.api.name}: pod {name} does not run: {found.words}")
-            time.sleep(_LOOK_EVERY)
 
     def remove(self, name: str) -> bool:
         """Has a pod end, whose node then says that it is gone: some seconds later. False if it was gone."""

@@ -20,6 +20,8 @@ _PROTOCOL = "v4.channel.k8s.io"
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)
 # bytes of one message: that goes there, and that may come
 _PIECE, _LONGEST = 32 << 10, 1 << 20
+# bytes that are kept until the master's end is there
+_EARLY = 64 << 10
 # seconds; what is between here and the cluster may forget a connection on which nothing is said
 _PING = 30
 
@@ -53,8 +55,11 @@ class Attached(WebSocketClientProtocol):
         if channel == bytes([_STDOUT]):
             if self._master is not None:
                 self._master.transport.write(content)
-            else:
+            elif len(self._early) + len(content) <= _EARLY:
                 self._early += content
+            else:
+                # a worker waits for the master's first word, so this is none
+                self.abort()
         elif channel == bytes([_STDERR]) or (channel == bytes([_ERROR]) and b'"Success"' not in content):
             # of a container that failed the last channel says success as well: its status is the pod's to tell
             self.words = last_words(self.words, content)

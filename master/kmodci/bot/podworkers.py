@@ -16,7 +16,8 @@ from buildbot.process.remotetransfer import FileReader
 from buildbot.util.kubeclientservice import KubeHardcodedConfig
 from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.kubernetes import KubeLatentWorker
-from twisted.internet import defer, threads
+from twisted.internet import defer, task, threads
+from twisted.python.failure import Failure
 
 from ..cluster import Cluster
 from ..errors import EngineError
@@ -29,6 +30,7 @@ from .workers import SandboxWorker
 
 # seconds until a pod runs: a node may have to be added first, and to fetch the image
 _PATIENCE = 600
+_LOOK_EVERY = 0.5
 _BLOCK = 256 << 10
 """bytes of a file that are sent at once"""
 
@@ -52,6 +54,9 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
     """`image` is the build's property; everything else is the farm's."""
 
     _serial = ""
+    _fault = ""
+    """why the pod of now will not be joined"""
+    _joining: defer.Deferred[None] = defer.succeed(None)
 
     def checkConfig(self, name: str, password: None, farm: Farm, host: str) -> None:
         super().checkConfig(name, **_settings(name, farm, farm.engines.hosts[host]))
@@ -74,18 +79,32 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
         return f"{super().getContainerName()}{self._serial}"
 
     async def begin(self, build: Build) -> bool:
-        """As `SandboxWorker.begin`."""
+        """As `SandboxWorker.begin`; the pod runs later, when a node has room for it and its image."""
         await KubeLatentWorker.start_instance(self, build)
-        name = self.getContainerName()
-        try:
-            await threads.deferToThread(self.cluster.wait, name, seconds=_PATIENCE)
-            socket = self.farm.paths.socket(SOCKET_NAME)
-            self._bridge = await bridge(self.cluster.api, name, str(socket), self.master.reactor)
-        except EngineError as error:
-            # one that ends at once may have ended before it was spoken to
-            is_well, why = await self.check_instance()
-            raise error if is_well else EngineError(f"pod {name} has ended: {why}") from error
+        self._fault = ""
+        # not waited for here: until this has returned nothing can stop the worker, and so not the master either
+        self._joining = defer.ensureDeferred(self._join(self.getContainerName()))
+        self._joining.addErrback(self._note_fault)
         return True
+
+    async def _join(self, name: str) -> None:
+        reactor, deadline = self.master.reactor, self.master.reactor.seconds() + _PATIENCE
+        while True:
+            found = await threads.deferToThread(self.cluster.pod, name)
+            if found is None:
+                raise EngineError("it was removed before it ran")
+            if found.is_running:
+                break
+            if found.is_hopeless or reactor.seconds() > deadline:
+                raise EngineError(f"it does not run: {found.words}")
+            await task.deferLater(reactor, _LOOK_EVERY)
+        socket = self.farm.paths.socket(SOCKET_NAME)
+        self._bridge = await bridge(self.cluster.api, name, str(socket), reactor)
+
+    def _note_fault(self, failure: Failure) -> None:
+        """For `check_instance`, which tells it."""
+        if not failure.check(defer.CancelledError):
+            self._fault = str(failure.value)
 
     @async_to_deferred
     async def _create_pod(self, namespace: str, spec: dict[str, str]) -> None:
@@ -110,20 +129,21 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
 
     @async_to_deferred
     async def stop_instance(self, fast: bool = False, reportFailure: bool = True) -> None:
+        self._joining.cancel()
         self.cut_bridge()
         await super().stop_instance(fast, reportFailure)
 
     @async_to_deferred
     async def check_instance(self) -> tuple[bool, str]:
-        """Asked while the worker has not come: its pod may have ended."""
-        found = await threads.deferToThread(self.cluster.pod, self.getContainerName())
+        """Asked while the worker has not come: whether it still may, and how it stands."""
+        name = self.getContainerName()
+        found = await threads.deferToThread(self.cluster.pod, name)
         if found is None:
-            return False, f"pod {self.getContainerName()} is gone"
+            return False, f"pod {name} is gone"
         if found.reaches_network:
             self.cluster.note_open(found)
             await threads.deferToThread(self.farm.engines.look, self.host.name)
-        said = f": {self._bridge.words}" if self._bridge is not None and self._bridge.words else ""
-        return not found.has_ended, f"{found.words}{said}"
+        return not (found.has_ended or self._fault), f"pod {name}: {self._fault or found.words}"
 
     async def put_inputs(self, files: Mapping[str, Path], step: BuildStep) -> None:
         """As `SandboxWorker.put_inputs`."""

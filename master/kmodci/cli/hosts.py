@@ -42,7 +42,10 @@ def hosts(config: Path, as_json: bool) -> None:
     if as_json:
         print_json({"hosts": rows})
     else:
-        named = ({**row, "state": row["standing"], **_words(row)} for row in rows)
+        named = (
+            {**row, "state": row["standing"], "engine": f"{row['kind']} {row['engine']}".strip(), **_words(row)}
+            for row in rows
+        )
         print_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in named), right=("images",))
         for each in seen:
             if each.state.fault:
@@ -53,4 +56,6 @@ def hosts(config: Path, as_json: bool) -> None:
 def _words(row: dict[str, object]) -> dict[str, str]:
     lists = {name: row[name] for name in ("arches", "cross", "labels")}
     arches, cross, labels = (", ".join(each) if isinstance(each, list) else "" for each in lists.values())
-    return {"builds for": f"{arches}, {cross} (cross)" if cross else arches, "labels": labels}
+    # a cluster's nodes keep images as they see fit
+    images = {"images": ""} if row["kind"] == "Kubernetes" else {}
+    return {"builds for": f"{arches}, {cross} (cross)" if cross else arches, "labels": labels, **images}
