@@ -156,12 +156,45 @@ def test_one_whose_pods_reach_the_network_is_left_alone_for_a_while(
 ) -> None:
     ended = {"exitCode": 4, "message": "this pod reaches 10.96.0.1:443"}
     status = {"containerStatuses": [{"state": {"terminated": ended}}]}
-    cluster.note_open(read_pod(json.dumps({"metadata": {"name": "w-1"}, "status": status}).encode()))
+    found = read_pod(json.dumps({"metadata": {"name": "w-1"}, "status": status}).encode())
+    cluster.note_open(found)
     with pytest.raises(EngineError, match=r"w-1: status 4: this pod reaches 10\.96\.0\.1:443") as caught:
         cluster.look()
     assert "NetworkPolicy" in caught.value.hint
     monkeypatch.setattr(module, "_OPEN", 0.0)
+    cluster.note_open(found)
     assert cluster.look().version
+
+
+def test_one_that_takes_no_pods_is_left_alone_for_a_while(cluster: Cluster, kube: FakeKube) -> None:
+    kube.refusal = (403, 'pods "w-1" is forbidden: exceeded quota: builds')
+    with pytest.raises(EngineError, match="exceeded quota"):
+        create(cluster, "w-1")
+    kube.refusal = None
+    with pytest.raises(EngineError, match="exceeded quota") as caught:
+        cluster.look()
+    assert "docs/kubernetes.yaml" in caught.value.hint
+
+
+def test_one_that_was_away_is_used_as_soon_as_it_answers(cluster: Cluster, kube: FakeKube) -> None:
+    there, cluster.at = cluster.at, replace(cluster.at, server="http://127.0.0.1:9")
+    with pytest.raises(EngineError, match="Connection refused"):
+        create(cluster, "w-1")
+    cluster.at = there
+    assert cluster.look().version
+
+
+def test_an_answer_that_does_not_end_is_not_waited_for(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmodci.kubeapi.time.monotonic", iter(range(0, 1000, 100)).__next__)
+    with pytest.raises(EngineError, match="no whole answer in time"):
+        cluster.api.get("/version", timeout=1)
+
+
+def test_what_it_says_is_one_line(cluster: Cluster, kube: FakeKube) -> None:
+    kube.refusal = (500, "a\n2026-01-01 another line\x1b[31m")
+    with pytest.raises(EngineError) as caught:
+        cluster.look()
+    assert caught.value.brief.isprintable()
 
 
 def test_a_name_is_one_part_of_a_path(cluster: Cluster, kube: FakeKube) -> None:

@@ -88,6 +88,25 @@ def test_what_a_worker_says_of_itself_is_kept_in_part(pod: Pod) -> None:
     assert end.transport.value() == b""
 
 
+@pytest.mark.parametrize("flood", [STDERR + b"x" * 32_768, b"\x09", STDOUT])
+def test_one_that_floods_the_master_is_cut_off(pod: Pod, flood: bytes) -> None:
+    master(pod)
+    sent = 0
+    while not pod.transport.disconnected:
+        pod.onMessage(flood, True)
+        sent += 1
+    assert sent * (len(flood) + 64) < 80 << 20
+
+
+def test_pings_without_end_are_not_answered(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(podend.WebSocketClientProtocol, "onPing", lambda *_: None)
+    sent = 0
+    while not pod.transport.disconnected:
+        pod.onPing(b"")
+        sent += 1
+    assert sent < 5000
+
+
 @pytest.mark.parametrize("message", [b"", bytes([9]) + b"x", STDIN + b"x"])
 def test_a_channel_that_there_is_not_is_passed_over(pod: Pod, message: bytes) -> None:
     end = master(pod)
@@ -138,6 +157,10 @@ def test_it_asks_for_one_container_in_the_farms_name(api: Callable[..., KubeApi]
     assert factory.headers == {"Authorization": "Bearer secret"}
     assert factory.protocols == ["v4.channel.k8s.io"]
     assert factory.protocol() is pod
+
+
+def test_an_address_of_ipv6_has_its_brackets(api: Callable[..., KubeApi], pod: Pod) -> None:
+    assert podend._factory(api("https://[fd00::1]:6443"), pod, "w-1").url.startswith("wss://[fd00::1]:6443/api/")
 
 
 def test_an_authority_may_be_several(tmp_path: Path) -> None:

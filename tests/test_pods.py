@@ -171,6 +171,21 @@ def test_what_is_told_can_be_printed() -> None:
     assert len(found.words) == 400
 
 
+def test_what_something_puts_beside_the_worker_is_not_read() -> None:
+    beside = {"name": "istio-proxy", "state": {"running": {}}}
+    ours = {"name": "worker", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    found = read_pod(json.dumps({"status": {"containerStatuses": [beside, ours]}}).encode())
+    assert not found.is_running
+    assert found.lacks_image
+    assert not found.is_hopeless
+    alone = read_pod(json.dumps({"status": {"containerStatuses": [beside]}}).encode())
+    assert not alone.is_running
+
+
+def test_a_list_of_none_may_be_null() -> None:
+    assert read_pods(b'{"items": null}') == ()
+
+
 def test_a_list_of_pods() -> None:
     told = {"kind": "PodList", "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}
     assert [each.name for each in read_pods(json.dumps(told).encode())] == ["a", "b"]

@@ -56,7 +56,8 @@ def doors() -> list[tuple[str, int]]:
         lines = Path("/etc/resolv.conf").read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    return found + [(line.split()[1], 53) for line in lines if line.startswith("nameserver ")]
+    named = (line.split()[1:2] for line in lines if line.startswith("nameserver "))
+    return found + [(address, 53) for each in named for address in each]
 
 
 def reached(places: list[tuple[str, int]], seconds: float) -> str:
@@ -67,8 +68,15 @@ def reached(places: list[tuple[str, int]], seconds: float) -> str:
     poll, waiting = select.poll(), {}
     for host, port in places:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        tried = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        if tried.connect_ex((host, port)) in (0, errno.EINPROGRESS):
+        try:
+            tried = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError:
+            continue  # a kernel without IPv6
+        try:
+            begun = tried.connect_ex((host, port)) in (0, errno.EINPROGRESS)
+        except OSError:
+            begun = False  # no address that can be one here
+        if begun:
             poll.register(tried, select.POLLOUT)
             waiting[tried.fileno()] = tried, f"{host}:{port}"
         else:

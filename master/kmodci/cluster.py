@@ -9,15 +9,15 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import EngineError
 from .hosts import Answer, ClusterAt
-from .kubeapi import KubeApi
+from .kubeapi import KubeApi, Refusal
 from .model import BUILD_ARCH
 from .pods import GRACE, Pod, pod, read_pod, read_pods
 from .sandbox import BUNDLE_MOUNT, LABEL, Limits
 from .workerbundle import worker_command
 
 _QUICK = 30
-# seconds for which a cluster gets no build after a pod of it was found to reach the network
-_OPEN = 300.0
+# seconds for which a cluster gets no build after a pod of it was found to reach the network, or it did not do as asked
+_OPEN, _REFUSED = 300.0, 60.0
 
 
 class _Version(BaseModel):
@@ -35,8 +35,8 @@ class Cluster:
     """names the farm whose pods may be swept"""
     arch: str = BUILD_ARCH
     """of the nodes that its pods go to"""
-    _open: tuple[float, str] = field(default=(0.0, ""), compare=False)
-    """when a pod was found to reach the network (monotonic seconds), and what of it is told"""
+    _fault: tuple[float, str, str] = field(default=(0.0, "", ""), compare=False)
+    """until when (monotonic seconds) nothing is to be built there, why, and what to do"""
 
     @property
     def api(self) -> KubeApi:
@@ -50,17 +50,20 @@ class Cluster:
         except ValidationError as error:
             raise EngineError(f"{self.api.name} is none of Kubernetes, by what /version says") from error
         self._pods(limit=1, timeout=timeout)
-        since, told = self._open
-        if told and time.monotonic() < since + _OPEN:
-            raise EngineError(
-                f"{self.api.name}: nothing is built there, because its pods reach the network: {told}",
-                hint="apply the NetworkPolicy of docs/kubernetes.yaml, on a cluster whose network enforces it",
-            )
+        until, why, hint = self._fault
+        if time.monotonic() < until:
+            raise EngineError(f"{self.api.name}: {why}", hint=hint)
         return Answer(version=version.removeprefix("v"))
 
     def note_open(self, found: Pod) -> None:
         """A pod was found to reach the network."""
-        self._open = time.monotonic(), f"{found.name}: {found.words}"
+        why = f"nothing is built there, because its pods reach the network: {found.name}: {found.words}"
+        hint = "apply the NetworkPolicy of docs/kubernetes.yaml, on a cluster whose network enforces it"
+        self._fault = time.monotonic() + _OPEN, why, hint
+
+    def note_refusal(self, why: str, hint: str = "") -> None:
+        """It answers, and yet no pod is to be had. It is left alone for a while, or build after build would be lost."""
+        self._fault = time.monotonic() + _REFUSED, why, hint
 
     def forget_bundles(self) -> None:
         """There are none: the worker is part of the image."""
@@ -95,10 +98,12 @@ class Cluster:
             limits=limits,
             at=self.at,
         )
-        if self.api.post(self.api.pods(), made) is None:
-            raise EngineError(
-                f"{self.api.name}: there is no namespace {self.at.namespace}", hint="docs/kubernetes.yaml makes it"
-            )
+        try:
+            if self.api.post(self.api.pods(), made) is None:
+                raise Refusal(f"there is no namespace {self.at.namespace}", hint="docs/kubernetes.yaml makes it")
+        except Refusal as error:
+            self.note_refusal(error.brief.removeprefix(f"{self.api.name}: "), error.hint)
+            raise
 
     def remove(self, name: str) -> bool:
         """Has a pod end, whose node then says that it is gone: some seconds later. False if it was gone."""

@@ -5,6 +5,7 @@ six questions about pods. See https://kubernetes.io/docs/reference/kubernetes-ap
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,12 +17,17 @@ from pydantic import BaseModel, ValidationError
 from .engineclient import words
 from .errors import EngineError, SecretUnusable
 from .hosts import ClusterAt
+from .pods import one_line
 from .secretfile import read_secret
 
 # seconds without a byte
 _PATIENCE = 30
 # bytes; the list of a thousand pods has some 8 MB
 _LONGEST = 64 << 20
+
+
+class Refusal(EngineError):
+    """The API has answered, and will not."""
 
 
 class _Status(BaseModel):
@@ -80,7 +86,7 @@ class KubeApi:
                     allow_redirects=False,
                     stream=True,
                 ) as answer:
-                    content = _bounded(what, answer)
+                    content = _bounded(what, answer, time.monotonic() + 2 * timeout)
         except SecretUnusable as error:
             raise EngineError(f"{self.name}: {error.brief}", hint=error.hint) from None
         except (requests.exceptions.RequestException, OSError) as error:
@@ -108,25 +114,29 @@ class KubeApi:
         return parts.hostname or "", parts.port or 443, parts.path.rstrip("/")
 
 
-def _bounded(what: str, answer: requests.Response) -> bytes:
-    content = b""
+def _bounded(what: str, answer: requests.Response, deadline: float) -> bytes:
+    """deadline: monotonic seconds; who sends a byte now and then is not listened to for ever."""
+    content = bytearray()
     for piece in answer.iter_content(1 << 16):
         content += piece
         if len(content) > _LONGEST:
             raise EngineError(f"{what}: more than {_LONGEST >> 20} MiB of answer")
-    return content
+        if time.monotonic() > deadline:
+            raise EngineError(f"{what}: no whole answer in time")
+    return bytes(content)
 
 
-def _refusal(what: str, status: int, content: bytes) -> EngineError:
+def _refusal(what: str, status: int, content: bytes) -> Refusal:
     try:
         said = _Status.model_validate_json(content).message
     except ValidationError:
         said = content[:200].decode(errors="replace")
+    said = one_line(said)
     hints: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: "the token, or the certificate, is none that the cluster knows, or has expired",
         HTTPStatus.FORBIDDEN: "docs/kubernetes.yaml has the role that the farm needs, and the quota that it is given",
     }
-    return EngineError(f"{what}: {status} {said[:400]}", hint=hints.get(status, ""))
+    return Refusal(f"{what}: {status} {said}", hint=hints.get(status, ""))
 
 
 def _hint(error: Exception) -> str:

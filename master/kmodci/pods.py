@@ -22,8 +22,9 @@ REACHES_NETWORK = 4
 _WORDS = 400
 # seconds that a pod's worker has to end; it has nothing to save
 GRACE = 1
-# what an image, its headers and its source need before a build's time begins, and what publishing takes after it
-_SPARE_SECONDS = 900
+# besides the build's own time: for its image (`bot/podworkers`), and twice what a step waits at most for a mirror or a
+# bucket that is away (`bot/patience`)
+_SPARE_SECONDS = 600 + 2 * 900 + 300
 # all that is written is in memory, as with an engine
 _WRITABLE = {
     "in": INPUT_MOUNT,
@@ -119,6 +120,12 @@ def _toleration(key: str, value: str, effect: str) -> dict[str, str]:
     return {**made, "effect": effect} if effect else made
 
 
+def one_line(said: str) -> str:
+    """What a cluster or a worker says, for logs and pages: as much of its end as is worth telling."""
+    text = " ".join(said.split())[-_WORDS:]
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
 class _Of(BaseModel):
     """What of a state is read: why a container waits, or how it ended."""
 
@@ -134,6 +141,7 @@ class _State(BaseModel):
 
 
 class _ContainerStatus(BaseModel):
+    name: str = CONTAINER
     state: _State = _State()
 
 
@@ -169,7 +177,8 @@ class Pod(BaseModel):
 
     @property
     def _state(self) -> _State:
-        return self.status.containers[0].state if self.status.containers else _State()
+        # there may be others, which something in the cluster puts beside it
+        return next((each.state for each in self.status.containers if each.name == CONTAINER), _State())
 
     @property
     def is_going(self) -> bool:
@@ -202,6 +211,12 @@ class Pod(BaseModel):
         return self.has_ended or (self._state.waiting is not None and self._state.waiting.reason in _HOPELESS)
 
     @property
+    def lacks_image(self) -> bool:
+        """Whether its node was told no when it asked for the image, and tries again now and then."""
+        waiting = self._state.waiting
+        return waiting is not None and waiting.reason in ("ErrImagePull", "ImagePullBackOff")
+
+    @property
     def words(self) -> str:
         """How it stands, for people."""
         if (ended := self._state.terminated) is not None:
@@ -213,12 +228,12 @@ class Pod(BaseModel):
         else:
             faults = [each for each in self.status.conditions if each.status == "False" and each.message]
             said = (faults[0].reason, faults[0].message, "") if faults else (self.status.phase, "", "")
-        text = ": ".join(" ".join(part.split()) for part in said if part)[-_WORDS:]
-        return "".join(each if each.isprintable() else "?" for each in text) or "unknown"
+        return one_line(": ".join(part for part in said if part)) or "unknown"
 
 
 class _List(BaseModel):
-    items: tuple[Pod, ...] = ()
+    items: tuple[Pod, ...] | None = None
+    """null where there are none, in Go's JSON"""
 
 
 def read_pod(content: bytes) -> Pod:
@@ -228,7 +243,7 @@ def read_pod(content: bytes) -> Pod:
 
 def read_pods(content: bytes) -> tuple[Pod, ...]:
     """The same of a list."""
-    return _read(_List, content).items
+    return _read(_List, content).items or ()
 
 
 def _read(model: type[ModelT], content: bytes) -> ModelT:

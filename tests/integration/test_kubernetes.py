@@ -190,6 +190,25 @@ def test_a_cluster_is_lost_in_the_middle_and_comes_back(farm: LiveFarm, old: str
     assert "lost_with_host" in farm.builds(name)[0]["properties"]
 
 
+def test_what_waits_for_a_node_can_be_cancelled(farm: LiveFarm, old: str, cluster: Cluster) -> None:
+    cluster.kubectl("cordon", "node")
+    try:
+        status, answer = farm.force(module="waiting", kernel=old, builderid=0, rebuild=True)
+        assert status == 200, answer
+        farm.until(lambda: len(pods(cluster)) == 1)
+        name = f"waiting/{old}"
+        [wanted] = [
+            each["buildrequestid"]
+            for each in farm.get("buildrequests?complete=false&property=*")["buildrequests"]
+            if each["properties"]["virtual_builder_name"][0] == name
+        ]
+        assert farm.call(f"buildrequests/{wanted}", "cancel", {"reason": "enough"})[0] == 200
+        farm.until(lambda: farm.get(f"buildrequests/{wanted}")["buildrequests"][0]["complete"])
+        farm.until(lambda: not pods(cluster))
+    finally:
+        cluster.kubectl("uncordon", "node")
+
+
 def test_what_a_master_that_was_killed_has_left_there_goes(farm: LiveFarm, old: str, cluster: Cluster) -> None:
     name = f"waiting/{old}"
     status, answer = farm.force(module="waiting", kernel=old, builderid=0, rebuild=True)

@@ -4,8 +4,6 @@ So a worker on another machine speaks to the master over the connection that the
 container needs no network, and the master no port. How they are handed out depends on the host: `engineend`, `podend`.
 """
 
-from typing import Protocol
-
 from twisted.internet import defer, endpoints, protocol
 from twisted.internet.interfaces import IReactorCore, IStreamClientEndpoint, ITransport
 from twisted.python import failure
@@ -16,28 +14,82 @@ PATIENCE = 30
 """seconds, for a connection and for what the host says to it"""
 # bytes of what the worker says of itself, for the log
 _LAST_WORDS = 2000
+# bytes that are kept until the master's end is there: a worker waits for the master's first word
+_EARLY = 64 << 10
+# bytes, of all that a far end says besides what is for the master: a worker says some lines of itself
+_BUDGET = 64 << 20
+_MESSAGE = 64
+"""bytes of it that a message counts, whatever is in it"""
 
 
-class FarEnd(Protocol):
-    """The connection to a host, which hands out one container's standard input and output."""
+class FarEnd:
+    """The connection to a host, which hands out one container's standard input and output. Neither is trusted."""
 
-    opened: defer.Deferred[None]
-    """fires when it does, with an EngineError if it will not"""
-    words: bytes
-    """what the worker said of itself last"""
     transport: ITransport
+    connected: int
+
+    def __init__(self, container: str) -> None:
+        super().__init__()
+        self._container = container
+        self._master: MasterEnd | None = None
+        self._early = b""
+        self._spent = 0
+        self.opened: defer.Deferred[None] = defer.Deferred(lambda _: self.abort())
+        """fires when it does, with an EngineError if it will not"""
+        self.words = b""
+        """what the worker said of itself last"""
 
     def joined(self, master: "MasterEnd") -> None:
         """From now on what comes goes there; also what has come before."""
+        self._master, early, self._early = master, self._early, b""
+        master.transport.write(early)
 
     def write(self, data: bytes) -> None:
         """Sends it to the container."""
+        raise NotImplementedError
+
+    def heard(self, content: bytes) -> None:
+        """From the container's standard output."""
+        self.spend(0)
+        if self._master is not None:
+            self._master.transport.write(content)
+        elif len(self._early) + len(content) <= _EARLY:
+            self._early += content
+        else:
+            self.abort()
+
+    def overheard(self, content: bytes) -> None:
+        """From its standard error, or of its host about it."""
+        self.spend(len(content))
+        self.words = (self.words + content)[-_LAST_WORDS:]
+
+    def spend(self, size: int) -> None:
+        """For each message: what is more than any worker says ends the connection, so that it takes no more time."""
+        self._spent += size + _MESSAGE
+        if self._spent > _BUDGET:
+            self.abort()
 
     def close(self) -> None:
         """Ends it when all was sent."""
+        self.transport.loseConnection()
 
     def abort(self) -> None:
-        """Ends it now; once more is no error."""
+        """Ends it now. Once is enough: a TLS transport that has ended already cannot (Twisted 26.10, tls.py
+        `_shutdownTLS`)."""
+        if self.connected:
+            self.transport.abortConnection()
+
+    def ended(self, why: str) -> None:
+        """The connection has."""
+        self.connected = 0
+        if self._master is not None:
+            self._master.transport.loseConnection()
+        self.fire(EngineError(f"it does not attach to {self._container}: {why}"))
+
+    def fire(self, fault: EngineError | None = None) -> None:
+        """`opened`, once."""
+        if not self.opened.called:
+            self.opened.callback(None) if fault is None else self.opened.errback(fault)
 
 
 class MasterEnd(protocol.Protocol):
@@ -86,11 +138,6 @@ class Bridge:
     def cut(self) -> None:
         """Ends it, whether the host takes notice or not."""
         self._far.abort()
-
-
-def last_words(said: bytes, more: bytes) -> bytes:
-    """Of what a worker says of itself, as much as is kept."""
-    return (said + more)[-_LAST_WORDS:]
 
 
 async def join(

@@ -5,13 +5,13 @@ See the Engine API, "Attach to a container", for the stream's form.
 
 from urllib.parse import urlsplit
 
-from twisted.internet import defer, endpoints, protocol, ssl, threads
+from twisted.internet import endpoints, protocol, ssl, threads
 from twisted.internet.interfaces import IReactorCore, IStreamClientEndpoint
 from twisted.python import failure
 
 from ..engine import Engine
 from ..errors import EngineError
-from .bridge import PATIENCE, Bridge, MasterEnd, Once, join, last_words
+from .bridge import PATIENCE, Bridge, FarEnd, Once, join
 
 _HEADER_LIMIT = 16 << 10
 _FRAME = 8
@@ -20,40 +20,29 @@ _STDERR = 2
 _LONGEST_FRAME = 1 << 20
 
 
-class Attached(protocol.Protocol):
+class Attached(FarEnd, protocol.Protocol):
     """HTTP until that has switched, then frames of a stream's number, a length, and bytes."""
 
     def __init__(self, container: str) -> None:
-        self._container = container
-        self._buffer = b""
+        super().__init__(container[:12])
+        self._path = f"/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
+        self._buffer = bytearray()
         self._is_open = False
-        self._master: MasterEnd | None = None
-        self.opened: defer.Deferred[None] = defer.Deferred(lambda _: self.abort())
-        self.words = b""
 
     def connectionMade(self) -> None:
-        path = f"/containers/{self._container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
-        lines = (f"POST {path} HTTP/1.1", "Host: docker", "Connection: Upgrade", "Upgrade: tcp", "Content-Length: 0")
-        self.transport.write("\r\n".join((*lines, "", "")).encode())
-
-    def joined(self, master: MasterEnd) -> None:
-        """See `bridge.FarEnd`."""
-        self._master = master
-        self._pass_on()
+        asked = f"POST {self._path} HTTP/1.1"
+        lines = (asked, "Host: docker", "Connection: Upgrade", "Upgrade: tcp", "Content-Length: 0", "", "")
+        self.transport.write("\r\n".join(lines).encode())
 
     def write(self, data: bytes) -> None:
         """Sends it to the container: what goes there is not framed."""
         self.transport.write(data)
 
-    def close(self) -> None:
-        """Ends it when all was sent."""
-        self.transport.loseConnection()
-
     def dataReceived(self, data: bytes) -> None:
         self._buffer += data
         if not self._is_open:
             self._read_answer()
-        if self._is_open and self._master is not None:
+        if self._is_open:
             self._pass_on()
 
     def _read_answer(self) -> None:
@@ -61,43 +50,29 @@ class Attached(protocol.Protocol):
         status = header.split(b" ", 2)[1:2]
         if end and status in ([b"101"], [b"200"]):
             self._buffer, self._is_open = rest, True
-            self._fire(None)
+            self.fire()
         elif end or len(self._buffer) > _HEADER_LIMIT:
             said = self._buffer[-300:].decode(errors="replace")
-            self._fire(EngineError(f"the engine does not attach to {self._container[:12]}: {said}"))
+            self.fire(EngineError(f"the engine does not attach to {self._container}: {said}"))
             self.transport.loseConnection()
 
     def _pass_on(self) -> None:
-        assert self._master is not None  # whoever calls this has looked
-        while len(self._buffer) >= _FRAME:
-            end = _FRAME + int.from_bytes(self._buffer[4:_FRAME], "big")
-            if end > _LONGEST_FRAME:
+        at = 0
+        while len(self._buffer) >= at + _FRAME:
+            end = at + _FRAME + int.from_bytes(self._buffer[at + 4 : at + _FRAME], "big")
+            if end - at > _LONGEST_FRAME:
                 # no engine's, or one that was taken over
                 self.abort()
-                return
+                break
             if len(self._buffer) < end:
-                return
-            stream, content = self._buffer[0], self._buffer[_FRAME:end]
-            self._buffer = self._buffer[end:]
-            if stream == _STDERR:
-                self.words = last_words(self.words, content)
-            else:
-                self._master.transport.write(content)
-
-    def abort(self) -> None:
-        """Once is enough: a TLS transport that has ended already cannot (Twisted 26.10, tls.py `_shutdownTLS`)."""
-        if self.connected:
-            self.transport.abortConnection()
+                break
+            content = bytes(self._buffer[at + _FRAME : end])
+            self.overheard(content) if self._buffer[at] == _STDERR else self.heard(content)
+            at = end
+        del self._buffer[:at]
 
     def connectionLost(self, reason: failure.Failure) -> None:
-        self.connected = 0
-        if self._master is not None:
-            self._master.transport.loseConnection()
-        self._fire(EngineError(f"the engine does not attach to {self._container[:12]}: {reason.getErrorMessage()}"))
-
-    def _fire(self, result: EngineError | None) -> None:
-        if not self.opened.called:
-            self.opened.callback(None) if result is None else self.opened.errback(result)
+        self.ended(reason.getErrorMessage())
 
 
 async def bridge(engine: Engine, container: str, socket: str, reactor: IReactorCore) -> Bridge:

@@ -8,42 +8,29 @@ from functools import partial
 from urllib.parse import urlencode
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet import defer, endpoints, ssl
+from twisted.internet import endpoints, ssl
 from twisted.internet.interfaces import IReactorCore, IStreamClientEndpoint
 
 from ..errors import EngineError, SecretUnusable
 from ..kubeapi import KubeApi
-from ..pods import CONTAINER
-from .bridge import PATIENCE, Bridge, MasterEnd, join, last_words
+from ..pods import CONTAINER, one_line
+from .bridge import PATIENCE, Bridge, FarEnd, join
 
 _PROTOCOL = "v4.channel.k8s.io"
 _STDIN, _STDOUT, _STDERR, _ERROR = range(4)
 # bytes of one message: that goes there, and that may come
 _PIECE, _LONGEST = 32 << 10, 1 << 20
-# bytes that are kept until the master's end is there
-_EARLY = 64 << 10
 # seconds; what is between here and the cluster may forget a connection on which nothing is said
 _PING = 30
+# bytes of its budget (`bridge`): those that come are a few in an hour
+_PING_COST = 16 << 10
 
 
-class Attached(WebSocketClientProtocol):
-    """The far end of a `bridge` to a pod."""
-
-    def __init__(self, pod: str) -> None:
-        super().__init__()
-        self._pod = pod
-        self._master: MasterEnd | None = None
-        self._early = b""
-        self.opened: defer.Deferred[None] = defer.Deferred(lambda _: self.abort())
-        self.words = b""
+class Attached(FarEnd, WebSocketClientProtocol):
+    """A WebSocket's client, which ends as Kubernetes' protocol does: with its connection."""
 
     def onOpen(self) -> None:
-        self._fire(None)
-
-    def joined(self, master: MasterEnd) -> None:
-        """See `bridge.FarEnd`."""
-        self._master = master
-        master.transport.write(self._early)
+        self.fire()
 
     def write(self, data: bytes) -> None:
         """Sends it to the pod."""
@@ -53,35 +40,20 @@ class Attached(WebSocketClientProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         channel, content = payload[:1], payload[1:]
         if channel == bytes([_STDOUT]):
-            if self._master is not None:
-                self._master.transport.write(content)
-            elif len(self._early) + len(content) <= _EARLY:
-                self._early += content
-            else:
-                # a worker waits for the master's first word, so this is none
-                self.abort()
+            self.heard(content)
         elif channel == bytes([_STDERR]) or (channel == bytes([_ERROR]) and b'"Success"' not in content):
             # of a container that failed the last channel says success as well: its status is the pod's to tell
-            self.words = last_words(self.words, content)
+            self.overheard(content)
+        else:
+            self.spend(len(payload))
 
-    def close(self) -> None:
-        """Ends it when all was sent: of Kubernetes' protocol that is the end of the connection."""
-        self.transport.loseConnection()
-
-    def abort(self) -> None:
-        """As `engineend.Attached.abort`."""
-        if self.connected:
-            self.transport.abortConnection()
+    def onPing(self, payload: bytes) -> None:
+        # answered, and what is not read of the answers would be kept without end
+        self.spend(_PING_COST)
+        super().onPing(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.connected = 0
-        if self._master is not None:
-            self._master.transport.loseConnection()
-        self._fire(EngineError(f"it does not attach to pod {self._pod}: {reason or 'the connection was closed'}"))
-
-    def _fire(self, result: EngineError | None) -> None:
-        if not self.opened.called:
-            self.opened.callback(None) if result is None else self.opened.errback(result)
+        self.ended(one_line(reason or "the connection was closed"))
 
 
 async def bridge(api: KubeApi, pod: str, socket: str, reactor: IReactorCore) -> Bridge:
@@ -89,14 +61,17 @@ async def bridge(api: KubeApi, pod: str, socket: str, reactor: IReactorCore) -> 
     far = Attached(pod)
     try:
         return await join(far, _factory(api, far, pod), _endpoint(api, reactor), socket, reactor)
-    except (EngineError, SecretUnusable, OSError) as error:
+    except (EngineError, SecretUnusable) as error:
+        raise EngineError(f"{api.name}: attach to a worker: {error.brief}", hint=error.hint) from error
+    except OSError as error:
         raise EngineError(f"{api.name}: attach to a worker: {error}") from error
 
 
 def _factory(api: KubeApi, far: Attached, pod: str) -> WebSocketClientFactory:
     host, port, before = api.address
     asked = {"container": CONTAINER, "stdin": "1", "stdout": "1", "stderr": "1"}
-    url = f"wss://{host}:{port}{before}{api.pods(pod, sub='attach')}?{urlencode(asked)}"
+    named = f"[{host}]" if ":" in host else host
+    url = f"wss://{named}:{port}{before}{api.pods(pod, sub='attach')}?{urlencode(asked)}"
     factory = WebSocketClientFactory(url, protocols=[_PROTOCOL], headers=api.authorization(), useragent="kmodci")
     factory.noisy = False
     factory.protocol = partial(_made, far)

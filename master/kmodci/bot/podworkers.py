@@ -17,12 +17,14 @@ from buildbot.util.kubeclientservice import KubeHardcodedConfig
 from buildbot.util.twisted import async_to_deferred
 from buildbot.worker.kubernetes import KubeLatentWorker
 from twisted.internet import defer, task, threads
+from twisted.python import log
 from twisted.python.failure import Failure
 
 from ..cluster import Cluster
 from ..errors import EngineError
 from ..farm import Farm
 from ..hosts import Host
+from ..pods import Pod
 from ..sandbox import INPUT_MOUNT, SOCKET_NAME
 from .command import Download
 from .podend import bridge
@@ -30,7 +32,9 @@ from .workers import SandboxWorker
 
 # seconds until a pod runs: a node may have to be added first, and to fetch the image
 _PATIENCE = 600
-_LOOK_EVERY = 0.5
+# the same, of a node that was told no when it asked for an image
+_IMAGE_PATIENCE = 120
+_LOOK_EVERY, _LOOK_RARELY, _SOON = 0.5, 5.0, 10.0
 _BLOCK = 256 << 10
 """bytes of a file that are sent at once"""
 
@@ -44,7 +48,7 @@ def _settings(name: str, farm: Farm, host: Host) -> dict[str, object]:
         "masterFQDN": "unix",
         "build_wait_timeout": 0,
         "check_instance_interval": 5,
-        # from the request for a pod on
+        # `_join` says why before that
         "missing_timeout": _PATIENCE + 60,
         "max_builds": 1,
     }
@@ -85,21 +89,35 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
         # not waited for here: until this has returned nothing can stop the worker, and so not the master either
         self._joining = defer.ensureDeferred(self._join(self.getContainerName()))
         self._joining.addErrback(self._note_fault)
+        # which Buildbot has begun before the headers and the image were there
+        self.startMissingTimer()
         return True
 
     async def _join(self, name: str) -> None:
-        reactor, deadline = self.master.reactor, self.master.reactor.seconds() + _PATIENCE
-        while True:
-            found = await threads.deferToThread(self.cluster.pod, name)
-            if found is None:
-                raise EngineError("it was removed before it ran")
-            if found.is_running:
-                break
-            if found.is_hopeless or reactor.seconds() > deadline:
+        reactor = self.master.reactor
+        begun = told_no = reactor.seconds()
+        while not (found := await self._looked_at(name)).is_running:
+            now = reactor.seconds()
+            if not found.lacks_image:
+                told_no = now
+            if found.is_hopeless or now > begun + _PATIENCE or now > told_no + _IMAGE_PATIENCE:
+                self.cluster.note_refusal(f"pod {name} does not run: {found.words}")
                 raise EngineError(f"it does not run: {found.words}")
-            await task.deferLater(reactor, _LOOK_EVERY)
+            # one that waits for a node waits for minutes
+            await task.deferLater(reactor, _LOOK_EVERY if now < begun + _SOON else _LOOK_RARELY)
         socket = self.farm.paths.socket(SOCKET_NAME)
         self._bridge = await bridge(self.cluster.api, name, str(socket), reactor)
+
+    async def _looked_at(self, name: str) -> Pod:
+        """Raises EngineError if it is gone. What the API does not answer now it may answer the next time."""
+        try:
+            found = await threads.deferToThread(self.cluster.pod, name)
+        except EngineError as error:
+            log.msg(f"{self.name}: asked again: {error.brief}", worker=self.name, host=self.host.name)
+            return Pod()
+        if found is None:
+            raise EngineError("it was removed before it ran")
+        return found
 
     def _note_fault(self, failure: Failure) -> None:
         """For `check_instance`, which tells it."""
@@ -137,7 +155,14 @@ class PodWorker(SandboxWorker, KubeLatentWorker):
     async def check_instance(self) -> tuple[bool, str]:
         """Asked while the worker has not come: whether it still may, and how it stands."""
         name = self.getContainerName()
-        found = await threads.deferToThread(self.cluster.pod, name)
+        try:
+            found = await threads.deferToThread(self.cluster.pod, name)
+        except EngineError as error:
+            # says nothing of the pod, as long as it is no more than that
+            return not (self._fault or self.is_away), self._fault or error.brief
+        if self.conn is not None:
+            # while it was asked
+            return True, ""
         if found is None:
             return False, f"pod {name} is gone"
         if found.reaches_network:
