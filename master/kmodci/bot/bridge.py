@@ -84,9 +84,9 @@ class FarEnd:
         self.connected = 0
         if self._master is not None:
             self._master.transport.loseConnection()
-        self.fire(EngineError(f"it does not attach to {self._container}: {why}"))
+        self.settle(EngineError(f"it does not attach to {self._container}: {why}"))
 
-    def fire(self, fault: EngineError | None = None) -> None:
+    def settle(self, fault: EngineError | None = None) -> None:
         """`opened`, once."""
         if not self.opened.called:
             self.opened.callback(None) if fault is None else self.opened.errback(fault)

@@ -50,10 +50,10 @@ class Attached(FarEnd, protocol.Protocol):
         status = header.split(b" ", 2)[1:2]
         if end and status in ([b"101"], [b"200"]):
             self._buffer, self._is_open = rest, True
-            self.fire()
+            self.settle()
         elif end or len(self._buffer) > _HEADER_LIMIT:
             said = self._buffer[-300:].decode(errors="replace")
-            self.fire(EngineError(f"the engine does not attach to {self._container}: {said}"))
+            self.settle(EngineError(f"the engine does not attach to {self._container}: {said}"))
             self.transport.loseConnection()
 
     def _pass_on(self) -> None:

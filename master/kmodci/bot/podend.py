@@ -30,7 +30,7 @@ class Attached(FarEnd, WebSocketClientProtocol):
     """A WebSocket's client, which ends as Kubernetes' protocol does: with its connection."""
 
     def onOpen(self) -> None:
-        self.fire()
+        self.settle()
 
     def write(self, data: bytes) -> None:
         """Sends it to the pod."""
