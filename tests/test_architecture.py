@@ -19,7 +19,7 @@ RANKS = {
     "distros": "distros",
     "decisions": "addresses ansi apianswers apiasked apifields apitold board buildview causes chart commits contents"
     " coverage coveragetable coverageview demands discovery doubt elf enginebodies enginepolicy explanation"
-    " facts failureview fallover fields findings headers hosts hosttools hostview images kernellist kernelsat"
+    " facts failureview fallover fields findings headers hostfile hosts hosttools hostview images kernellist kernelsat"
     " kernelview keys lastwords loginfile loginlimit logtext manifest matrix modulefile news newswords newsworthy"
     " notifyfile objects ondemand ongoing openapi osrelease oci overdue past pods publishing ratelimit"
     " repositoriesat retention runrecords runs runview sandbox schema search selectors settings"

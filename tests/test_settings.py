@@ -385,6 +385,11 @@ targets:
             "b is the same engine as a",
         ),
         (
+            "hosts:\n  a: {workers: 2, kubernetes: {server: 'https://k', cert: c, key: /dev/null, images: farm.test}}",
+            2,
+            "others may read it",
+        ),
+        (
             "hosts:\n  a: {docker_host: 'unix:///a', arches: [amd64, arm64]}",
             2,
             "arches: is what the machine itself runs on, and that is one; for others there is cross:",
@@ -794,3 +799,25 @@ def test_the_configuration_of_the_stack_is_right(tmp_path: Path) -> None:
     assert not settings.build_hosts["local"].host("local").same_machine
     assert settings.modules == load(SHIPPED).modules
     assert not settings.login.is_open
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> str:
+    """Two hosts that are the same namespace."""
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    token.chmod(0o600)
+    place = f"{{server: 'https://k', token: '{token}', images: farm.test}}"
+    return "\n".join(f"  {name}: {{workers: 2, kubernetes: {place}}}" for name in ("a", "b"))
+
+
+def test_a_namespace_is_one_host(problems: Problems, pods: str) -> None:
+    told = problems(kmodci=f"hosts:\n  c: {{docker_host: 'unix:///c'}}\n{pods}")
+    assert told == ("kmodci.yml:4: b is the same namespace as a",)
+
+
+def test_builds_in_pods_are_prepared_on_an_engine(problems: Problems, pods: str) -> None:
+    told = problems(kmodci=f"hosts:\n{pods}")
+    assert any(
+        "there has to be a Docker engine of amd64 too: what pods need is prepared there" in each for each in told
+    )
