@@ -144,9 +144,7 @@ def _in_hosts(farm: FarmFile, targets: TargetsFile) -> Found:
     engines = {host.arch for host in hosts if not host.cluster}
     for host in hosts:
         if host.arch not in engines:
-            what = (
-                f"there has to be a Docker engine of {host.arch} too: what builds need is prepared there, not in pods"
-            )
+            what = f"there has to be a Docker engine of {host.arch} too: what pods need is prepared there"
             yield ("hosts", host.name), what
     for arch in sorted({arch for entry in targets.targets if entry.enabled for arch in entry.arches}):
         if all(host.way(arch) is None for host in hosts):
