@@ -135,3 +135,15 @@ def test_a_frame_that_no_engine_sends_is_not_waited_for(attached: Attached) -> N
     attached.dataReceived(bytes([OUT, 0, 0, 0]) + (1 << 31).to_bytes(4, "big") + b"x" * 1000)
     assert attached.transport.ended == 1
     assert at_master.transport.value() == b""
+
+
+def test_one_that_floods_the_master_is_cut_off_once(attached: Attached) -> None:
+    attached.dataReceived(UPGRADED)
+    end = master(attached)
+    flood = frame(ERR, b"x" * 32_768) * 64
+    while not attached.transport.ended:
+        attached.dataReceived(flood + frame(OUT, b"after"))
+    assert attached.transport.ended == 1
+    attached.dataReceived(flood + frame(OUT, b"long after"))
+    assert attached.transport.ended == 1
+    assert b"long after" not in end.transport.value()

@@ -1,7 +1,5 @@
 """Two build hosts, each reached over mutual TLS in a network of its own: chosen, lost, hung, back, and kept clean."""
 
-import json
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -70,12 +68,6 @@ def farm(
         yield farm
 
 
-def shown(farm: LiveFarm) -> dict[str, dict[str, Any]]:
-    """What the page of the hosts says."""
-    with urllib.request.urlopen(f"{farm.url}/api/kmodci/v1/hosts", timeout=30) as answer:
-        return {each["host"]: each for each in json.load(answer)["hosts"]}
-
-
 def host_of(build: dict[str, Any]) -> str:
     return str(build["properties"]["workername"][0]).rpartition("-")[0]
 
@@ -117,8 +109,8 @@ def test_a_host_is_killed_in_the_middle_and_comes_back(
     [lost] = [name for name, build in running.items() if host_of(build) == "two"]
     engines["two"].kill()
     farm.until(lambda: "host two is away" in farm.log)
-    assert shown(farm)["two"]["standing"] == "away"
-    assert shown(farm)["one"]["standing"] == "answers"
+    assert farm.hosts()["two"]["standing"] == "away"
+    assert farm.hosts()["one"]["standing"] == "answers"
     let_go(farm, builds, seconds=400)
     tries = farm.builds(lost)
     assert [build["results"] for build in tries] == [RETRY, SUCCESS]
@@ -128,7 +120,7 @@ def test_a_host_is_killed_in_the_middle_and_comes_back(
     check_all(farm, builds)
 
     engines["two"].start()
-    farm.until(lambda: shown(farm)["two"]["standing"] == "answers")
+    farm.until(lambda: farm.hosts()["two"]["standing"] == "answers")
     assert farm.log.count("host two is away") == farm.log.count("host two is back") == 1
     again = sorted(builds)[:2]
     force_all(farm, again)
@@ -159,7 +151,7 @@ def test_a_host_that_hangs_holds_up_nobody(
     [stuck] = [name for name, build in running.items() if host_of(build) == "one"]
     with engines["one"].hanging():
         force_all(farm, names[2:])
-        farm.until(lambda: shown(farm)["one"]["standing"] == "away")
+        farm.until(lambda: farm.hosts()["one"]["standing"] == "away")
         # what waits is built on the other, while nothing that asks the first one gets an answer
 
         def elsewhere(*wanted: str) -> bool:
@@ -171,7 +163,7 @@ def test_a_host_that_hangs_holds_up_nobody(
         farm.until(lambda: elsewhere(*names), seconds=240)
     tries = farm.builds(stuck)[before[stuck] :]
     assert [(build["results"], host_of(build)) for build in tries] == [(RETRY, "one"), (SUCCESS, "two")]
-    farm.until(lambda: shown(farm)["one"]["standing"] == "answers")
+    farm.until(lambda: farm.hosts()["one"]["standing"] == "answers")
 
 
 def test_what_nobody_owns_goes_from_both(farm: LiveFarm, made: Recipe) -> None:

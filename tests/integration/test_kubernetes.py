@@ -4,10 +4,8 @@ The cluster's network plugins enforce no NetworkPolicy (`support.cluster`): of o
 network is laid out, and of another they are not, which the farm has to notice.
 """
 
-import json
 import re
 import shlex
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,12 +93,6 @@ def farm(
         yield made
 
 
-def shown(farm: LiveFarm) -> dict[str, dict[str, Any]]:
-    """What the page of the hosts says."""
-    with urllib.request.urlopen(f"{farm.url}/api/kmodci/v1/hosts", timeout=30) as answer:
-        return {each["host"]: each for each in json.load(answer)["hosts"]}
-
-
 def worker_of(build: dict[str, Any]) -> str:
     return str(build["properties"]["workername"][0])
 
@@ -169,8 +161,8 @@ class TestAHostileModule:
 
 
 def test_a_cluster_that_lets_pods_out_gets_no_builds(farm: LiveFarm, old: str) -> None:
-    farm.until(lambda: "reaches" in shown(farm)["open"]["fault"], seconds=240)
-    assert shown(farm)["open"]["standing"] == "away"
+    farm.until(lambda: "reaches" in farm.hosts()["open"]["fault"], seconds=240)
+    assert farm.hosts()["open"]["standing"] == "away"
     # its worker has ended before it had anything of the module
     assert all(build["results"] == RETRY for build in farm.builds(f"leaky/{old}") if farm.is_complete(build))
     assert re.search(r"host open is away, .* this pod reaches 10\.216\.\d+\.1:443, and a build must", farm.log)
@@ -180,10 +172,10 @@ def test_a_cluster_is_lost_in_the_middle_and_comes_back(farm: LiveFarm, old: str
     name = f"waiting/{old}"
     farm.until(lambda: name in farm.running(), seconds=240)
     with cluster.without("kube-apiserver"):
-        farm.until(lambda: shown(farm)["pods"]["standing"] == "away")
-        assert shown(farm)["here"]["standing"] == "answers"
+        farm.until(lambda: farm.hosts()["pods"]["standing"] == "away")
+        assert farm.hosts()["here"]["standing"] == "answers"
         farm.until(lambda: results(farm, name)[:1] == [RETRY], seconds=180)
-    farm.until(lambda: shown(farm)["pods"]["standing"] == "answers")
+    farm.until(lambda: farm.hosts()["pods"]["standing"] == "answers")
     farm.until(lambda: name in farm.running(), seconds=240)
     open_gate(cluster)
     farm.until(lambda: results(farm, name)[-1:] == [SUCCESS], seconds=120)

@@ -1,4 +1,4 @@
-"""What came of the attacks that a build of tests/data/farm/attacker has tried."""
+"""What came of the attacks that a build of the module `attacker`, of the tests' data, has tried."""
 
 import json
 from typing import Any

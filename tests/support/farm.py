@@ -392,6 +392,11 @@ class LiveFarm:
         except urllib.error.HTTPError as error:
             return error.code
 
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """What is told of the build hosts, by name."""
+        with urllib.request.urlopen(f"{self.url}/api/kmodci/v1/hosts", timeout=30) as answer:
+            return {each["host"]: each for each in json.load(answer)["hosts"]}
+
     def builder(self, name: str) -> dict[str, Any] | None:
         found = self.get(f"builders?name={quote(name, safe='')}")["builders"]
         return found[0] if found else None

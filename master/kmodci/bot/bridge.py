@@ -34,6 +34,7 @@ class FarEnd:
         self._master: MasterEnd | None = None
         self._early = b""
         self._spent = 0
+        self._is_cut = False
         self.opened: defer.Deferred[None] = defer.Deferred(lambda _: self.abort())
         """fires when it does, with an EngineError if it will not"""
         self.words = b""
@@ -51,6 +52,8 @@ class FarEnd:
     def heard(self, content: bytes) -> None:
         """From the container's standard output."""
         self.spend(0)
+        if self._is_cut:
+            return
         if self._master is not None:
             self._master.transport.write(content)
         elif len(self._early) + len(content) <= _EARLY:
@@ -76,7 +79,8 @@ class FarEnd:
     def abort(self) -> None:
         """Ends it now. Once is enough: a TLS transport that has ended already cannot (Twisted 26.10, tls.py
         `_shutdownTLS`)."""
-        if self.connected:
+        if self.connected and not self._is_cut:
+            self._is_cut = True
             self.transport.abortConnection()
 
     def ended(self, why: str) -> None:
@@ -112,7 +116,7 @@ class MasterEnd(protocol.Protocol):
         self._far.close()
 
 
-class Once(protocol.ClientFactory):
+class OneProtocol(protocol.ClientFactory):
     """As `endpoints.connectProtocol` has it, without a line in the log for each."""
 
     noisy = False
@@ -148,7 +152,7 @@ async def join(
         await endpoint.connect(factory)
         await far.opened.addTimeout(PATIENCE, reactor)
         at_master = endpoints.UNIXClientEndpoint(reactor, socket, timeout=PATIENCE)
-        await at_master.connect(Once(MasterEnd(far)))
+        await at_master.connect(OneProtocol(MasterEnd(far)))
     except EngineError:
         raise
     except Exception as error:  # whatever a transport, TLS or a time limit has to say

@@ -11,7 +11,7 @@ from twisted.python import failure
 
 from ..engine import Engine
 from ..errors import EngineError
-from .bridge import PATIENCE, Bridge, FarEnd, Once, join
+from .bridge import PATIENCE, Bridge, FarEnd, OneProtocol, join
 
 _HEADER_LIMIT = 16 << 10
 _FRAME = 8
@@ -58,7 +58,7 @@ class Attached(FarEnd, protocol.Protocol):
 
     def _pass_on(self) -> None:
         at = 0
-        while len(self._buffer) >= at + _FRAME:
+        while not self._is_cut and len(self._buffer) >= at + _FRAME:
             end = at + _FRAME + int.from_bytes(self._buffer[at + 4 : at + _FRAME], "big")
             if end - at > _LONGEST_FRAME:
                 # no engine's, or one that was taken over
@@ -82,7 +82,7 @@ async def bridge(engine: Engine, container: str, socket: str, reactor: IReactorC
         # a tunnel may have to be made first
         address = await threads.deferToThread(lambda: engine.reached_at)
         endpoint = _endpoint(engine, address, reactor)
-        return await join(attached, Once(attached), endpoint, socket, reactor)
+        return await join(attached, OneProtocol(attached), endpoint, socket, reactor)
     except EngineError as error:
         what = f"Docker engine {engine.docker_host}: attach to a worker: {error.brief}"
         raise EngineError(what, hint=error.hint) from error

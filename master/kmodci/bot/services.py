@@ -26,7 +26,7 @@ class TimedService(BuildbotService):
     doing: ClassVar[str]
     """what the log calls it, after `while`"""
     fault: ClassVar[str] = ""
-    """what the log says when `work` raises KmodciError"""
+    """what the log says when `work` raises KmodciError; `doing`, if not said"""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +64,7 @@ class TimedService(BuildbotService):
         try:
             await self.work()
         except KmodciError as error:
-            log.msg(f"{self.fault}, tried again in {self.every:.0f} s: {error}")
+            log.msg(f"{self.fault or self.doing}, tried again in {self.every:.0f} s: {error}")
 
 
 def repeated(work: Callable[..., Awaitable[None]], doing: str, *arguments: object) -> task.LoopingCall:
